@@ -1,0 +1,59 @@
+"""The alert intake: rows that rules (or the API) put down in their own transaction and the dispatcher takes up in its."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.model.alert import Alert
+from tocsin.model.labels import Labels
+from tocsin.state.schema import alert_intake
+
+
+def put(tx: Connection, alerts: list[Alert], *, now_ms: int, trace_id: str = "") -> None:
+    """Hand alerts to the dispatcher; durable with the caller's transaction."""
+    if not alerts:
+        return
+    tx.execute(
+        sa.insert(alert_intake),
+        [
+            {
+                "fingerprint": alert.fingerprint,
+                "labels": dict(alert.labels),
+                "annotations": dict(alert.annotations),
+                "starts_at_ms": alert.starts_at_ms,
+                "ends_at_ms": alert.ends_at_ms,
+                "timeout": alert.timeout,
+                "generator_url": alert.generator_url,
+                "source": alert.source,
+                "value": alert.value,
+                "received_ms": now_ms,
+                "trace_id": trace_id,
+            }
+            for alert in alerts
+        ],
+    )
+
+
+def take(tx: Connection, *, limit: int = 2000) -> list[tuple[Alert, str]]:
+    """Remove and return the oldest intake rows with their trace ids, in order of arrival."""
+    rows = tx.execute(sa.select(alert_intake).order_by(alert_intake.c.seq).limit(limit)).all()
+    if rows:
+        tx.execute(sa.delete(alert_intake).where(alert_intake.c.seq <= rows[-1].seq))
+    return [
+        (
+            Alert(
+                labels=Labels(row.labels),
+                annotations=row.annotations,
+                starts_at_ms=row.starts_at_ms,
+                ends_at_ms=row.ends_at_ms,
+                updated_at_ms=row.received_ms,
+                timeout=row.timeout,
+                generator_url=row.generator_url,
+                source=row.source,
+                value=row.value,
+            ),
+            row.trace_id,
+        )
+        for row in rows
+    ]

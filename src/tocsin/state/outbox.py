@@ -1,0 +1,57 @@
+"""The outbox: incidents put notifications down in their own transaction, notify delivers them and keeps them as the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from tocsin.model.notification import Notification, NotificationKind, NotificationState
+from tocsin.state.schema import notifications
+
+
+def enqueue(tx: Connection, rows: Sequence[Notification]) -> int:
+    """Add notifications; one whose dedup key exists already is left as it was. Returns how many are new."""
+    if not rows:
+        return 0
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(notifications).on_conflict_do_nothing(index_elements=["dedup_key"])
+    added = 0
+    for row in rows:
+        values = {
+            "id": row.id,
+            "incident": row.incident,
+            "kind": row.kind.value,
+            "channel": row.channel,
+            "address": row.address,
+            "recipient": row.recipient,
+            "reason": row.reason,
+            "dedup_key": row.dedup_key,
+            "settings_ref": row.settings_ref,
+            "payload": dict(row.payload),
+            "state": row.state.value,
+            "state_reason": row.state_reason,
+            "due_at_ms": row.due_at_ms,
+            "created_ms": row.created_ms,
+            "expires_ms": row.expires_ms,
+            "order_key": row.order_key,
+            "trace_id": row.trace_id,
+            "extra": {},
+        }
+        added += tx.execute(statement.values(values)).rowcount
+    return added
+
+
+def cancel(tx: Connection, incident: int, *, kinds: Sequence[NotificationKind], reason: str, now_ms: int) -> int:
+    """Cancel what is still waiting for an incident (not what is being sent). Returns how many."""
+    return tx.execute(
+        sa.update(notifications)
+        .where(
+            notifications.c.incident == incident,
+            notifications.c.kind.in_([kind.value for kind in kinds]),
+            notifications.c.state.in_([NotificationState.PENDING.value, NotificationState.HELD.value]),
+        )
+        .values(state=NotificationState.CANCELLED.value, state_reason=reason, done_ms=now_ms)
+    ).rowcount

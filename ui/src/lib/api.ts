@@ -1,0 +1,227 @@
+// The JSON of /api/tocsin/v1: the contract between web/ and the dashboard. Instants are milliseconds since 1970 UTC (`_ms`), 0 = never.
+// Errors are problem+json: { type, title, status, detail, request_id }.
+// Writes need the header X-CSRF-Token (from GET /session) unless a bearer token is used.
+
+export type Role = 'viewer' | 'responder' | 'admin'
+export type Severity = string // ordered least first in Session.severities
+export type CheckState = 'pending' | 'up' | 'degraded' | 'down' | 'unknown' | 'paused'
+export type IncidentState = 'triggered' | 'acknowledged' | 'snoozed' | 'suppressed' | 'resolved' | 'merged'
+export type Labels = Record<string, string>
+
+// GET /session
+export interface Session {
+  user: { name: string; full_name: string; role: Role }
+  csrf: string
+  version: string
+  external_url: string
+  host: string
+  severities: Severity[]
+  started_ms: number
+  nobody_paged: boolean // banner: no route and no person configured
+  config_problems: Problem[]
+}
+export interface Problem { place: string; path: string; message: string; warning: boolean }
+
+// GET /overview
+export interface Overview {
+  now_ms: number
+  cursor: number
+  sentence: string
+  engine: Engine
+  incidents: IncidentRow[] // open ones, worst first
+  alerts: { firing: Record<Severity, number>; pending: number; suppressed: number }
+  checks: { counts: Record<CheckState, number>; problems: CheckRow[] }
+  services: ServiceRow[] // problem services first
+  hosts: HostRow[]
+  kpis: Kpi[]
+  oncall: { schedule: string; who: string[]; until_ms: number }[]
+  changes: { t_ms: number; actor: string; text: string; subject: string }[]
+  checklist: { id: string; title: string; done: boolean }[] // first five minutes; empty when dismissed
+}
+export interface Engine { ok: boolean; last_evaluation_ms: number; last_sample_ms: number; core_started_ms: number; lag_ms: number }
+export interface Kpi { id: string; title: string; value: number | null; text: string; unit: string; trend: (number | null)[]; state: 'ok' | 'warning' | 'critical' | 'none' }
+export interface HostRow {
+  instance: string
+  cpu: number | null // 0..1 of all cores
+  memory: number | null
+  disk_worst: number | null
+  disk_mount: string
+  inodes_worst: number | null
+  load1: number | null
+  cores: number
+  rx_bytes_s: number | null
+  tx_bytes_s: number | null
+  trend: Record<'cpu' | 'memory' | 'disk' | 'network' | 'load', (number | null)[]> // last 30 min, evenly spaced
+}
+export interface ServiceRow {
+  name: string
+  state: 'ok' | 'warning' | 'critical' | 'unknown'
+  since_ms: number
+  rate: number | null
+  error_ratio: number | null
+  p95_s: number | null
+  checks: Record<CheckState, number>
+  alerts: number
+  trend: (number | null)[]
+  owner: string
+}
+
+// GET /checks -> { now_ms, cursor, checks: CheckRow[] }
+export interface CheckRow {
+  id: string
+  name: string
+  type: string
+  target: string
+  state: CheckState
+  since_ms: number
+  reason: string
+  message: string // last result verbatim: "HTTP 503 in 212 ms"
+  duration_ms: number | null
+  last_ms: number
+  next_ms: number
+  every_ms: number
+  failures: number // consecutive
+  failures_needed: number
+  uptime: number | null // 0..1 over 24 h, unknown time excluded
+  strip: string // one letter per 30 min of the last 24 h, oldest first: u d g(degraded) k(unknown) p(paused) -(none)
+  labels: Labels
+  source: string // "ui" or file:line
+  incident: number // open incident or 0
+}
+// GET /checks/{id} -> CheckDetail
+export interface CheckDetail extends CheckRow {
+  settings: Record<string, unknown>
+  last_result: CheckResult | null
+  runs: CheckRun[]
+  changes: { t_ms: number; before: CheckState; after: CheckState; reason: string; message: string }[]
+  uptime_by_window: Record<'24h' | '7d' | '30d' | '90d', number | null>
+  latency: { t_ms: number[]; values: (number | null)[] } // seconds, last 6 h
+  runbook: string
+}
+export interface CheckRun { id: number; started_ms: number; ok: boolean; reason: string; message: string; manual_by: string; result: CheckResult }
+export interface CheckResult {
+  check_id: string
+  started_ms: number
+  duration_ms: number
+  ok: boolean
+  degraded: boolean
+  unknown: boolean
+  reason: string
+  message: string
+  phases: { name: string; ms: number }[]
+  facts: Record<string, unknown>
+  location: string
+  attempt: number
+  start_lag_ms: number
+  manual_by: string
+}
+// POST /checks { url } or { type, name, settings, every, labels } -> 201 CheckRow; DELETE /checks/{id} -> 204 (only source "ui")
+// POST /checks/{id}/run -> CheckResult; POST /checks/{id}/pause | /resume -> CheckRow
+
+// GET /alerts?state=firing,pending,resolved&severity=&m=&q= -> { now_ms, cursor, alerts: AlertRow[] }
+export interface AlertRow {
+  fingerprint: string
+  name: string
+  severity: Severity
+  state: 'firing' | 'pending' | 'clearing' | 'resolved'
+  labels: Labels
+  annotations: Labels
+  value: number | null
+  starts_at_ms: number
+  ends_at_ms: number
+  fires_in_ms: number // for pending: until `for` has elapsed
+  suppressed_by: { kind: string; by: string }[]
+  explanation: string // one sentence: told to whom, or why not
+  incident: number
+  rule: { group: string; name: string; expr: string; for_ms: number; source: string }
+  source: string
+  strip: string // 24 h fire strip, one digit 0/1 per 30 min
+}
+// GET /alerts/{fingerprint} -> AlertDetail
+export interface AlertDetail extends AlertRow { history: { starts_at_ms: number; ends_at_ms: number; ended_by: string; incident: number }[]; trace: TimelineEntry[] }
+
+// GET /incidents?state=open|resolved|all&severity=&q= -> { now_ms, cursor, incidents: IncidentRow[] }
+export interface IncidentRow {
+  number: number
+  title: string
+  severity: Severity
+  urgency: 'high' | 'low'
+  state: IncidentState
+  service: string
+  created_ms: number
+  acknowledged_ms: number
+  acknowledged_by: string
+  resolved_ms: number
+  resolved_by: string
+  snoozed_until_ms: number
+  next_escalation_at_ms: number
+  next_escalation_to: string
+  alerts_firing: number
+  alerts_total: number
+  receiver: string
+  policy: string
+  version: number
+}
+// GET /incidents/{n} -> IncidentDetail
+export interface IncidentDetail extends IncidentRow {
+  group_labels: Labels
+  alerts: AlertRow[]
+  timeline: TimelineEntry[]
+  notifications: NotificationRow[]
+  why: WhyRow[]
+  remediation: Record<string, unknown>
+  verdict: '' | 'real' | 'noise' | 'duplicate'
+  similar: { number: number; title: string; created_ms: number; resolved_ms: number; remediation: string }[]
+  runbook: string
+  graph: { query: string; from_ms: number; to_ms: number; threshold: number | null } | null
+  policy_steps: { index: number; targets: string[]; delay_ms: number; executed_ms: number }[]
+}
+export interface TimelineEntry { id: number; t_ms: number; actor: string; verb: string; text: string; cause: string; data: Record<string, unknown> }
+export interface WhyRow { who: string; told: boolean; text: string; t_ms: number; channel: string; state: string }
+// POST /incidents/{n}/acknowledge | unacknowledge | resolve | escalate -> IncidentRow; body { version? }
+// POST /incidents/{n}/snooze { until_ms }; /note { text }; /verdict { verdict }; /assign { to }; /remediation {...}
+
+// GET /notifications?incident=&channel=&state=&recipient= -> { now_ms, cursor, notifications: NotificationRow[] }
+export interface NotificationRow {
+  id: string
+  incident: number
+  kind: string
+  channel: string
+  address: string
+  recipient: string
+  reason: string
+  state: string
+  state_reason: string
+  due_at_ms: number
+  created_ms: number
+  sent_ms: number
+  done_ms: number
+  attempts: number
+  provider_id: string
+  attempt_log: { n: number; started_ms: number; ended_ms: number; outcome: string; status: number; reason: string }[]
+}
+// POST /notifications/{id}/retry -> NotificationRow; POST /notifications/test { user | receiver } -> NotificationRow[]
+
+// GET /silences -> { now_ms, cursor, silences: SilenceRow[] }
+export interface SilenceRow {
+  id: string
+  matchers: { name: string; value: string; isRegex: boolean; isEqual: boolean }[]
+  starts_at_ms: number
+  ends_at_ms: number
+  created_by: string
+  comment: string
+  state: 'pending' | 'active' | 'expired'
+  matching_now: number
+}
+// POST /silences { matchers, starts_at_ms?, ends_at_ms, comment, id? } -> 201 SilenceRow; DELETE /silences/{id} -> 204
+// POST /silences/preview { matchers } -> { now: AlertRow[], last_7d: number }
+
+// GET /targets -> { targets: TargetRow[] }
+export interface TargetRow { job: string; instance: string; url: string; up: boolean | null; last_ms: number; duration_s: number; samples: number; error: string; labels: Labels }
+
+// GET /oncall -> { schedules: [...], policies: [...], people: [...] }
+// GET /self -> { processes: [{ name, pid, started_ms, restarts, lag_ms, rss_bytes }], metrics: { [name]: number }, config: { files, problems, loaded_ms } }
+// GET /search?q= -> { results: { kind, title, url }[] }
+
+// GET /stream?cursor=  (Server-Sent Events): event `change`, data { id, topics: string[], subjects: string[] }; event `reset`; event `beat`, data { now_ms, engine: Engine }
+// Explore uses the Prometheus API: /api/v1/query_range, /api/v1/query, /api/v1/labels, /api/v1/label/{name}/values, /api/v1/metadata
