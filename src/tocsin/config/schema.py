@@ -1,0 +1,255 @@
+"""Tocsin's own sections of the configuration file. Prometheus's and Alertmanager's stand in prometheus.py and alertmanager.py.
+
+Every field's docstring is its reference text; the JSON Schema for editors comes from these models.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tocsin.config.fields import DurationMs, MinuteOfDay, Section, Text, Texts, TimeZone
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s/][^/\n]*$")]
+Role = Literal["viewer", "responder", "admin"]
+
+
+class Contact(Section):
+    """One way to reach a person: `{email: ana@shop.example}`, `{slack: {env: SLACK_URL}}`, `{sms: "+33..."}`, ..."""
+
+    name: str = ""
+    """Used in `notify`; the channel's name when left out."""
+    channel: str
+    address: Text
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "channel" in raw:
+            return raw
+        rest = dict(raw)
+        name = rest.pop("name", "")
+        settings = rest.pop("settings", {})
+        if len(rest) != 1:
+            raise ValueError("expected one channel with its address, such as `email: ana@shop.example`")
+        ((channel, address),) = rest.items()
+        if isinstance(address, dict):
+            settings = {**address, **settings}
+            address = next(
+                (str(address[k]) for k in ("address", "to", "channel", "chat_id", "topic", "url") if k in address), channel
+            )
+        return {"name": name, "channel": channel, "address": address, "settings": settings}
+
+
+class NotifyStep(Section):
+    """`{by: [email, slack], after: 5m}`: use these contacts this long after the person is paged."""
+
+    by: Texts
+    after: DurationMs = 0
+
+
+class Notify(Section):
+    """What is used for urgent pages (`high`) and the others (`low`). Left out: urgent pages use every contact at once."""
+
+    high: tuple[NotifyStep, ...] = ()
+    low: tuple[NotifyStep, ...] = ()
+
+
+class Quiet(Section):
+    """Hours in which only severities in `allow` get through; the rest waits."""
+
+    start: MinuteOfDay = Field(alias="from")
+    end: MinuteOfDay = Field(alias="to")
+    allow: Texts = ("critical",)
+    time_zone: TimeZone | None = None
+
+
+class User(Section):
+    """A person. What the operator's file declares counts as verified."""
+
+    name: Name
+    full_name: str = ""
+    email: str = ""
+    """Joins the person to an account, and is a contact of its own when `contact` is left out."""
+    role: Role = "responder"
+    time_zone: TimeZone = "UTC"
+    contact: tuple[Contact, ...] = ()
+    notify: Notify = Notify()
+    quiet_hours: Quiet | None = None
+
+    @field_validator("email")
+    @classmethod
+    def _mail(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[^@\s<>\"]+@[^@\s<>\"]+", value):
+            raise ValueError(f"{value!r} is not an e-mail address")
+        return value
+
+
+class Team(Section):
+    name: Name
+    members: Texts
+
+
+class Step(Section):
+    """Whom this step pages (`ana`, `schedule:web`, `team:web`, `receiver:ops`), and how long it waits for an answer."""
+
+    notify: Texts
+    wait: DurationMs = 300_000
+    min_severity: str = ""
+
+    @field_validator("wait")
+    @classmethod
+    def _not_at_once(cls, value: int) -> int:
+        if value < 1000:
+            raise ValueError("a step waits at least 1s for an answer")
+        return value
+
+
+class PolicySection(Section):
+    """An escalation policy: its steps in order, how often they repeat, and who is told when nobody answered."""
+
+    name: Name
+    steps: tuple[Step, ...] = Field(min_length=1)
+    repeat: int = Field(default=2, ge=0, le=9)
+    final: Texts = ()
+
+
+class Restriction(Section):
+    """`{days: [mon, ...], start: "09:00", end: "17:00"}` or `{from: "fri 17:00", to: "mon 09:00"}`."""
+
+    days: Texts = ()
+    start: str = ""
+    end: str = ""
+    from_: str = Field(default="", alias="from")
+    to: str = ""
+
+
+class Period(Section):
+    unit: Literal["hours", "days", "weeks", "months"]
+    every: int = Field(default=1, ge=1, le=1000)
+
+
+class Layer(Section):
+    """People who take turns. `anchor`, `from`, `until` are wall times in the layer's zone."""
+
+    name: str = ""
+    users: tuple[Texts, ...] = Field(min_length=1)
+    anchor: Text
+    period: Period
+    tz: TimeZone | None = None
+    from_: Text = Field(default="", alias="from")
+    until: Text = ""
+    restrictions: tuple[Restriction, ...] = ()
+
+
+class Override(Section):
+    start: Text
+    end: Text
+    mode: Literal["set", "add", "swap"] = "set"
+    users: Texts = ()
+    from_: str = Field(default="", alias="from")
+    to: str = ""
+
+
+class ScheduleSection(Section):
+    """Who is on call when. Later layers win over earlier ones."""
+
+    name: Name
+    tz: TimeZone = "UTC"
+    layers: tuple[Layer, ...] = Field(min_length=1)
+    overrides: tuple[Override, ...] = ()
+
+
+class Service(Section):
+    """What alerts with the label `service: NAME` are about."""
+
+    name: Name
+    owner: str = ""
+    policy: str = ""
+    tier: str = ""
+    runbook: str = ""
+    repository: str = ""
+    depends_on: Texts = ()
+    urgency: Literal["high", "low", "by_severity"] = "by_severity"
+    acknowledge_timeout: DurationMs = 0
+    auto_resolve_after: DurationMs = 0
+    reopen_window: DurationMs = 600_000
+
+
+class Store(Section):
+    """How long samples are kept, and limits of the store."""
+
+    retention: DurationMs = 90 * 86_400_000
+    retention_rollup: DurationMs = 400 * 86_400_000
+    retention_size_bytes: int = Field(default=0, ge=0)
+    max_series: int = Field(default=2_000_000, ge=1000)
+
+
+class Host(Section):
+    """Watching the machine Tocsin runs on."""
+
+    enabled: bool = True
+    every: DurationMs = 15_000
+
+
+class Egress(Section):
+    """Where checks and notifications may connect to: addresses in CIDR form. `deny` wins. Metadata services are always denied."""
+
+    allow: Texts = ()
+    deny: Texts = ()
+
+
+class SourceSection(Section):
+    """Bring your own Prometheus: rules, dashboards and backtests run on it."""
+
+    prometheus: str
+    username: str = ""
+    password: str = ""
+    bearer_token: str = ""
+    timeout: DurationMs = 30_000
+
+
+class WatchDog(Section):
+    """An address outside this machine that is called every `every`: when the calls stop, somebody else tells you."""
+
+    url: str
+    every: DurationMs = 60_000
+
+
+class OwnSections(Section):
+    """Everything in the file that is neither Prometheus's nor Alertmanager's."""
+
+    external_url: str = "http://127.0.0.1:8911"
+    severities: Texts = ("info", "warning", "critical")
+    """Ordered, least severe first."""
+    shipped_rules: bool = True
+    """The rules for hosts, HTTP services, databases, pools, payments and Tocsin itself."""
+    users: tuple[User, ...] = ()
+    teams: tuple[Team, ...] = ()
+    policies: tuple[PolicySection, ...] = ()
+    schedules: tuple[ScheduleSection, ...] = ()
+    services: tuple[Service, ...] = ()
+    store: Store = Store()
+    host: Host = Host()
+    egress: Egress = Egress()
+    source: SourceSection | None = None
+    dead_man: WatchDog | None = None
+    semantics: Literal["compatible", "prometheus"] = "compatible"
+    """How rules of `rule_files` are evaluated; see docs/reference/rules.md."""
+
+    @field_validator("external_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", value):
+            raise ValueError("expected an absolute URL such as https://tocsin.example")
+        return value.rstrip("/")
+
+    @field_validator("severities")
+    @classmethod
+    def _severities(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("expected at least one severity, each once, least severe first")
+        return value

@@ -1,0 +1,71 @@
+"""Secrets by reference: `{env: NAME}` or `{file: path}` anywhere a text is expected; and hiding them wherever a setting is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tocsin.config.tree import Path as TreePath
+from tocsin.config.tree import Tree, path_text
+from tocsin.errors import Problem
+
+HIDDEN = "<secret>"
+
+_SECRET_KEY = re.compile(
+    r"(password|passwd|secret|token|api_?key|routing_key|service_key|integration_key|credentials|bearer|private_key|webhook_url|api_url|dsn)$",
+    re.IGNORECASE,
+)
+_MAY_BE_SHOWN = {"pagerduty_url", "opsgenie_api_url", "victorops_api_url", "telegram_api_url", "wechat_api_url", "external_url"}
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)@")
+
+
+def resolve_secrets(tree: Tree, base: Path, environment: Mapping[str, str] = os.environ) -> tuple[Any, list[Problem]]:
+    """The tree's value with every reference replaced by what it names."""
+    problems: list[Problem] = []
+
+    def walk(value: Any, path: TreePath) -> Any:
+        if isinstance(value, dict):
+            if set(value) == {"env"} and isinstance(value["env"], str):
+                return from_environment(value["env"], path)
+            if set(value) == {"file"} and isinstance(value["file"], str):
+                return from_file(value["file"], path)
+            return {key: walk(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [walk(item, (*path, i)) for i, item in enumerate(value)]
+        return value
+
+    def from_environment(name: str, path: TreePath) -> str:
+        found = environment.get(name)
+        if found is None:
+            problems.append(Problem(tree.place(path), path_text(path), f"the environment variable {name} is not set"))
+        return found or ""
+
+    def from_file(name: str, path: TreePath) -> str:
+        try:
+            return (base / name).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(tree.place(path), path_text(path), f"cannot read the secret file {name}: {error}"))
+            return ""
+
+    return walk(tree.value, ()), problems
+
+
+def hide_secrets(value: Any, *, key: str = "", inside_receiver: bool = False) -> Any:
+    """A copy fit to be shown: values of secret-sounding keys, URLs of chat webhooks and passwords in URLs are masked."""
+    if isinstance(value, dict):
+        if set(value) in ({"env"}, {"file"}):
+            return value
+        inner = inside_receiver or key in ("receivers", "users", "contact")
+        return {k: hide_secrets(v, key=k, inside_receiver=inner) for k, v in value.items()}
+    if isinstance(value, list):
+        return [hide_secrets(item, key=key, inside_receiver=inside_receiver) for item in value]
+    if not isinstance(value, str) or not value:
+        return value
+    if _SECRET_KEY.search(key) and key not in _MAY_BE_SHOWN:
+        return HIDDEN
+    if inside_receiver and key in ("url", "slack", "webhook", "telegram") and "://" in value:
+        return HIDDEN
+    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", value)
