@@ -1,1 +1,4 @@
-"""One file from check to person: YAML -> the typed values that each stage gets. Errors say file, line, field path and what was expected."""
+"""One file from check to person: YAML -> the typed values that each stage gets.
+
+Errors say file, line, field path and what was expected.
+"""

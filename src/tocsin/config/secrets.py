@@ -1,4 +1,4 @@
-"""Secrets by reference: `{env: NAME}` or `{file: path}` anywhere a text is expected; and hiding them wherever a setting is shown."""
+"""Secrets by reference, `{env: NAME}` or `{file: path}`, anywhere a text is expected; hiding them where a setting is shown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """YAML text -> plain values that remember where they stood.
 
-A YAML text from an operator is hostile until proved otherwise: aliases may multiply (limit on nodes), nesting may be deep (limit), keys
+A YAML text is hostile until proved otherwise: aliases may multiply (limit on nodes), nesting may be deep (limit), keys
 may repeat (an error), `on` and `12:30` may mean something else than they say (kept as text).
 """
 

@@ -1,0 +1,106 @@
+"""`tocsin token`, `tocsin user`, `tocsin signin`: work through the core, or on the database while no core runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tocsin.cli.core import actor, ask
+from tocsin.cli.main import data_dir_option
+from tocsin.errors import CommandError
+
+
+def _command(data_dir: Path, name: str, args: Mapping[str, Any]) -> Any:
+    """Ask the core; when none runs, do the same work on the state database ourselves."""
+    if (data_dir / "core.sock").exists():
+        try:
+            return ask(data_dir, name, args)
+        except CommandError as error:
+            if error.code != "core_away":
+                raise
+    from tocsin.app import open_state
+    from tocsin.clock import SystemClock
+    from tocsin.random import SystemRandom
+    from tocsin.web.commands import commands
+
+    db = open_state(data_dir.absolute())
+    try:
+        return asyncio.run(_run(commands(db, SystemClock(), SystemRandom())[name], args))
+    finally:
+        db.close()
+
+
+async def _run(handler: Any, args: Mapping[str, Any]) -> Any:
+    return await handler(args, actor())
+
+
+_role = click.Choice(["viewer", "responder", "admin"])
+
+
+@click.group()
+def token() -> None:
+    """API tokens."""
+
+
+@token.command("create")
+@click.option("--role", type=_role, default="viewer", show_default=True)
+@click.option("--name", default="", help="What it is for; shown in the list of tokens.")
+@data_dir_option
+def token_create(role: str, name: str, data_dir: Path) -> None:
+    """Print a new API token; it cannot be shown again. Works before and while the server runs."""
+    click.echo(_command(data_dir, "token.create", {"role": role, "name": name or f"cli {role}", "kind": "api"})["token"])
+
+
+@token.command("revoke")
+@click.argument("token_id")
+@data_dir_option
+def token_revoke(token_id: str, data_dir: Path) -> None:
+    """End a token."""
+    _command(data_dir, "token.revoke", {"id": token_id})
+    click.echo("revoked")
+
+
+@click.group()
+def user() -> None:
+    """Accounts of the dashboard."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--role", type=_role, default="responder", show_default=True)
+@click.option("--email", default="")
+@click.option("--full-name", default="")
+@click.password_option(help="Asked for when left out.")
+@data_dir_option
+def user_add(name: str, role: str, email: str, full_name: str, password: str, data_dir: Path) -> None:
+    """Create an account."""
+    from tocsin.web.auth import hash_password
+
+    args = {"name": name, "role": role, "email": email, "full_name": full_name, "password_hash": hash_password(password)}
+    _command(data_dir, "account.create", args)
+    click.echo(f"account {name} ({role}) created")
+
+
+@user.command("password")
+@click.argument("name")
+@click.password_option()
+@data_dir_option
+def user_password(name: str, password: str, data_dir: Path) -> None:
+    """Set a password; ends the account's sessions."""
+    from tocsin.web.auth import hash_password
+
+    _command(data_dir, "account.password", {"name": name, "password_hash": hash_password(password)})
+    click.echo("password set")
+
+
+@click.command()
+@click.argument("name", default="admin")
+@data_dir_option
+def signin(name: str, data_dir: Path) -> None:
+    """Print a one-time sign-in link for an account (15 minutes)."""
+    link = ask(data_dir, "signin.link", {"account": name})
+    click.echo(link["url"])

@@ -1,0 +1,113 @@
+"""`tocsin incidents`, `ack`, `resolve`, `why`, `notify`, `audit`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tocsin.cli.core import ask, print_json, read_state
+from tocsin.cli.main import data_dir_option, json_option
+from tocsin.errors import CommandError
+
+
+def local_time(ms: int) -> str:
+    return dt.datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if ms else "-"
+
+
+@click.command()
+@click.argument("number", type=int)
+@data_dir_option
+def ack(number: int, data_dir: Path) -> None:
+    """Acknowledge an incident: nobody else is paged for it."""
+    row = ask(data_dir, "incident.acknowledge", {"number": number})
+    click.echo(f"#{number} {row['state']} by {row['acknowledged_by']}: {row['title']}")
+
+
+@click.command()
+@click.argument("number", type=int)
+@data_dir_option
+def resolve(number: int, data_dir: Path) -> None:
+    """Resolve an incident by hand."""
+    row = ask(data_dir, "incident.resolve", {"number": number})
+    click.echo(f"#{number} {row['state']}: {row['title']}")
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
+@data_dir_option
+@json_option
+def incidents(everything: bool, data_dir: Path, as_json: bool) -> None:
+    """List incidents, newest first."""
+    from tocsin.incidents import timeline
+
+    db = read_state(data_dir)
+    rows: Any = db.read_now(lambda connection: timeline.incident_rows(connection, state="all" if everything else "open"))
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"#{row['number']:<5} {row['severity']:<9} {row['state']:<13} {local_time(row['created_ms'])}  {row['title']}")
+    if not rows:
+        click.echo("no incidents" if everything else "no open incidents")
+
+
+@click.command()
+@click.argument("number", type=int)
+@data_dir_option
+@json_option
+def why(number: int, data_dir: Path, as_json: bool) -> None:
+    """Say why each person was, or was not, notified of an incident."""
+    from tocsin.incidents import timeline
+    from tocsin.incidents import why as reasons
+
+    db = read_state(data_dir)
+    incident: Any = db.read_now(lambda connection: timeline.incident_detail(connection, number))
+    if incident is None:
+        raise CommandError(404, "not_found", f"there is no incident #{number}")
+    rows: Any = db.read_now(lambda connection: reasons.why_rows(connection, number))
+    if as_json:
+        print_json({"incident": incident, "why": rows})
+        return
+    click.echo(f"#{number} {incident['title']}  [{incident['severity']}, {incident['state']}]")
+    click.echo("\nwho was told, and why")
+    for row in rows:
+        click.echo(f"  {'told    ' if row['told'] else 'not told'}  {row['who']:<20} {local_time(row['t_ms'])}  {row['text']}")
+    click.echo("\ntimeline")
+    for entry in incident["timeline"]:
+        click.echo(f"  {local_time(entry['t_ms'])}  {entry['text']}")
+
+
+@click.group()
+def notify() -> None:
+    """Notifications."""
+
+
+@notify.command("test")
+@click.argument("name")
+@data_dir_option
+def notify_test(name: str, data_dir: Path) -> None:
+    """Send a test message to a user or receiver and show what became of it."""
+    rows = ask(data_dir, "notification.test", {"name": name}, timeout_s=90)
+    for row in rows:
+        click.echo(f"{row['channel']:<10} {row['address']:<40} {row['state']:<10} {row['state_reason']}")
+    sys.exit(0 if rows and all(row["state"] in ("accepted", "delivered") for row in rows) else 1)
+
+
+@click.group()
+def audit() -> None:
+    """The append-only log of everything that happened."""
+
+
+@audit.command("verify")
+@data_dir_option
+def audit_verify(data_dir: Path) -> None:
+    """Check that no line of the log was changed or removed."""
+    from tocsin.state import events
+
+    broken: int = read_state(data_dir).read_now(events.first_break)
+    click.echo(f"broken at event {broken}" if broken else "the chain holds")
+    sys.exit(1 if broken else 0)

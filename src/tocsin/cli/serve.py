@@ -1,0 +1,63 @@
+"""`tocsin serve`, `tocsin demo`, `tocsin probe`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tocsin.cli.main import config_option, data_dir_option
+from tocsin.errors import UsageError
+
+
+@click.command()
+@config_option
+@data_dir_option
+@click.option(
+    "--listen",
+    default="127.0.0.1:8911",
+    show_default=True,
+    envvar="TOCSIN_LISTEN",
+    help="HOST:PORT of the dashboard and the APIs.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    envvar="TOCSIN_LOG_LEVEL",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, envvar="TOCSIN_LOG_FORMAT")
+def serve(config_paths: tuple[Path, ...], data_dir: Path, listen: str, log_level: str, log_format: str) -> None:
+    """Start Tocsin: collect, evaluate, page, and serve the dashboard."""
+    sys.exit(_serve(config_paths, data_dir, listen, log_level, log_format))
+
+
+def _serve(config_paths: tuple[Path, ...], data_dir: Path, listen: str, log_level: str, log_format: str) -> int:
+    from tocsin.log import configure_logging
+
+    configure_logging(level=log_level, style=log_format, process="parent")
+    host, port = parse_listen(listen)
+    click.echo(f"Tocsin: data in {data_dir}, configuration {', '.join(map(str, config_paths)) or './tocsin.yaml if it exists'}")
+    from tocsin.app import ServeSettings
+    from tocsin.process import serve as run
+
+    settings = ServeSettings(
+        config_paths=config_paths or (Path("tocsin.yaml"),),
+        config_optional=not config_paths,
+        data_dir=data_dir.absolute(),
+        host=host,
+        port=port,
+        log_level=log_level,
+        log_style=log_format,
+    )
+    return run(settings)
+
+
+def parse_listen(listen: str) -> tuple[str, int]:
+    """`127.0.0.1:8911`, `[::1]:8911`, `:8911` -> host and port."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"--listen {listen!r}: expected HOST:PORT such as 127.0.0.1:8911")
+    return host.strip("[]") or "0.0.0.0", int(port)
