@@ -25,7 +25,7 @@ def silence() -> None:
 @click.option("--comment", required=True, help="Why; shown wherever the silence has an effect.")
 @data_dir_option
 def add(matchers: tuple[str, ...], duration: str, comment: str, data_dir: Path) -> None:
-    """Silence alerts whose labels match, e.g. `tocsin silence add service=shop 'alertname=~"High.*"' --for 2h --comment deploy`."""
+    """Silence alerts whose labels match: `tocsin silence add service=shop --for 2h --comment deploy`."""
     from tocsin.formats.matchers import parse_matchers
 
     try:
@@ -65,7 +65,8 @@ def list_silences(data_dir: Path, as_json: bool) -> None:
             f"{m['name']}{'=' if m['isEqual'] else '!'}{'~' if m['isRegex'] else ''}{m['value']}" for m in row["matchers"]
         )
         click.echo(
-            f"{row['id']}  {row['state']:<8} until {local_time(row['ends_at_ms'])}  {texts}  by {row['created_by']}: {row['comment']}"
+            f"{row['id']}  {row['state']:<8} until {local_time(row['ends_at_ms'])}  "
+            f"{texts}  by {row['created_by']}: {row['comment']}"
         )
 
 

@@ -26,7 +26,8 @@ def status(data_dir: Path, as_json: bool) -> None:
     for process in answer["processes"]:
         rss = f"{process['rss_bytes'] / 1e6:.0f} MB" if process["rss_bytes"] else "-"
         click.echo(
-            f"  {process['name']:<8} pid {process['pid']:<8} {rss:>8}  loop lag {process['lag_ms']:.0f} ms  restarts {process['restarts']}"
+            f"  {process['name']:<8} pid {process['pid']:<8} {rss:>8}  "
+            f"loop lag {process['lag_ms']:.0f} ms  restarts {process['restarts']}"
         )
     click.echo("\ncollectors")
     for collector in answer["collectors"]:

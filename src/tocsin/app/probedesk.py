@@ -1,0 +1,76 @@
+"""Where probes get their work from the core: the plan of a location, and runs that somebody asked for now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tocsin.errors import CommandError
+from tocsin.model.check import CheckResult, CheckSpec
+
+_LONG_POLL_S = 20.0
+_RUN_DEADLINE_S = 90.0
+
+
+@dataclass
+class _Location:
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    runs: list[tuple[str, str, str]] = field(default_factory=list)
+    """(run id, check id, person)."""
+
+
+class ProbeDesk:
+    """Plans are versioned; a probe asks with the version it has and waits until there is another, or a run to do."""
+
+    def __init__(self) -> None:
+        self._specs: tuple[CheckSpec, ...] = ()
+        self._version = 0
+        self._locations: dict[str, _Location] = defaultdict(_Location)
+        self._waiting: dict[str, asyncio.Future[CheckResult]] = {}
+        self._next_run = 0
+
+    def apply(self, specs: Iterable[CheckSpec]) -> None:
+        self._specs = tuple(specs)
+        self._version += 1
+        for location in self._locations.values():
+            location.wake.set()
+
+    async def plan(self, location: str, version: int) -> dict[str, object]:
+        """-> {version, specs (None when unchanged), runs}; answers at once or within 20 s."""
+        here = self._locations[location]
+        if version == self._version and not here.runs:
+            here.wake.clear()
+            try:
+                await asyncio.wait_for(here.wake.wait(), _LONG_POLL_S)
+            except TimeoutError:
+                pass
+        runs, here.runs = here.runs, []
+        specs = None if version == self._version else [spec for spec in self._specs if location in spec.locations]
+        return {"version": self._version, "specs": specs, "runs": runs}
+
+    async def run(self, check_id: str, person: str) -> CheckResult:
+        """Have a check run now by its first location. Raises CommandError 404 (unknown) or 504 (no probe answers)."""
+        spec = next((spec for spec in self._specs if spec.id == check_id), None)
+        if spec is None:
+            raise CommandError(404, "unknown_check", f"there is no check {check_id!r}")
+        self._next_run += 1
+        run_id = f"run-{self._next_run}"
+        future: asyncio.Future[CheckResult] = asyncio.get_running_loop().create_future()
+        self._waiting[run_id] = future
+        here = self._locations[spec.locations[0]]
+        here.runs.append((run_id, check_id, person))
+        here.wake.set()
+        try:
+            return await asyncio.wait_for(future, _RUN_DEADLINE_S)
+        except TimeoutError:
+            raise CommandError(504, "probe_away", f"no probe at {spec.locations[0]} ran the check in time") from None
+        finally:
+            self._waiting.pop(run_id, None)
+
+    def finished(self, run_id: str, result: CheckResult) -> None:
+        """A probe reports a run that was asked for."""
+        future = self._waiting.get(run_id)
+        if future is not None and not future.done():
+            future.set_result(result)
