@@ -1,0 +1,1 @@
+"""One file, one check type. The files do not know each other."""

@@ -1,0 +1,187 @@
+"""An HTTP(S) address answers as expected."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Literal
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import orjson
+from pydantic import BeforeValidator, Field
+
+from tocsin.collect.certificate import expiry_outcome, tls_samples
+from tocsin.collect.check import Check, check
+from tocsin.collect.expect import BodyExpectation, StatusSet, body_problem, parse_status, status_text
+from tocsin.collect.fields import DurationMs, HttpUrl, LatencyMs, Part, Pattern, SizeBytes, search
+from tocsin.collect.http1 import Answer, exchange, facts_of, request_bytes
+from tocsin.collect.io import Io
+from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed
+from tocsin.collect.tls import TlsOptions
+from tocsin.model.check import CheckReason
+from tocsin.model.duration import format_duration
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 10
+_DAY_MS = 86_400_000
+
+
+class HttpExpect(Part):
+    """What the answer must be like."""
+
+    status: Annotated[StatusSet, BeforeValidator(parse_status)] = Field(
+        (), description="200, [200, 204], 2xx or 200-299; default 2xx"
+    )
+    body: BodyExpectation = BodyExpectation()
+    headers: dict[str, Pattern] = Field({}, description="header name -> regular expression that must occur in its value")
+    latency: LatencyMs = Field(0, description="slower than this is degraded, such as < 1s")
+
+
+class HttpTls(Part):
+    """How to judge the server's certificate."""
+
+    verify: bool = True
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+    expires_warning: DurationMs = Field(
+        14 * _DAY_MS, description="degraded when the certificate expires within this time; 0s = never"
+    )
+
+
+@check("http")
+class Http(Check):
+    """A web address answers within the timeout, with the expected status, headers and body."""
+
+    url: HttpUrl
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
+    headers: dict[str, str] = Field({}, description="headers to send")
+    body: str = Field("", description="body to send")
+    json_body: Any = Field(None, description="JSON to send instead of `body`")
+    username: str = ""
+    password: str = Field("", repr=False)
+    bearer: str = Field("", repr=False, description="token for `Authorization: Bearer`")
+    follow_redirects: bool = True
+    expect: HttpExpect = HttpExpect()
+    tls: HttpTls = HttpTls()
+    ip: Literal["any", "4", "6"] = Field("any", description="address family to use")
+    max_body: SizeBytes = Field(1 << 20, description="read at most this much of the answer")
+
+    @classmethod
+    def short_form(cls, value: Any) -> dict[str, Any]:
+        return {"url": value}
+
+    @property
+    def target(self) -> str:
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    async def run(self, io: Io) -> Outcome:
+        start_s = io.monotonic_s()
+        answer, url, redirects = await self._fetch(io)
+        duration_ms = (io.monotonic_s() - start_s) * 1000
+        facts = {**facts_of(answer), "url": url, "redirects": redirects}
+        samples = self._samples(io, answer, len(redirects))
+        return self._judge(io, answer, duration_ms, facts, samples)
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    async def _fetch(self, io: Io) -> tuple[Answer, str, list[str]]:
+        """The last answer, its URL, and the URLs that led there. Every hop is resolved and judged anew."""
+        url, method, redirects = self.url, self.method, list[str]()
+        while True:
+            answer = await self._ask(io, url, method)
+            location = answer.header("location")
+            if not (self.follow_redirects and answer.status in _REDIRECTS and location):
+                return answer, url, redirects
+            redirects.append(url)
+            if len(redirects) > _MOST_REDIRECTS:
+                raise ProbeError(CheckReason.PROTOCOL, f"redirected more than {_MOST_REDIRECTS} times", {"redirects": redirects})
+            url = urljoin(url, location)
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise ProbeError(CheckReason.FORBIDDEN_TARGET, f"redirected to {url[:200]!r}, which is not HTTP")
+            method = "GET" if answer.status == 303 or (answer.status in (301, 302) and method == "POST") else method
+
+    async def _ask(self, io: Io, url: str, method: str) -> Answer:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        host = parts.hostname or ""
+        options = self._tls_options() if secure else None
+        connection = await io.connect(host, parts.port or (443 if secure else 80), tls=options, ip=self.ip)
+        try:
+            body = self._body() if method == self.method else b""
+            path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+            request = request_bytes(method, _ascii(path), self._request_headers(url), body)
+            return await exchange(io, connection, method, request, most_bytes=self.max_body)
+        finally:
+            connection.close()
+
+    def _tls_options(self) -> TlsOptions:
+        tls = self.tls
+        return TlsOptions(tls.server_name, tls.verify, tls.ca_file, tls.certificate_file, tls.key_file, alpn=("http/1.1",))
+
+    def _request_headers(self, url: str) -> dict[str, str]:
+        """Credentials go to the configured host only, never after a redirect elsewhere."""
+        parts, own = urlsplit(url), urlsplit(self.url)
+        headers = {"host": parts.netloc.rpartition("@")[2], "user-agent": "Tocsin", "accept": "*/*", "connection": "close"}
+        if (parts.scheme, parts.hostname, parts.port) != (own.scheme, own.hostname, own.port):
+            return headers
+        if self.json_body is not None:
+            headers["content-type"] = "application/json"
+        user, password = self.username or own.username or "", self.password or own.password or ""
+        if user or password:
+            headers["authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        if self.bearer:
+            headers["authorization"] = f"Bearer {self.bearer}"
+        headers.update({name.lower(): value for name, value in self.headers.items()})
+        return headers
+
+    def _body(self) -> bytes:
+        return orjson.dumps(self.json_body) if self.json_body is not None else self.body.encode()
+
+    # -- judging -------------------------------------------------------------------------------------------------------
+
+    def _judge(self, io: Io, answer: Answer, duration_ms: float, facts: dict[str, Any], samples: tuple[Sample, ...]) -> Outcome:
+        said = f"HTTP {answer.status} in {duration_ms:.0f} ms"
+        if not self._status_ok(answer.status):
+            wanted = status_text(self.expect.status)
+            return failed(CheckReason.STATUS, f"{said}, expected {wanted}", facts, samples)
+        for name, pattern in self.expect.headers.items():
+            if not search(pattern, answer.header(name.lower())):
+                got = answer.header(name.lower())[:100]
+                return failed(CheckReason.UNEXPECTED_ANSWER, f"{said}, but header {name} is {got!r}", facts, samples)
+        if problem := body_problem(self.expect.body, answer.body):
+            return failed(CheckReason.BODY, f"{said}, but {problem}", facts, (*samples, _regex_sample(1)))
+        samples = (*samples, _regex_sample(0))
+        if soon := expiry_outcome(io, self.tls.expires_warning, said, facts, samples):
+            return soon
+        if self.expect.latency and duration_ms > self.expect.latency:
+            limit = format_duration(self.expect.latency)
+            return degraded(CheckReason.SLOW, f"{said}, slower than {limit}", facts, samples)
+        return passed(said, facts, samples)
+
+    def _status_ok(self, status: int) -> bool:
+        ranges = self.expect.status or ((200, 299),)
+        return any(low <= status <= high for low, high in ranges)
+
+    def _samples(self, io: Io, answer: Answer, redirects: int) -> tuple[Sample, ...]:
+        phases: dict[str, float] = {}
+        for phase in io.trace.phases:
+            phases[phase.name] = phases.get(phase.name, 0.0) + phase.ms / 1000
+        return (
+            ("probe_http_status_code", {}, float(answer.status)),
+            ("probe_http_version", {}, float(answer.version or 0)),
+            ("probe_http_redirects", {}, float(redirects)),
+            ("probe_http_uncompressed_body_length", {}, float(len(answer.body))),
+            *(("probe_http_duration_seconds", {"phase": name}, seconds) for name, seconds in phases.items()),
+            *tls_samples(io.trace.facts.get("tls")),
+        )
+
+
+def _regex_sample(value: float) -> Sample:
+    return ("probe_failed_due_to_regex", {}, value)
+
+
+def _ascii(path: str) -> str:
+    """A path as it may stand in a request line: what is not ASCII is percent-encoded as UTF-8."""
+    return "".join(c if "!" <= c <= "~" else "".join(f"%{b:02X}" for b in c.encode()) for c in path)

@@ -1,0 +1,81 @@
+"""Where checks may connect to: a pure decision about an address, taken before connecting and again at every redirect.
+
+Internal targets are legal: watching them is the job. Refused by default are the addresses that only an attacker wants us to
+ask: cloud metadata services and other link-local addresses, unspecified, multicast and broadcast ones.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_REFUSED = tuple(
+    (ipaddress.ip_network(network), why)
+    for network, why in (
+        ("169.254.0.0/16", "link-local and cloud metadata"),
+        ("fe80::/10", "link-local"),
+        ("fd00:ec2::254/128", "cloud metadata"),
+        ("100.100.100.200/32", "cloud metadata"),
+        ("168.63.129.16/32", "cloud metadata"),
+        ("0.0.0.0/8", "unspecified"),
+        ("::/128", "unspecified"),
+        ("224.0.0.0/4", "multicast"),
+        ("ff00::/8", "multicast"),
+        ("255.255.255.255/32", "broadcast"),
+    )
+)
+_REFUSED_NAMES = {"metadata.google.internal", "metadata.goog", "metadata", "instance-data"}
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class EgressRules:
+    """`allow` lifts the built-in refusals, `deny` adds to them and wins over everything."""
+
+    allow: tuple[IpNetwork, ...] = ()
+    deny: tuple[IpNetwork, ...] = ()
+
+    def refusal(self, address: str) -> str:
+        """Why `address` (an IP address as text) may not be connected to; empty = it may."""
+        for ip in _meanings(address):
+            if any(_inside(ip, network) for network in self.deny):
+                return f"{address} is on the deny list (egress.deny)"
+            if any(_inside(ip, network) for network in self.allow):
+                continue
+            for network, why in _REFUSED:
+                if _inside(ip, network):
+                    return f"{address} is refused ({why}); egress.allow can permit it"
+        return ""
+
+    def refusal_of_name(self, host: str) -> str:
+        """Why `host` may not even be resolved; empty = it may."""
+        if host.rstrip(".").lower() in _REFUSED_NAMES and not self.allow:
+            return f"{host} is refused (cloud metadata); egress.allow can permit it"
+        return ""
+
+
+def parse_networks(texts: tuple[str, ...]) -> tuple[IpNetwork, ...]:
+    """Networks or single addresses. Raises ValueError."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def _meanings(address: str) -> list[IpAddress]:
+    """The address itself and the IPv4 address that an IPv6 form of it reaches."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv4Address):
+        return [ip]
+    out: list[IpAddress] = [ip]
+    if ip.ipv4_mapped is not None:
+        out = [ip.ipv4_mapped]
+    elif ip.sixtofour is not None:
+        out.append(ip.sixtofour)
+    elif ip in _NAT64:
+        out.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return out
+
+
+def _inside(ip: IpAddress, network: IpNetwork) -> bool:
+    return ip.version == network.version and ip in network

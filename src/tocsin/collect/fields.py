@@ -1,0 +1,112 @@
+"""Field types that checks share: durations, hosts, ports, sizes, expected latencies."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import re2
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from tocsin.model.duration import parse_duration_ms
+
+_SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGTPE]?i?B?)\s*$", re.IGNORECASE)
+_POWERS = "KMGTPE"
+
+
+class Part(BaseModel):
+    """A group of settings inside a check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _duration(value: Any) -> int:
+    # A number is what this validator itself gave earlier: stored settings are read again by the prober.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected a duration such as 30s, 5m or 1h30m")
+    return parse_duration_ms(value)
+
+
+def _latency(value: Any) -> Any:
+    return value.strip().removeprefix("<").removeprefix("=").strip() if isinstance(value, str) else value
+
+
+def size_bytes(value: Any) -> int:
+    """`10MB`, `1MiB`, `512`; as in Prometheus K, M, G are powers of 1024 with or without the i. Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = _SIZE.match(str(value))
+    if found is None:
+        raise ValueError(f"expected a size such as 512KB or 10MB, got {value!r}")
+    letter = found[2][:1].upper()
+    power = _POWERS.index(letter) + 1 if letter in _POWERS and letter else 0
+    return int(float(found[1]) * 1024**power)
+
+
+def _pattern(value: str) -> str:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(value, options)
+    except re2.error as error:
+        raise ValueError(f"not a regular expression that RE2 accepts: {error}") from None
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"expected a URL such as https://shop.example/health, got {value!r}")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"the port of {value!r} is not a number between 0 and 65535") from None
+    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in value):
+        raise ValueError("the URL contains blanks or control characters; percent-encode them")
+    return value
+
+
+def _host(value: str) -> str:
+    if not value or any(c.isspace() or c in "/@?#" for c in value) or len(value) > 253:
+        raise ValueError(f"expected a host name or an IP address, got {value!r}")
+    return value
+
+
+DurationMs = Annotated[
+    int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "description": "duration such as 30s or 5m"})
+]
+LatencyMs = Annotated[
+    int, BeforeValidator(_duration), BeforeValidator(_latency), WithJsonSchema({"type": "string", "description": "such as < 1s"})
+]
+SizeBytes = Annotated[int, BeforeValidator(size_bytes), WithJsonSchema({"type": "string", "description": "size such as 1MiB"})]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def host_and_port(value: Any, default_port: int | None = None) -> dict[str, Any]:
+    """`host:port`, `[v6]:port` or, with a default, `host` alone. Raises ValueError."""
+    text = str(value).strip()
+    found = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\s]+))(?::([0-9]{1,5}))?", text)
+    if found is None and text.count(":") > 1 and default_port is not None:
+        return {"host": text}
+    if found is None or (found[3] is None and default_port is None):
+        raise ValueError(f"expected host:port, got {text!r}")
+    out: dict[str, Any] = {"host": found[1] or found[2]}
+    return {**out, "port": int(found[3])} if found[3] else out
+
+
+def address_text(host: str, port: int) -> str:
+    """`host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def search(pattern: str, text: str) -> bool:
+    """Does the RE2 pattern occur in `text`?"""
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options).search(text) is not None

@@ -1,0 +1,57 @@
+"""The network as checks see it: names and connections. Shared by all runs of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+from tocsin.clock import Clock
+from tocsin.collect.egress import EgressRules
+
+# A resolver that hangs keeps a thread for its whole timeout (often 10 s or more): enough threads that others go on.
+_RESOLVER_THREADS = 64
+_FAMILIES = {"any": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
+
+
+class Network:
+    """Real sockets, the system's resolver. `egress` is judged by the caller on every address."""
+
+    def __init__(self, *, clock: Clock, egress: EgressRules | None = None) -> None:
+        self.clock = clock
+        self.egress = egress or EgressRules()
+        self._resolvers: ThreadPoolExecutor | None = None
+
+    async def resolve(self, host: str, *, ip: str = "any") -> list[str]:
+        """Addresses in the system's order, fresh each time. Raises socket.gaierror."""
+        if literal := _literal(host):
+            return [literal]
+        if self._resolvers is None:
+            self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolve")
+        found = await asyncio.get_running_loop().run_in_executor(self._resolvers, _lookup, host, _FAMILIES[ip])
+        return list(dict.fromkeys(found))
+
+    async def open(self, address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to an address. Raises OSError."""
+        return await asyncio.open_connection(address, port, limit=1 << 18)
+
+    def close(self) -> None:
+        if self._resolvers is not None:
+            self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+
+def _literal(host: str) -> str:
+    """The address that `host` spells, in any form the C library would accept (`127.1`, `0x7f000001`); else empty."""
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        pass
+    try:
+        return str(ipaddress.IPv4Address(socket.inet_aton(host))) if host[:1].isdigit() else ""
+    except OSError:
+        return ""
+
+
+def _lookup(host: str, family: int) -> list[str]:
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)]

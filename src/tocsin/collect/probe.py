@@ -1,0 +1,265 @@
+"""Runs checks: each on its own even schedule, none waiting for another.
+
+    plan (spread evenly) ──due──▶ run with timeout ──CheckResult──▶ report
+                          ◀──re-check soon while a change is unconfirmed──
+
+Checks are never put on shared phases: a thousand of them are a steady trickle, and a hung one holds only its own place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from tocsin.clock import Clock
+from tocsin.collect.catalog import check_of
+from tocsin.collect.check import Check
+from tocsin.collect.check_state import RECHECK_TIMEOUT_MS, initial, recheck_delay_ms, step
+from tocsin.collect.io import Io, Trace
+from tocsin.collect.network import Network
+from tocsin.collect.outcome import Outcome, failed, outcome_of
+from tocsin.log import get_log
+from tocsin.metrics import Counter, Gauge, Histogram
+from tocsin.model.check import CheckReason, CheckResult, CheckSpec, CheckStatus
+from tocsin.model.duration import human_duration
+from tocsin.model.ports import Random
+
+log = get_log("collect.probe")
+
+runs_total = Counter("tocsin_collect_check_runs_total", "Executions of checks.", ["type", "outcome"])
+start_lag = Histogram("tocsin_collect_check_start_lag_seconds", "How much later than planned a check started.")
+running = Gauge("tocsin_collect_checks_running", "Checks being executed now.")
+
+Report = Callable[[Sequence[CheckResult]], Awaitable[None]]
+
+_MOST_AT_ONCE = 500
+_IDLE_MS = 1_000
+_FIRST_RUN_MS = 1_000
+"""Checks of a fresh plan start within this time, so that a new check shows something at once."""
+
+
+@dataclass(slots=True)
+class _Planned:
+    spec: CheckSpec
+    check: Check | None
+    status: CheckStatus
+    due_ms: int
+    attempt: int = 1
+    busy: bool = False
+
+
+class Prober:
+    """The loop of the probe process. `report` may be slow or fail: results wait, measuring goes on."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        random: Random,
+        io: Network,
+        report: Report,
+        location: str = "local",
+        most_at_once: int = _MOST_AT_ONCE,
+    ) -> None:
+        self._clock = clock
+        self._random = random
+        self._network = io
+        self._report = report
+        self._location = location
+        self._plan: dict[str, _Planned] = {}
+        self._slots = asyncio.Semaphore(most_at_once)
+        self._results: asyncio.Queue[CheckResult] = asyncio.Queue(maxsize=100_000)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+
+    # -- the plan ------------------------------------------------------------------------------------------------------
+
+    def apply(self, specs: Sequence[CheckSpec]) -> None:
+        """Run these checks from now on. An unchanged check keeps its schedule and what it has seen."""
+        now_ms = self._clock.now_ms()
+        old, self._plan = self._plan, {}
+        for spec in specs:
+            if self._location not in spec.locations:
+                continue
+            known = old.get(spec.id)
+            if known is not None and known.spec == spec:
+                self._plan[spec.id] = known
+            elif (planned := self._planned(spec, now_ms, known)) is not None:
+                self._plan[spec.id] = planned
+        self._changed.set()
+
+    def _planned(self, spec: CheckSpec, now_ms: int, known: _Planned | None) -> _Planned | None:
+        try:
+            check = check_of(spec)
+        except (KeyError, ValueError) as error:
+            log.error("check cannot be run here", check=spec.id, type=spec.type, error=str(error))
+            return None
+        if check.passive:
+            return None
+        status = known.status if known is not None and known.spec.type == spec.type else initial(spec, now_ms)
+        if spec.paused != (status.state == "paused"):
+            status = initial(spec, now_ms)
+        return _Planned(spec, check, status, now_ms + round(self._random.random() * min(spec.every_ms, _FIRST_RUN_MS)))
+
+    def next_ms(self, check_id: str) -> int:
+        planned = self._plan.get(check_id)
+        return planned.due_ms if planned else 0
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        sender = asyncio.create_task(self._send_forever(), name="probe-report")
+        try:
+            while True:
+                now_ms = self._clock.now_ms()
+                for planned in [p for p in self._plan.values() if p.due_ms <= now_ms and not p.busy]:
+                    self._start(planned)
+                await self._wait(now_ms)
+        finally:
+            for task in (sender, *self._tasks):
+                task.cancel()
+            await asyncio.gather(sender, *self._tasks, return_exceptions=True)
+
+    async def _wait(self, now_ms: int) -> None:
+        """Until the next check is due or the plan changed."""
+        self._changed.clear()
+        due_ms = min((p.due_ms for p in self._plan.values() if not p.busy and not p.spec.paused), default=now_ms + _IDLE_MS)
+        sleep = asyncio.ensure_future(self._clock.sleep_until_ms(min(due_ms, now_ms + _IDLE_MS)))
+        wake = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait((sleep, wake), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            wake.cancel()
+
+    def _start(self, planned: _Planned) -> None:
+        if planned.spec.paused:
+            planned.due_ms = self._next_slot(planned.spec)
+            return
+        planned.busy = True
+        task = asyncio.create_task(self._run_planned(planned), name=f"check-{planned.spec.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_planned(self, planned: _Planned) -> None:
+        try:
+            result = await self._execute(planned, attempt=planned.attempt, due_ms=planned.due_ms)
+        finally:
+            planned.busy = False
+            planned.due_ms = self._next_slot(planned.spec)
+            self._changed.set()
+        self._seen(planned, result)
+        self._queue(result)
+
+    def _seen(self, planned: _Planned, result: CheckResult) -> None:
+        """Take the result into account and plan the next look."""
+        planned.status = step(planned.spec, planned.status, result)
+        delay_ms = recheck_delay_ms(planned.spec, planned.status)
+        planned.attempt = planned.attempt + 1 if delay_ms else 1
+        if delay_ms:
+            planned.due_ms = min(planned.due_ms, result.started_ms + delay_ms)
+        self._changed.set()
+
+    def _next_slot(self, spec: CheckSpec) -> int:
+        """The next of the check's own moments: a fixed place within its period, spread evenly by its id."""
+        now_ms = self._clock.now_ms()
+        place = int.from_bytes(hashlib.blake2b(spec.id.encode(), digest_size=8).digest(), "big") % spec.every_ms
+        return now_ms - (now_ms - place) % spec.every_ms + spec.every_ms
+
+    async def run_now(self, check_id: str, run_id: str = "", *, by: str = "", report: bool = True) -> CheckResult | None:
+        """Execute at once, beside the schedule; None = this prober has no such check.
+
+        `run_id` and the person's name travel in the result, which is also reported.
+        """
+        planned = self._plan.get(check_id)
+        if planned is None:
+            return None
+        result = await self._execute(planned, attempt=1, due_ms=self._clock.now_ms())
+        result = replace(result, manual_by=by or "somebody", facts={**result.facts, "run_id": run_id})
+        self._seen(planned, result)
+        if report:
+            self._queue(result)
+        return result
+
+    # -- one execution -------------------------------------------------------------------------------------------------
+
+    async def _execute(self, planned: _Planned, *, attempt: int, due_ms: int) -> CheckResult:
+        spec, check = planned.spec, planned.check
+        assert check is not None
+        timeout_ms = min(spec.timeout_ms, RECHECK_TIMEOUT_MS) if attempt > 1 else spec.timeout_ms
+        async with self._slots:
+            running.set(running.value() + 1)
+            started_ms, start_s = self._clock.now_ms(), self._clock.monotonic_s()
+            lag_ms = max(started_ms - due_ms, 0)
+            start_lag.observe(lag_ms / 1000)
+            trace = Trace()
+            try:
+                outcome = await _bounded(check, Io(self._network, trace, timeout_s=timeout_ms / 1000), timeout_ms)
+            finally:
+                running.set(running.value() - 1)
+            duration_ms = (self._clock.monotonic_s() - start_s) * 1000
+        if outcome.reason is CheckReason.INTERNAL:
+            log.error("a check failed by its own fault", check=spec.id, type=spec.type, error=outcome.message)
+        runs_total.inc(spec.type, "unknown" if outcome.unknown else "ok" if outcome.ok else "failed")
+        return CheckResult(
+            check_id=spec.id,
+            started_ms=started_ms,
+            duration_ms=duration_ms,
+            ok=outcome.ok,
+            reason=outcome.reason,
+            message=outcome.message,
+            phases=tuple(trace.phases),
+            facts={**trace.facts, **outcome.facts},
+            samples=outcome.samples,
+            degraded=outcome.degraded,
+            unknown=outcome.unknown,
+            location=self._location,
+            attempt=attempt,
+            start_lag_ms=float(lag_ms),
+        )
+
+    # -- reporting -----------------------------------------------------------------------------------------------------
+
+    def _queue(self, result: CheckResult) -> None:
+        while True:
+            try:
+                self._results.put_nowait(result)
+                return
+            except asyncio.QueueFull:
+                self._results.get_nowait()  # the core has been away for long: the oldest news is worth least
+
+    async def _send_forever(self) -> None:
+        """Send what there is, together; a failed report is repeated until it gets through."""
+        while True:
+            batch = [await self._results.get()]
+            while not self._results.empty() and len(batch) < 500:
+                batch.append(self._results.get_nowait())
+            wait_s = 0.25
+            while not await self._sent(batch):
+                await self._clock.sleep_until_ms(self._clock.now_ms() + round(wait_s * 1000))
+                wait_s = min(wait_s * 2, 5.0)
+
+    async def _sent(self, batch: list[CheckResult]) -> bool:
+        try:
+            await self._report(batch)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            log.warning("results could not be reported; they wait", results=len(batch), error=str(error))
+            return False
+        return True
+
+
+async def _bounded(check: Check, io: Io, timeout_ms: int) -> Outcome:
+    """Run a check; whatever happens becomes an outcome, within the timeout."""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            return await check.run(io)
+    except TimeoutError as error:
+        if not isinstance(error.__cause__, asyncio.CancelledError) and error.errno is not None:
+            return outcome_of(error)  # the kernel's own ETIMEDOUT
+        text = f"no answer within {human_duration(timeout_ms)} (while {io.trace.doing})"
+        return failed(CheckReason.TIMEOUT, text)
+    except Exception as error:  # the supervisor of checks: a faulty check must not end the prober
+        return outcome_of(error)
