@@ -1,0 +1,1 @@
+"""One file per channel. Importing `tocsin.notify.channel.registry()` loads them all."""

@@ -1,0 +1,211 @@
+"""The real HTTP port of the channels: aiohttp, with rules on where it may go.
+
+The address that was judged is the one connected to: names are resolved by our own resolver, which leaves out forbidden addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from tocsin.model.ports import HttpError, HttpResponse
+
+_LONGEST_BODY = 1 << 20
+_MOST_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+_METADATA = (
+    "169.254.0.0/16",
+    "fe80::/10",
+    "fd00:ec2::254/128",
+    "100.100.100.200/32",
+    "0.0.0.0/8",
+    "::/128",
+    "224.0.0.0/4",
+    "ff00::/8",
+    "255.255.255.255/32",
+)
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """Where outgoing requests may go. Internal addresses are legal in a monitoring product; link-local and metadata are not.
+
+    `allow` wins over everything; `deny` adds to the built-in refusals.
+    """
+
+    allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()
+    refused: tuple[Network, ...] = _networks(_METADATA)
+
+    @classmethod
+    def of(cls, *, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> Egress:
+        """Raises ValueError when a text is no network."""
+        return cls(_networks(allow), _networks(deny))
+
+    def permits(self, address: Address) -> bool:
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address.sixtofour or address
+        if any(address in network for network in self.allow):
+            return True
+        return not any(address in network for network in (*self.deny, *self.refused))
+
+
+class _JudgingResolver(AbstractResolver):
+    """Resolves through the system and keeps the permitted addresses only."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        out: list[ResolveResult] = []
+        for found_family, _, proto, _, sockaddr in infos:
+            if self._egress.permits(ipaddress.ip_address(str(sockaddr[0]).split("%")[0])):
+                out.append(
+                    ResolveResult(
+                        hostname=host,
+                        host=str(sockaddr[0]),
+                        port=port,
+                        family=found_family,
+                        proto=proto,
+                        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+                    )
+                )
+        if not out:
+            raise OSError(f"{host} leads to an address that egress rules forbid")
+        return out
+
+    async def close(self) -> None:
+        return None
+
+
+class RealHttp:
+    """Keeps one session; use as an async context manager. Proxies come from the environment only when `trust_env`."""
+
+    def __init__(self, *, egress: Egress | None = None, user_agent: str = "Tocsin", trust_env: bool = False) -> None:
+        self._egress = egress or Egress()
+        self._user_agent = user_agent
+        self._trust_env = trust_env
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout_s: float = 10.0,
+    ) -> HttpResponse:
+        """One request and its redirects within the same host. Raises HttpError."""
+        host = self._judged(url)
+        sent = [False]
+        try:
+            async with asyncio.timeout(timeout_s):
+                for _ in range(_MOST_REDIRECTS + 1):
+                    response = await self._once(method, url, headers or {}, body, sent)
+                    location = response.headers.get("location", "")
+                    if response.status not in _REDIRECTS or not location:
+                        return response
+                    url = urljoin(url, location)
+                    if self._judged(url) != host:
+                        return response
+                    if response.status == 303:
+                        method, body = "GET", b""
+            raise HttpError("too many redirects", sent=True)
+        except TimeoutError:
+            raise HttpError(f"no answer within {timeout_s:g} s", sent=sent[0]) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise HttpError(_text(error), sent=sent[0] and not isinstance(error, aiohttp.ClientConnectorError)) from None
+
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, sent: list[bool]
+    ) -> HttpResponse:
+        session = self._open()
+        async with session.request(
+            method, url, headers={"User-Agent": self._user_agent, **headers}, data=body or None, allow_redirects=False,
+            trace_request_ctx=sent,
+        ) as response:
+            content = await _read_some(response)
+            return HttpResponse(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(resolver=_JudgingResolver(self._egress), limit=200, limit_per_host=20)
+            tracing = aiohttp.TraceConfig()
+
+            async def body_sent(_session: object, context: object, _params: object) -> None:
+                context.trace_request_ctx[0] = True  # type: ignore[attr-defined]
+
+            tracing.on_request_headers_sent.append(body_sent)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                trace_configs=[tracing],
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                trust_env=self._trust_env,
+            )
+        return self._session
+
+    def _judged(self, url: str) -> str:
+        """The URL's origin. Raises HttpError when its scheme or literal address is forbidden."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise HttpError("only http and https URLs can be called", sent=False)
+        try:
+            address = ipaddress.ip_address(parts.hostname)
+        except ValueError:
+            address = None
+        if address is not None and not self._egress.permits(address):
+            raise HttpError(f"{parts.hostname} is an address that egress rules forbid", sent=False)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+async def _read_some(response: aiohttp.ClientResponse) -> bytes:
+    """The body, cut at 1 MiB: a provider's answer is small, anything else is not an answer."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_chunked(65_536):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= _LONGEST_BODY:
+            break
+    return b"".join(chunks)[:_LONGEST_BODY]
+
+
+def _text(error: Exception) -> str:
+    """What happened, without the URL (it may hold a token)."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the other side closed the connection"
+    return str(error) or type(error).__name__
