@@ -113,13 +113,14 @@ def parse_check(raw: Mapping[str, Any], *, source: str = "") -> CheckSpec:
     flat = {k: v for k, v in raw.items() if k not in _COMMON and k != named[0]}
     entry, problems = _validated(CheckEntry, common, {})
     if isinstance(value, Mapping):
-        inner, where = dict(value), {key: (named[0], key) for key in value}
+        inner = dict(value)
+        where: dict[str, tuple[str, ...]] = {str(key): (named[0], str(key)) for key in value}
     else:
         try:
             inner = dict(cls.short_form(value))
         except ValueError as error:
             raise _errors(raw, [*problems, ((named[0],), str(error), value)]) from None
-        where = dict.fromkeys(inner, (named[0],))
+        where = {str(key): (named[0],) for key in inner}  # noqa: C420  (the types differ)
     settings, more = _validated(cls, {**inner, **flat}, where)
     if problems or more:
         raise _errors(raw, [*problems, *more])

@@ -6,6 +6,7 @@ A DOWN check needs `failures` failures in a row, an UP one again `successes` suc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tocsin.model.check import CheckReason, CheckResult, CheckSpec, CheckState, CheckStatus
@@ -13,6 +14,8 @@ from tocsin.model.check import CheckReason, CheckResult, CheckSpec, CheckState, 
 # Looks after the first failure: +5 s, +10 s. A 60 s check is confirmed DOWN well within 20 s.
 RECHECK_MS = 5_000
 RECHECK_TIMEOUT_MS = 5_000
+
+_COULD_NOT_JUDGE = (CheckReason.BLIND, CheckReason.UNSUPPORTED, CheckReason.INTERNAL)
 
 
 def initial(spec: CheckSpec, now_ms: int) -> CheckStatus:
@@ -62,12 +65,7 @@ def _bad(spec: CheckSpec, status: CheckStatus, result: CheckResult, at_ms: int) 
         reason=result.reason,
         message=result.message,
     )
-    if failures >= spec.failures:
-        return _moved(after, CheckState.DOWN, at_ms)
-    if status.state is CheckState.UNKNOWN:
-        # Blind no more, and not yet confirmed either way: what was said before the first failure is not known any more.
-        return after
-    return after
+    return _moved(after, CheckState.DOWN, at_ms) if failures >= spec.failures else after
 
 
 def paused(status: CheckStatus, now_ms: int, *, by: str = "") -> CheckStatus:
@@ -95,9 +93,27 @@ def recheck_delay_ms(spec: CheckSpec, status: CheckStatus) -> int:
     """
     confirming = 0 < status.consecutive_failures < spec.failures and status.consecutive_successes == 0
     recovering = status.consecutive_failures >= spec.failures and 0 < status.consecutive_successes < spec.successes
-    if (confirming or recovering) and status.state not in (CheckState.PAUSED, CheckState.UNKNOWN):
+    judged = status.state is not CheckState.PAUSED and status.reason not in _COULD_NOT_JUDGE
+    if judged and (confirming or recovering):
         return min(RECHECK_MS, spec.every_ms)
     return 0
+
+
+def overall(check_id: str, places: Sequence[CheckStatus], now_ms: int) -> CheckStatus:
+    """One status of a check that several places look at: DOWN when most of those that can see say so."""
+    if len(places) == 1:
+        return places[0]
+    seeing = [status for status in places if status.state in (CheckState.UP, CheckState.DEGRADED, CheckState.DOWN)]
+    down = [status for status in seeing if status.state is CheckState.DOWN]
+    if not seeing:
+        return max(places, key=lambda s: s.last_ms, default=CheckStatus(check_id, CheckState.PENDING, now_ms))
+    if 2 * len(down) > len(seeing):
+        return replace(max(down, key=lambda s: s.last_ms), message=f"{down[0].message} ({len(down)} of {len(seeing)} places)")
+    good = max((s for s in seeing if s.state is not CheckState.DOWN), key=lambda s: (s.state is CheckState.DEGRADED, s.last_ms))
+    if not down:
+        return good
+    text = f"{down[0].message} (only {len(down)} of {len(seeing)} places)"
+    return replace(good, state=CheckState.DEGRADED, reason=down[0].reason, message=text)
 
 
 def _moved(status: CheckStatus, state: CheckState, at_ms: int) -> CheckStatus:

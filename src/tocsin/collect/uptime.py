@@ -31,7 +31,7 @@ class Change:
 
 
 def spans(changes: Sequence[Change], start_ms: int, end_ms: int) -> Iterator[tuple[CheckState, int, int]]:
-    """(state, from, to) that fill [start, end) from the first change on; `changes` ascending, the last one before start included."""
+    """(state, from, to) that fill [start, end) from the first change on. `changes` ascend and begin before start if known."""
     for i, change in enumerate(changes):
         until_ms = changes[i + 1].t_ms if i + 1 < len(changes) else end_ms
         from_ms, to_ms = max(change.t_ms, start_ms), min(until_ms, end_ms)
