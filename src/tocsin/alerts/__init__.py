@@ -1,0 +1,1 @@
+"""Alerts: intake, routing, grouping, silences, inhibition, time intervals; hands pages on."""

@@ -1,0 +1,51 @@
+"""Suppression is renewed: alerts that became covered say by what, alerts that came free make their groups due."""
+
+from __future__ import annotations
+
+from tocsin.alerts import rows
+from tocsin.alerts.admit import Turned
+from tocsin.alerts.explain import causes_text
+from tocsin.alerts.inhibit import is_source
+from tocsin.alerts.suppress import Shift, Suppressor, shifts
+from tocsin.alerts.work import Work
+from tocsin.model.route import Silence
+
+
+def renew(work: Work, turned: Turned, *, everything: bool) -> None:
+    """Bring `alerts.suppressed_by` up to date; all alerts where silences or inhibiting alerts changed, else the new ones."""
+    silences = rows.read_silences(work.tx, ends_after_ms=work.seen_ms)
+    rules = work.routing.inhibit_rules
+    everything = (
+        everything
+        or any(_crossed(silence, work.seen_ms, work.now_ms) for silence in silences)
+        or any(is_source(rules, k.alert.labels) for k in (*turned.started.values(), *turned.ended.values()))
+    )
+    if not everything and not (turned.started and (silences or rules)):
+        return
+    candidates = rows.read_all_alerts(work.tx) if everything else turned.started
+    firing = {}
+    if rules:
+        known = candidates if everything else rows.read_firing(work.tx, work.now_ms)
+        firing = {fp: k.alert.labels for fp, k in known.items() if k.alert.firing(work.now_ms)}
+    suppressor = Suppressor(work.routing, silences, firing, work.now_ms)
+    _record(work, shifts(candidates.values(), suppressor))
+
+
+def _crossed(silence: Silence, seen_ms: int, now_ms: int) -> bool:
+    """Whether it began or ended since we last looked."""
+    return seen_ms < silence.starts_at_ms <= now_ms or seen_ms < silence.ends_at_ms <= now_ms
+
+
+def _record(work: Work, changed: list[Shift]) -> None:
+    rows.write_suppression(work.tx, {shift.fingerprint: shift.after for shift in changed})
+    for shift in changed:
+        if shift.after:
+            text = f"Notifications are held: {causes_text(shift.after)}"
+            work.note("suppressed", shift.fingerprint, text, causes=rows.dump_causes(shift.after))
+        else:
+            text = f"Nothing holds notifications any more (was {causes_text(shift.before)})"
+            work.note("unsuppressed", shift.fingerprint, text, causes=rows.dump_causes(shift.before))
+            work.released[shift.fingerprint] = shift.released
+    if work.released:
+        keys = rows.read_groups_of(work.tx, work.released)
+        rows.flush_now(work.tx, {key for of_alert in keys.values() for key in of_alert}, work.now_ms)

@@ -1,0 +1,215 @@
+"""The dispatcher: takes alerts in, groups them, and hands pages on. A loop around pure decisions; all it knows is in rows.
+
+    intake ─▶ merge ─▶ alerts, episodes ─▶ route ─▶ groups ──due──▶ look (stages.py) ─▶ sink(tx, page) ─▶ incidents
+                                            silences, inhibition ─┘
+
+One step is one transaction. A restart goes on where the rows stand: a `group_wait` that ran is a column, not a sleeping task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tocsin.alerts import rows
+from tocsin.alerts.route import RouteTree, default_routing
+from tocsin.alerts.silence import expire as expire_value
+from tocsin.alerts.silence import set_silence as set_silence_value
+from tocsin.alerts.silence import too_broad
+from tocsin.alerts.step import Stepped, step
+from tocsin.clock import Clock
+from tocsin.errors import CommandError
+from tocsin.formats.matchers import format_matchers
+from tocsin.metrics import Counter, Gauge
+from tocsin.model.alert import Alert
+from tocsin.model.event import SYSTEM, Actor, Event
+from tocsin.model.ports import Changed, PageSink
+from tocsin.model.route import Routing, Silence, SilenceState
+from tocsin.state import events, intake
+from tocsin.state.sql import Database
+
+_LONGEST_SLEEP_MS = 15_000
+_PAGES = Counter("tocsin_alerts_pages_total", "Pages handed on to incidents, by reason.", ["reason"])
+_FIRING = Gauge("tocsin_alerts_firing", "Alerts that fire now, suppressed or not.")
+_INTAKE = Counter("tocsin_alerts_intake_total", "Alert reports taken in.")
+
+
+class Dispatcher:
+    """The alerts stage of the core. Construct, `apply(routing)`, then `run()`; `wake()` after rows were put into the intake."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        sink: PageSink,
+        clock: Clock,
+        changed: Changed,
+        wake_incidents: Callable[[], None] = lambda: None,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._db = db
+        self._sink = sink
+        self._clock = clock
+        self._changed = changed
+        self._wake_incidents = wake_incidents
+        self._new_id = new_id
+        self._wake = asyncio.Event()
+        self._routing = default_routing()
+        self._tree = RouteTree(self._routing.root)
+        self._regroup = True
+        self._refresh = True
+
+    # -- the stage --------------------------------------------------------------------------------------------------------
+
+    def apply(self, routing: Routing) -> None:
+        """Use this routing from the next step on; alerts are grouped anew, nobody is told twice of the same firing."""
+        self._routing = routing
+        self._tree = RouteTree(routing.root)
+        self._regroup = True
+        self._refresh = True
+        self.wake()
+
+    @property
+    def routing(self) -> Routing:
+        return self._routing
+
+    def wake(self) -> None:
+        """There is something in the intake. Only a hint, and only from the loop's thread."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Step whenever something is due or somebody wakes us; never returns."""
+        while True:
+            self._wake.clear()
+            due_ms = await self.step()
+            await self._wait_until(min(due_ms, self._clock.now_ms() + _LONGEST_SLEEP_MS))
+
+    async def step(self) -> int:
+        """Do everything that is due now, in one transaction; returns when to look next (ms)."""
+        regroup, refresh = self._regroup, self._refresh
+        self._regroup = self._refresh = False
+        now_ms = self._clock.now_ms()
+
+        def work(tx: Connection) -> Stepped:
+            return step(tx, self._tree, self._routing, self._sink, now_ms=now_ms, regroup=regroup, refresh=refresh)
+
+        try:
+            done = await self._db.write(work)
+        except BaseException:
+            self._regroup, self._refresh = self._regroup or regroup, self._refresh or refresh
+            raise
+        self._after(done)
+        return done.next_ms
+
+    def _after(self, done: Stepped) -> None:
+        _INTAKE.inc(by=done.taken)
+        _FIRING.set(done.firing)
+        for reason in done.pages:
+            _PAGES.inc(reason.value)
+        if done.pages:
+            self._wake_incidents()
+            self._changed("incidents")
+        if done.changed:
+            self._changed("alerts")
+
+    async def _wait_until(self, t_ms: int) -> None:
+        """Until `t_ms` or a wake-up, whichever is first."""
+        sleep = asyncio.ensure_future(self._clock.sleep_until_ms(t_ms))
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait((sleep, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            woken.cancel()
+            await asyncio.gather(sleep, woken, return_exceptions=True)
+
+    # -- commands ---------------------------------------------------------------------------------------------------------
+
+    async def post(self, alerts: list[Alert], actor: Actor = SYSTEM) -> None:
+        """Alerts from outside (Alertmanager API, webhook), checked and completed; durable when this returns."""
+        now_ms = self._clock.now_ms()
+        source = f"api:{actor.name}"
+        named = [alert if alert.source else replace(alert, source=source) for alert in alerts]
+        await self._db.write(lambda tx: intake.put(tx, named, now_ms=now_ms, trace_id=uuid.uuid4().hex[:16]))
+        self.wake()
+
+    async def set_silence(self, silence: Silence, actor: Actor = SYSTEM) -> str:
+        """Create (`id` empty) or change a silence; returns its id, durable. Raises CommandError 400 or 404."""
+        now_ms = self._clock.now_ms()
+        new_id = self._new_id()
+        silence_id = await self._db.write(lambda tx: _set_silence(tx, silence, actor, new_id=new_id, now_ms=now_ms))
+        self._silences_changed(silence_id)
+        return silence_id
+
+    async def expire_silence(self, silence_id: str, actor: Actor = SYSTEM) -> None:
+        """End a silence now; one that has ended stays as it is. Raises CommandError 404."""
+        now_ms = self._clock.now_ms()
+        await self._db.write(lambda tx: _expire_silence(tx, silence_id, actor, now_ms=now_ms))
+        self._silences_changed(silence_id)
+
+    async def groups(self) -> list[dict[str, Any]]:
+        """The groups with their members, timers and what was told, as JSON values."""
+        return await self._db.read(_groups)
+
+    def _silences_changed(self, silence_id: str) -> None:
+        self._refresh = True
+        self._changed("silences", silence_id)
+        self.wake()
+
+
+def _set_silence(tx: Connection, wanted: Silence, actor: Actor, *, new_id: str, now_ms: int) -> str:
+    known = rows.read_silence(tx, wanted.id) if wanted.id else None
+    change = set_silence_value(wanted, known, new_id=new_id, now_ms=now_ms)
+    rows.write_silences(tx, change.rows)
+    matchers = format_matchers(wanted.matchers)
+    broad = too_broad(wanted.matchers)
+    warning = " It covers every alert." if broad else ""
+    data = {
+        "matchers": matchers,
+        "starts_at_ms": wanted.starts_at_ms,
+        "ends_at_ms": wanted.ends_at_ms,
+        "comment": wanted.comment,
+        "created_by": wanted.created_by,
+        "replaces": wanted.id if change.created else "",
+        "covers_everything": broad,
+    }
+    verb = "silenced" if change.created else "silence_changed"
+    text = f"{wanted.created_by or actor} silenced {matchers}: {wanted.comment}.{warning}"
+    events.record(tx, Event(now_ms, str(actor), verb, f"silence:{change.id}", text, data, cause=actor.via))
+    return change.id
+
+
+def _expire_silence(tx: Connection, silence_id: str, actor: Actor, *, now_ms: int) -> None:
+    known = rows.read_silence(tx, silence_id)
+    if known is None:
+        raise CommandError(404, "not_found", f"silence {silence_id} not found")
+    if known.state(now_ms) is SilenceState.EXPIRED:
+        return
+    rows.write_silences(tx, [expire_value(known, now_ms)])
+    text = f"{actor} ended the silence {format_matchers(known.matchers)}"
+    events.record(tx, Event(now_ms, str(actor), "silence_expired", f"silence:{silence_id}", text, cause=actor.via))
+
+
+def _groups(connection: Connection) -> list[dict[str, Any]]:
+    groups = rows.read_groups(connection)
+    members = rows.read_members(connection, groups)
+    return [
+        {
+            "key": group.key,
+            "group_key": group.group_key,
+            "route_id": group.route_id,
+            "receiver": group.receiver,
+            "labels": dict(group.labels),
+            "created_ms": group.created_ms,
+            "next_flush_ms": group.next_flush_ms,
+            "last_notified_ms": group.last_notified_ms,
+            "notified_firing": dict(group.notified_firing),
+            "members": members.get(key, []),
+        }
+        for key, group in groups.items()
+    ]

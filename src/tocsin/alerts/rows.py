@@ -1,0 +1,322 @@
+"""Rows of the alert tables and the values they stand for. In bulk: ten thousand alerts are a handful of round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from tocsin.alerts.group import Group
+from tocsin.model.alert import Alert, SuppressedBy, Suppression
+from tocsin.model.labels import Labels, Matcher, MatchOp
+from tocsin.model.route import Silence
+from tocsin.state.schema import alert_group_members, alert_groups, alerts, meta, silences
+
+_CHUNK = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAlert:
+    """An alert with what the dispatcher keeps beside it."""
+
+    fingerprint: str
+    alert: Alert
+    suppressed_by: tuple[SuppressedBy, ...] = ()
+    explanation: str = ""
+    trace_id: str = ""
+
+
+# -- alerts ---------------------------------------------------------------------------------------------------------------
+
+
+def read_alerts(connection: Connection, fingerprints: Iterable[str]) -> dict[str, KnownAlert]:
+    found: dict[str, KnownAlert] = {}
+    for chunk in _chunks(sorted(set(fingerprints))):
+        for row in connection.execute(sa.select(alerts).where(alerts.c.fingerprint.in_(chunk))):
+            found[row.fingerprint] = _known(row)
+    return found
+
+
+def read_firing(connection: Connection, now_ms: int) -> dict[str, KnownAlert]:
+    """Every alert that fires now, by fingerprint in order."""
+    query = sa.select(alerts).where(sa.or_(alerts.c.ends_at_ms == 0, alerts.c.ends_at_ms > now_ms)).order_by(alerts.c.fingerprint)
+    return {row.fingerprint: _known(row) for row in connection.execute(query)}
+
+
+def read_all_alerts(connection: Connection) -> dict[str, KnownAlert]:
+    return {row.fingerprint: _known(row) for row in connection.execute(sa.select(alerts).order_by(alerts.c.fingerprint))}
+
+
+def write_alerts(tx: Connection, known: Sequence[KnownAlert]) -> None:
+    _upsert(tx, alerts, "fingerprint", [_alert_row(k) for k in known])
+
+
+def write_suppression(tx: Connection, changed: Mapping[str, tuple[SuppressedBy, ...]]) -> None:
+    if changed:
+        tx.execute(
+            sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(suppressed_by=sa.bindparam("causes")),
+            [{"fp": fp, "causes": dump_causes(causes)} for fp, causes in changed.items()],
+        )
+
+
+def write_explanations(tx: Connection, sentences: Mapping[str, str]) -> None:
+    if sentences:
+        tx.execute(
+            sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(explanation=sa.bindparam("sentence")),
+            [{"fp": fp, "sentence": sentence} for fp, sentence in sentences.items()],
+        )
+
+
+def forget_alerts(tx: Connection, *, resolved_before_ms: int) -> None:
+    """Drop alerts that ended long ago and that no group waits for; their episodes stay."""
+    in_group = sa.select(alert_group_members.c.fingerprint)
+    tx.execute(
+        sa.delete(alerts).where(
+            alerts.c.ends_at_ms > 0, alerts.c.ends_at_ms < resolved_before_ms, alerts.c.fingerprint.not_in(in_group)
+        )
+    )
+
+
+def _known(row: Any) -> KnownAlert:
+    alert = Alert(
+        labels=Labels(row.labels),
+        annotations=row.annotations,
+        starts_at_ms=row.starts_at_ms,
+        ends_at_ms=row.ends_at_ms,
+        updated_at_ms=row.updated_at_ms,
+        timeout=row.timeout,
+        generator_url=row.generator_url,
+        source=row.source,
+        value=row.value,
+    )
+    return KnownAlert(row.fingerprint, alert, load_causes(row.suppressed_by), row.explanation, row.trace_id)
+
+
+def _alert_row(known: KnownAlert) -> dict[str, Any]:
+    alert = known.alert
+    return {
+        "fingerprint": known.fingerprint,
+        "labels": dict(alert.labels),
+        "annotations": dict(alert.annotations),
+        "starts_at_ms": alert.starts_at_ms,
+        "ends_at_ms": alert.ends_at_ms,
+        "updated_at_ms": alert.updated_at_ms,
+        "timeout": alert.timeout,
+        "generator_url": alert.generator_url,
+        "source": alert.source,
+        "value": alert.value,
+        "suppressed_by": dump_causes(known.suppressed_by),
+        "explanation": known.explanation,
+        "trace_id": known.trace_id,
+    }
+
+
+def dump_causes(causes: Iterable[SuppressedBy]) -> list[dict[str, str]]:
+    return [{"kind": cause.kind.value, "by": cause.by} for cause in causes]
+
+
+def load_causes(stored: Any) -> tuple[SuppressedBy, ...]:
+    return tuple(SuppressedBy(Suppression(entry["kind"]), entry["by"]) for entry in stored or ())
+
+
+# -- groups ---------------------------------------------------------------------------------------------------------------
+
+
+def read_groups(connection: Connection, keys: Iterable[str] | None = None) -> dict[str, Group]:
+    """Groups by key; all of them without `keys`."""
+    if keys is None:
+        return {row.key: _group(row) for row in connection.execute(sa.select(alert_groups).order_by(alert_groups.c.key))}
+    found: dict[str, Group] = {}
+    for chunk in _chunks(sorted(set(keys))):
+        for row in connection.execute(sa.select(alert_groups).where(alert_groups.c.key.in_(chunk))):
+            found[row.key] = _group(row)
+    return found
+
+
+def read_due_groups(connection: Connection, now_ms: int) -> dict[str, Group]:
+    query = sa.select(alert_groups).where(alert_groups.c.next_flush_ms <= now_ms).order_by(alert_groups.c.key)
+    return {row.key: _group(row) for row in connection.execute(query)}
+
+
+def write_groups(tx: Connection, groups: Sequence[Group]) -> None:
+    _upsert(tx, alert_groups, "key", [_group_row(group) for group in groups])
+
+
+def flush_now(tx: Connection, keys: Iterable[str], now_ms: int) -> None:
+    """Make groups due at once, as far as they have been told of before (a first `group_wait` runs on)."""
+    for chunk in _chunks(sorted(set(keys))):
+        tx.execute(
+            sa.update(alert_groups)
+            .where(alert_groups.c.key.in_(chunk), alert_groups.c.last_flush_ms > 0)
+            .values(next_flush_ms=now_ms)
+        )
+
+
+def delete_groups(tx: Connection, keys: Iterable[str]) -> None:
+    for chunk in _chunks(sorted(set(keys))):
+        tx.execute(sa.delete(alert_group_members).where(alert_group_members.c.group_key.in_(chunk)))
+        tx.execute(sa.delete(alert_groups).where(alert_groups.c.key.in_(chunk)))
+
+
+def _group(row: Any) -> Group:
+    return Group(
+        key=row.key,
+        group_key=row.extra.get("group_key", ""),
+        route_id=row.route_id,
+        receiver=row.receiver,
+        labels=Labels(row.labels),
+        created_ms=row.created_ms,
+        next_flush_ms=row.next_flush_ms,
+        last_flush_ms=row.last_flush_ms,
+        last_notified_ms=row.last_notified_ms,
+        notified_firing=row.notified_firing,
+        notified_resolved=row.notified_resolved,
+        retired=bool(row.extra.get("retired")),
+        muted=bool(row.extra.get("muted")),
+    )
+
+
+def _group_row(group: Group) -> dict[str, Any]:
+    return {
+        "key": group.key,
+        "route_id": group.route_id,
+        "receiver": group.receiver,
+        "labels": dict(group.labels),
+        "created_ms": group.created_ms,
+        "next_flush_ms": group.next_flush_ms,
+        "last_flush_ms": group.last_flush_ms,
+        "last_notified_ms": group.last_notified_ms,
+        "notified_firing": dict(group.notified_firing),
+        "notified_resolved": dict(group.notified_resolved),
+        "extra": {"group_key": group.group_key, "retired": group.retired, "muted": group.muted},
+    }
+
+
+# -- members --------------------------------------------------------------------------------------------------------------
+
+
+def read_members(connection: Connection, keys: Iterable[str]) -> dict[str, list[str]]:
+    """Fingerprints of each group's members, in order."""
+    found: dict[str, list[str]] = {}
+    table = alert_group_members
+    for chunk in _chunks(sorted(set(keys))):
+        query = (
+            sa.select(table.c.group_key, table.c.fingerprint).where(table.c.group_key.in_(chunk)).order_by(table.c.fingerprint)
+        )
+        for key, fingerprint in connection.execute(query):
+            found.setdefault(key, []).append(fingerprint)
+    return found
+
+
+def read_groups_of(connection: Connection, fingerprints: Iterable[str]) -> dict[str, list[str]]:
+    """Keys of the groups that each alert is in."""
+    found: dict[str, list[str]] = {}
+    table = alert_group_members
+    for chunk in _chunks(sorted(set(fingerprints))):
+        query = (
+            sa.select(table.c.fingerprint, table.c.group_key).where(table.c.fingerprint.in_(chunk)).order_by(table.c.group_key)
+        )
+        for fingerprint, key in connection.execute(query):
+            found.setdefault(fingerprint, []).append(key)
+    return found
+
+
+def add_members(tx: Connection, members: Sequence[tuple[str, str]], now_ms: int) -> None:
+    """`members` are (group key, fingerprint); those already there stay as they are."""
+    if members:
+        tx.execute(
+            _insert(tx)(alert_group_members).on_conflict_do_nothing(),
+            [{"group_key": key, "fingerprint": fp, "joined_ms": now_ms} for key, fp in members],
+        )
+
+
+def remove_members(tx: Connection, members: Sequence[tuple[str, str]]) -> None:
+    if members:
+        table = alert_group_members
+        tx.execute(
+            sa.delete(table).where(table.c.group_key == sa.bindparam("key_"), table.c.fingerprint == sa.bindparam("fp")),
+            [{"key_": key, "fp": fp} for key, fp in members],
+        )
+
+
+# -- silences -------------------------------------------------------------------------------------------------------------
+
+
+def read_silences(connection: Connection, *, ends_after_ms: int = -1) -> list[Silence]:
+    return [_silence(row) for row in connection.execute(sa.select(silences).where(silences.c.ends_at_ms > ends_after_ms))]
+
+
+def read_silence(connection: Connection, silence_id: str) -> Silence | None:
+    row = connection.execute(sa.select(silences).where(silences.c.id == silence_id)).first()
+    return _silence(row) if row is not None else None
+
+
+def write_silences(tx: Connection, changed: Sequence[Silence]) -> None:
+    _upsert(tx, silences, "id", [_silence_row(silence) for silence in changed])
+
+
+def forget_silences(tx: Connection, *, ended_before_ms: int) -> None:
+    tx.execute(sa.delete(silences).where(silences.c.ends_at_ms < ended_before_ms))
+
+
+def _silence(row: Any) -> Silence:
+    return Silence(
+        id=row.id,
+        matchers=tuple(Matcher(name, MatchOp(op), value) for name, op, value in row.matchers),
+        starts_at_ms=row.starts_at_ms,
+        ends_at_ms=row.ends_at_ms,
+        created_by=row.created_by,
+        comment=row.comment,
+        updated_at_ms=row.updated_at_ms,
+        annotations=row.annotations,
+    )
+
+
+def _silence_row(silence: Silence) -> dict[str, Any]:
+    return {
+        "id": silence.id,
+        "matchers": [[m.name, m.op.value, m.value] for m in silence.matchers],
+        "starts_at_ms": silence.starts_at_ms,
+        "ends_at_ms": silence.ends_at_ms,
+        "created_by": silence.created_by,
+        "comment": silence.comment,
+        "updated_at_ms": silence.updated_at_ms,
+        "annotations": dict(silence.annotations),
+    }
+
+
+# -- when the dispatcher was last seen alive -------------------------------------------------------------------------------
+
+_SEEN = "alerts.seen_ms"
+
+
+def read_seen_ms(connection: Connection) -> int:
+    return int(connection.execute(sa.select(meta.c.value).where(meta.c.key == _SEEN)).scalar() or 0)
+
+
+def write_seen_ms(tx: Connection, now_ms: int) -> None:
+    _upsert(tx, meta, "key", [{"key": _SEEN, "value": str(now_ms)}])
+
+
+# -- helpers of this file --------------------------------------------------------------------------------------------------
+
+
+def _insert(tx: Connection) -> Callable[[sa.Table], Any]:
+    return postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+
+
+def _upsert(tx: Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    statement = _insert(tx)(table)
+    others = {name: statement.excluded[name] for name in rows[0] if name != key}
+    tx.execute(statement.on_conflict_do_update(index_elements=[key], set_=others), rows)
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for at in range(0, len(values), _CHUNK):
+        yield values[at : at + _CHUNK]

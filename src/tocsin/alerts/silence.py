@@ -1,0 +1,157 @@
+"""Silences: validation, changes, order, and what they match. Pure; `alerts/rows.py` keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from tocsin.errors import CommandError
+from tocsin.formats.matchers import sort_matchers
+from tocsin.model.alert import SuppressedBy, Suppression
+from tocsin.model.labels import Labels, Matcher, MatchOp, all_match
+from tocsin.model.route import Silence, SilenceState
+
+RETENTION_MS = 120 * 3_600_000
+"""How long an expired silence is kept and can be asked for."""
+MAINTENANCE = "tocsin.maintenance"
+"""Annotation of a silence that stands for a maintenance window; its value names the window."""
+_MOST_MATCHERS = 100
+_LONGEST_MATCHER = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What setting a silence comes to: the rows to write (an expired old one, the new one) and the id to answer."""
+
+    rows: tuple[Silence, ...]
+    id: str
+    created: bool
+
+
+def set_silence(wanted: Silence, known: Silence | None, *, new_id: str, now_ms: int) -> Change:
+    """Create or change a silence as Alertmanager does.
+
+    `wanted.id` empty = create. The same matchers change the silence in place; other matchers expire it and open a new one.
+    Raises CommandError 400 (what is wrong) or 404 (no such silence).
+    """
+    if wanted.id and known is None:
+        raise CommandError(404, "not_found", f"silence {wanted.id} not found")
+    validate(wanted, now_ms)
+    wanted = replace(wanted, matchers=sort_matchers(wanted.matchers), updated_at_ms=now_ms)
+    if known is not None and _can_update(known, wanted, now_ms):
+        return Change((wanted,), wanted.id, created=False)
+    expired = () if known is None or known.state(now_ms) is SilenceState.EXPIRED else (expire(known, now_ms),)
+    fresh = replace(wanted, id=new_id, starts_at_ms=max(wanted.starts_at_ms, now_ms))
+    return Change((*expired, fresh), new_id, created=True)
+
+
+def expire(silence: Silence, now_ms: int) -> Silence:
+    """The silence, over now. One that had not begun never begins; an expired one stays as it is."""
+    match silence.state(now_ms):
+        case SilenceState.ACTIVE:
+            return replace(silence, ends_at_ms=now_ms, updated_at_ms=now_ms)
+        case SilenceState.PENDING:
+            return replace(silence, starts_at_ms=now_ms, ends_at_ms=now_ms, updated_at_ms=now_ms)
+        case SilenceState.EXPIRED:
+            return silence
+
+
+def validate(silence: Silence, now_ms: int) -> None:
+    """Raises CommandError 400 with Alertmanager's wording."""
+    if not silence.matchers:
+        raise _bad("silence invalid: at least one matcher required")
+    if len(silence.matchers) > _MOST_MATCHERS:
+        raise _bad(f"silence invalid: {len(silence.matchers)} matchers, at most {_MOST_MATCHERS} are accepted")
+    for index, matcher in enumerate(silence.matchers):
+        if not matcher.name:
+            raise _bad(f"silence invalid: invalid label matcher {index}: invalid label name")
+        if len(matcher.value) > _LONGEST_MATCHER:
+            raise _bad(f"silence invalid: invalid label matcher {index}: longer than {_LONGEST_MATCHER} characters")
+    if all(_may_match_empty(matcher) for matcher in silence.matchers):
+        raise _bad("silence invalid: at least one matcher must not match the empty string")
+    if silence.starts_at_ms >= silence.ends_at_ms:
+        raise _bad("failed to create silence: start time must be before end time")
+    if silence.ends_at_ms < now_ms:
+        raise _bad("failed to create silence: end time can't be in the past")
+
+
+def too_broad(matchers: Iterable[Matcher]) -> bool:
+    """Whether the silence covers everything that merely has some label: `alertname=~".*"`, `severity!="none"`."""
+    return all(
+        (m.op is MatchOp.REGEX and m.value in (".*", ".+", "(.*)", "(.+)", ".*.*"))
+        or m.op in (MatchOp.NOT_EQUAL, MatchOp.NOT_REGEX)
+        for m in matchers
+    )
+
+
+def sort_silences(silences: Iterable[Silence], now_ms: int) -> list[Silence]:
+    """Alertmanager's order: active by end, pending by start, expired by end from the latest."""
+    rank = {SilenceState.ACTIVE: 0, SilenceState.PENDING: 1, SilenceState.EXPIRED: 2}
+
+    def key(silence: Silence) -> tuple[int, int, str]:
+        state = silence.state(now_ms)
+        by = {
+            SilenceState.ACTIVE: silence.ends_at_ms,
+            SilenceState.PENDING: silence.starts_at_ms,
+            SilenceState.EXPIRED: -silence.ends_at_ms,
+        }
+        return rank[state], by[state], silence.id
+
+    return sorted(silences, key=key)
+
+
+class Silencer:
+    """The active silences, ready to be asked about many alerts.
+
+    A silence with an equality on some label is looked up by that value, so that a thousand silences cost an alert a few tests.
+    """
+
+    def __init__(self, silences: Iterable[Silence], now_ms: int) -> None:
+        self._by_value: dict[tuple[str, str], list[Silence]] = {}
+        self._others: list[Silence] = []
+        for silence in silences:
+            if silence.state(now_ms) is SilenceState.ACTIVE:
+                self._add(silence)
+
+    def _add(self, silence: Silence) -> None:
+        exact = next((m for m in silence.matchers if m.op is MatchOp.EQUAL and m.value), None)
+        if exact is None:
+            self._others.append(silence)
+        else:
+            self._by_value.setdefault((exact.name, exact.value), []).append(silence)
+
+    def suppression(self, labels: Labels) -> tuple[SuppressedBy, ...]:
+        """The silences (and maintenance windows) that cover an alert, in order of id."""
+        candidates = list(self._others)
+        if self._by_value:
+            for pair in labels.pairs:
+                candidates += self._by_value.get(pair, ())
+        found = [s for s in candidates if all_match(s.matchers, labels)]
+        return tuple(SuppressedBy(_kind(s.annotations), s.id) for s in sorted(found, key=lambda s: s.id))
+
+
+def _kind(annotations: Mapping[str, str]) -> Suppression:
+    return Suppression.MAINTENANCE if MAINTENANCE in annotations else Suppression.SILENCED
+
+
+def _can_update(known: Silence, wanted: Silence, now_ms: int) -> bool:
+    """Whether a change may keep the id: same matchers, and nothing that already happened is rewritten."""
+    if sort_matchers(known.matchers) != wanted.matchers:
+        return False
+    match known.state(now_ms):
+        case SilenceState.ACTIVE:
+            # Clients send times back with a second's precision or with all of it.
+            return wanted.starts_at_ms // 1000 == known.starts_at_ms // 1000 and wanted.ends_at_ms >= now_ms
+        case SilenceState.PENDING:
+            return wanted.starts_at_ms >= now_ms
+        case SilenceState.EXPIRED:
+            return False
+
+
+def _may_match_empty(matcher: Matcher) -> bool:
+    """Alertmanager's test, which counts negative matchers as narrowing."""
+    return matcher.op in (MatchOp.EQUAL, MatchOp.REGEX) and matcher.matches_empty
+
+
+def _bad(message: str) -> CommandError:
+    return CommandError(400, "bad_silence", message)

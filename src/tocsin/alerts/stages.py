@@ -1,0 +1,175 @@
+"""The decision on one group: is it told now, of what, and why (not)? Pure.
+
+    members ─▶ muted by an interval? ─▶ suppressed? ─▶ firing / ended / held ─▶ against what was told before ─▶ page or not
+
+What was told before is a pair of sets (firing, resolved) of (fingerprint, start of the episode); an alert that fires anew after
+it ended is another episode and is told. Suppressed alerts are held, not forgotten: a told firing alert that ends while silenced
+stays owed until the silence ends.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tocsin.alerts.group import Group
+from tocsin.alerts.timeinterval import next_look_ms
+from tocsin.model.alert import Alert, Page, PageReason, SuppressedBy, Suppression
+from tocsin.model.route import Route
+
+
+class Quiet(enum.StrEnum):
+    """Why a look at a group told nobody."""
+
+    NOTHING_FIRING = "nothing_firing"
+    ALL_SUPPRESSED = "all_suppressed"
+    ALREADY_TOLD = "already_told"
+    GONE_BEFORE_TOLD = "resolved_before_it_was_told"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One alert of a group as the decision needs it."""
+
+    fingerprint: str
+    alert: Alert
+    suppressed: tuple[SuppressedBy, ...] = ()
+    released: tuple[Suppression, ...] = ()
+    """What covered it until now and has just ended; empty when nothing did or something still does."""
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a look at a group decided. `group` is its next state, `leaving` are fingerprints that have no more business in it."""
+
+    group: Group
+    page: Page | None
+    quiet: Quiet | None
+    leaving: tuple[str, ...]
+    suppressed: Mapping[str, tuple[SuppressedBy, ...]]
+    """Every held member with its causes, the muting intervals of the route included."""
+    told: Mapping[str, int]
+    """What the receiver had been told to be firing before this look."""
+    seen_before: bool
+    """The group had been looked at before."""
+
+
+def look(group: Group, members: list[Member], *, route: Route, muted_by: tuple[str, ...], now_ms: int) -> Outcome:
+    """Decide on a group whose timer is due. `muted_by` are the time intervals that keep its route quiet now."""
+    mute = tuple(SuppressedBy(Suppression.MUTED, name) for name in muted_by)
+    before = told = _told_episodes(group, members)
+    if group.muted and not mute:
+        members = [replace(m, released=(*m.released, Suppression.MUTED)) for m in members]
+    firing: list[Member] = []
+    ended: list[Member] = []
+    held: dict[str, tuple[SuppressedBy, ...]] = {}
+    held_firing: list[Member] = []
+    for member in members:
+        fires = member.alert.firing(now_ms)
+        causes = _causes(member, mute, ending=not fires)
+        if causes:
+            held[member.fingerprint] = causes
+            if fires:
+                held_firing.append(member)
+        elif fires:
+            firing.append(member)
+        else:
+            ended.append(member)
+
+    reason = _reason(group, told, firing, ended, held_firing, repeat_ms=route.repeat_interval_ms, now_ms=now_ms)
+    page = None
+    if reason is not None:
+        page = _page(group, reason, firing, ended, [(m, held[m.fingerprint]) for m in held_firing], now_ms)
+        told = {fp: start for fp, start in told.items() if fp in held}
+        told |= {m.fingerprint: m.alert.starts_at_ms for m in firing}
+    after = replace(
+        group,
+        # While an interval mutes the route the group is looked at every minute, so that its end is seen at once.
+        next_flush_ms=next_look_ms(now_ms) if mute else now_ms + route.group_interval_ms,
+        last_flush_ms=now_ms,
+        last_notified_ms=now_ms if page else group.last_notified_ms,
+        notified_firing=told,
+        notified_resolved={m.fingerprint: m.alert.starts_at_ms for m in ended} if page else group.notified_resolved,
+        muted=bool(mute),
+    )
+    leaving = tuple(m.fingerprint for m in members if not m.alert.firing(now_ms) and m.fingerprint not in told)
+    quiet = None if page else _quiet(firing, ended, held_firing)
+    return Outcome(after, page, quiet, leaving, held, told=before, seen_before=group.last_flush_ms > 0)
+
+
+def _causes(member: Member, mute: tuple[SuppressedBy, ...], *, ending: bool) -> tuple[SuppressedBy, ...]:
+    causes = member.suppressed + mute
+    if ending:
+        # An inhibited alert that ends ends: only silence, maintenance and mute times ask for quiet about the end as well.
+        causes = tuple(cause for cause in causes if cause.kind is not Suppression.INHIBITED)
+    return causes
+
+
+def _told_episodes(group: Group, members: list[Member]) -> dict[str, int]:
+    """What the receiver believes to be firing. An episode whose alert left the group cannot be told any more."""
+    present = {member.fingerprint for member in members}
+    return {fp: start for fp, start in group.notified_firing.items() if fp in present}
+
+
+def _reason(
+    group: Group,
+    told: Mapping[str, int],
+    firing: list[Member],
+    ended: list[Member],
+    held_firing: list[Member],
+    *,
+    repeat_ms: int,
+    now_ms: int,
+) -> PageReason | None:
+    owed = [m for m in ended if m.fingerprint in told]
+    fresh = (
+        [] if group.retired else [m for m in firing if m.fingerprint not in told or m.alert.starts_at_ms > told[m.fingerprint]]
+    )
+    if any(m.released for m in fresh) or any(_page_again(m) for m in firing if not group.retired):
+        return PageReason.UNSUPPRESSED
+    if fresh:
+        return PageReason.NEW_ALERTS if told else PageReason.FIRST
+    if owed:
+        still = firing or any(m.fingerprint in told for m in held_firing)
+        return PageReason.SOME_RESOLVED if still else PageReason.ALL_RESOLVED
+    if firing and not group.retired and group.last_notified_ms + repeat_ms < now_ms:
+        return PageReason.REPEAT
+    return None
+
+
+def _page_again(member: Member) -> bool:
+    """Whether a told alert is told again now that it came free: after silence, maintenance, mute time; not after inhibition."""
+    return any(kind is not Suppression.INHIBITED for kind in member.released)
+
+
+def _page(
+    group: Group,
+    reason: PageReason,
+    firing: list[Member],
+    ended: list[Member],
+    held: list[tuple[Member, tuple[SuppressedBy, ...]]],
+    now_ms: int,
+) -> Page:
+    trace = next((m.trace_id for m in (*firing, *ended) if m.trace_id), "")
+    return Page(
+        receiver=group.receiver,
+        group_key=group.group_key,
+        group_labels=group.labels,
+        route_id=group.route_id,
+        reason=reason,
+        firing=tuple(m.alert for m in firing),
+        resolved=tuple(m.alert for m in ended),
+        suppressed=tuple((m.alert, causes) for m, causes in held),
+        decided_ms=now_ms,
+        trace_id=trace,
+    )
+
+
+def _quiet(firing: list[Member], ended: list[Member], held_firing: list[Member]) -> Quiet:
+    if firing:
+        return Quiet.ALREADY_TOLD
+    if held_firing:
+        return Quiet.ALL_SUPPRESSED
+    return Quiet.GONE_BEFORE_TOLD if ended else Quiet.NOTHING_FIRING

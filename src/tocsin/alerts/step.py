@@ -1,0 +1,87 @@
+"""One step of the dispatcher inside one transaction: rows in, pure decisions, rows out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.alerts import admit, cover, rows, tell
+from tocsin.alerts.regroup import regroup_all
+from tocsin.alerts.route import RouteTree
+from tocsin.alerts.silence import RETENTION_MS
+from tocsin.alerts.work import Work
+from tocsin.model.alert import PageReason
+from tocsin.model.ports import PageSink
+from tocsin.model.route import Routing
+from tocsin.state import events
+from tocsin.state.schema import alert_groups, alert_intake, silences
+from tocsin.state.schema import alerts as alerts_table
+
+GRACE_MS = 120_000
+"""After Tocsin was down or asleep, alerts from outside get at least this long to be reported again before they count as over."""
+_ASLEEP_MS = 60_000
+_REMEMBER_MS = 30 * 60_000
+"""How long a resolved alert stays in `alerts`; its episode stays for good."""
+_ALIVE_EVERY_MS = 10_000
+_FAR_MS = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What a step came to."""
+
+    next_ms: int
+    taken: int
+    firing: int
+    pages: tuple[PageReason, ...]
+    changed: bool
+
+
+def step(
+    tx: Connection, tree: RouteTree, routing: Routing, sink: PageSink, *, now_ms: int, regroup: bool, refresh: bool
+) -> Stepped:
+    """Take the intake in, end what expired, renew suppression, look at every due group.
+
+    Two steps more than a minute apart mean that we were down, asleep, or the clock jumped; nothing expires because of that.
+    """
+    work = Work(tx, tree, routing, sink, now_ms, seen_ms=rows.read_seen_ms(tx))
+    if work.seen_ms and now_ms - work.seen_ms > _ASLEEP_MS:
+        admit.extend_after_sleep(work, max(GRACE_MS, routing.resolve_timeout_ms))
+    if regroup:
+        regroup_all(tx, tree, now_ms)
+    turned = admit.take_intake(work)
+    admit.expire(work, turned)
+    cover.renew(work, turned, everything=refresh)
+    tell.look_at_due(work)
+    rows.write_explanations(tx, work.sentences)
+    events.record(tx, *work.events)
+    if not 0 <= now_ms - work.seen_ms < _ALIVE_EVERY_MS:
+        rows.write_seen_ms(tx, now_ms)
+        rows.forget_alerts(tx, resolved_before_ms=now_ms - _REMEMBER_MS)
+        rows.forget_silences(tx, ended_before_ms=now_ms - RETENTION_MS)
+    return Stepped(
+        next_ms=_next_ms(tx, now_ms),
+        taken=work.taken,
+        firing=_count_firing(tx, now_ms),
+        pages=tuple(work.pages),
+        changed=bool(work.taken or work.events),
+    )
+
+
+def _count_firing(tx: Connection, now_ms: int) -> int:
+    ends = alerts_table.c.ends_at_ms
+    return int(tx.execute(sa.select(sa.func.count()).where(sa.or_(ends == 0, ends > now_ms))).scalar_one())
+
+
+def _next_ms(tx: Connection, now_ms: int) -> int:
+    """The next instant at which a timer, an alert's end or a silence's edge comes."""
+    if tx.execute(sa.select(alert_intake.c.seq).limit(1)).first() is not None:
+        return now_ms
+    queries = [sa.select(sa.func.min(alert_groups.c.next_flush_ms))] + [
+        sa.select(sa.func.min(column)).where(column > now_ms)
+        for column in (alerts_table.c.ends_at_ms, silences.c.starts_at_ms, silences.c.ends_at_ms)
+    ]
+    times = [tx.execute(query).scalar() for query in queries]
+    return min((t for t in times if t is not None), default=_FAR_MS)
