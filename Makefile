@@ -34,5 +34,5 @@ contracts: dev
 fast: dev
 	@$(BIN)/pytest -q -n 2 -m "not slow and not peer and not postgres and not server and not process and not e2e"
 
-test: check ## everything that can run here; the last line counts what was skipped
+test: lint types contracts ## everything that can run here; the last line counts passed, failed and skipped
 	@$(BIN)/python tests/run_all.py

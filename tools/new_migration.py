@@ -1,4 +1,4 @@
-"""Write a migration for what changed in state/schema.py: `tools/new_migration.py "message"` (needs an empty temporary database)."""
+"""Write a migration for what changed in state/schema.py: `tools/new_migration.py "message"`."""
 
 import sys
 import tempfile

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tocsin.app.pulse import Pulse
 from tocsin.errors import StateError, UsageError
 from tocsin.log import configure_logging, get_log
 
@@ -36,37 +37,11 @@ if TYPE_CHECKING:
 
 log = get_log("process")
 
-_BEAT_S = 1.0
 _STARTING_DEADLINE_S = 300.0
 """A core may replay a long WAL before it beats; afterwards the deadline of its row below holds."""
 _QUICK_DEATH_S = 3.0
 _STOP_DEADLINE_S = 12.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
-
-
-class Pulse:
-    """A child's line to its parent."""
-
-    def __init__(self, fd: int, restarts: int = 0) -> None:
-        self._fd = fd
-        self.restarts = restarts
-
-    def _send(self, line: str) -> None:
-        with contextlib.suppress(OSError):
-            os.write(self._fd, line.encode() + b"\n")
-
-    def ready(self) -> None:
-        """The process does its work from now on."""
-        self._send("ready")
-
-    def say(self, text: str) -> None:
-        """A line for the person at the console."""
-        self._send("say " + text.replace("\n", " "))
-
-    async def beat_forever(self) -> None:
-        while True:
-            self._send("beat")
-            await asyncio.sleep(_BEAT_S)
 
 
 Main = Callable[["ServeSettings", Pulse, socket.socket], Awaitable[None]]
@@ -198,6 +173,7 @@ class _Parent:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
+            os.umask(0o077)
             _die_with_parent(parent, child.name)
             self._selector.close()
             for fd in (

@@ -24,21 +24,25 @@ class _Location:
 class ProbeDesk:
     """Plans are versioned; a probe asks with the version it has and waits until there is another, or a run to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, first_version: int) -> None:
         self._specs: tuple[CheckSpec, ...] = ()
-        self._version = 0
+        self._egress: dict[str, tuple[str, ...]] = {"allow": (), "deny": ()}
+        # Starts where no former core's count can be: a probe that knows an old plan must not think it current.
+        self._version = first_version
         self._locations: dict[str, _Location] = defaultdict(_Location)
         self._waiting: dict[str, asyncio.Future[CheckResult]] = {}
         self._next_run = 0
 
-    def apply(self, specs: Iterable[CheckSpec]) -> None:
+    def apply(self, specs: Iterable[CheckSpec], *, allow: tuple[str, ...] = (), deny: tuple[str, ...] = ()) -> None:
+        """A new plan, and where checks may connect to."""
         self._specs = tuple(specs)
+        self._egress = {"allow": allow, "deny": deny}
         self._version += 1
         for location in self._locations.values():
             location.wake.set()
 
     async def plan(self, location: str, version: int) -> dict[str, object]:
-        """-> {version, specs (None when unchanged), runs}; answers at once or within 20 s."""
+        """-> {version, specs (None when unchanged), egress, runs}; answers at once or within 20 s."""
         here = self._locations[location]
         if version == self._version and not here.runs:
             here.wake.clear()
@@ -48,7 +52,7 @@ class ProbeDesk:
                 pass
         runs, here.runs = here.runs, []
         specs = None if version == self._version else [spec for spec in self._specs if location in spec.locations]
-        return {"version": self._version, "specs": specs, "runs": runs}
+        return {"version": self._version, "specs": specs, "egress": self._egress, "runs": runs}
 
     async def run(self, check_id: str, person: str) -> CheckResult:
         """Have a check run now by its first location. Raises CommandError 404 (unknown) or 504 (no probe answers)."""
@@ -69,8 +73,8 @@ class ProbeDesk:
         finally:
             self._waiting.pop(run_id, None)
 
-    def finished(self, run_id: str, result: CheckResult) -> None:
-        """A probe reports a run that was asked for."""
-        future = self._waiting.get(run_id)
+    def finished(self, result: CheckResult) -> None:
+        """A probe reports; if it is a run that somebody waits for, he gets it."""
+        future = self._waiting.get(str(result.facts.get("run_id", "")))
         if future is not None and not future.done():
             future.set_result(result)

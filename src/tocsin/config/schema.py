@@ -117,52 +117,6 @@ class PolicySection(Section):
     final: Texts = ()
 
 
-class Restriction(Section):
-    """`{days: [mon, ...], start: "09:00", end: "17:00"}` or `{from: "fri 17:00", to: "mon 09:00"}`."""
-
-    days: Texts = ()
-    start: str = ""
-    end: str = ""
-    from_: str = Field(default="", alias="from")
-    to: str = ""
-
-
-class Period(Section):
-    unit: Literal["hours", "days", "weeks", "months"]
-    every: int = Field(default=1, ge=1, le=1000)
-
-
-class Layer(Section):
-    """People who take turns. `anchor`, `from`, `until` are wall times in the layer's zone."""
-
-    name: str = ""
-    users: tuple[Texts, ...] = Field(min_length=1)
-    anchor: Text
-    period: Period
-    tz: TimeZone | None = None
-    from_: Text = Field(default="", alias="from")
-    until: Text = ""
-    restrictions: tuple[Restriction, ...] = ()
-
-
-class Override(Section):
-    start: Text
-    end: Text
-    mode: Literal["set", "add", "swap"] = "set"
-    users: Texts = ()
-    from_: str = Field(default="", alias="from")
-    to: str = ""
-
-
-class ScheduleSection(Section):
-    """Who is on call when. Later layers win over earlier ones."""
-
-    name: Name
-    tz: TimeZone = "UTC"
-    layers: tuple[Layer, ...] = Field(min_length=1)
-    overrides: tuple[Override, ...] = ()
-
-
 class Service(Section):
     """What alerts with the label `service: NAME` are about."""
 
@@ -230,7 +184,8 @@ class OwnSections(Section):
     users: tuple[User, ...] = ()
     teams: tuple[Team, ...] = ()
     policies: tuple[PolicySection, ...] = ()
-    schedules: tuple[ScheduleSection, ...] = ()
+    schedules: tuple[dict[str, Any], ...] = ()
+    """Shapes of docs/reference/incidents.md; read by incidents/schedule.py."""
     services: tuple[Service, ...] = ()
     store: Store = Store()
     host: Host = Host()

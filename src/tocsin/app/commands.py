@@ -1,0 +1,239 @@
+"""What can be asked of the core: each command is one line that names the stage which does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tocsin.app import status
+from tocsin.app.configuration import Configuration
+from tocsin.app.ingest import ingest_table
+from tocsin.app.settings import ServeSettings
+from tocsin.app.values import result_from_json, result_to_json
+from tocsin.bus.wire import Args, CommandHandler
+from tocsin.collect.catalog import parse_check, spec_for_url
+from tocsin.errors import CommandError
+from tocsin.metrics import Family, Sample
+from tocsin.model.event import Actor
+from tocsin.model.ports import Random
+from tocsin.model.series import ValueType
+from tocsin.web.commands import commands as account_commands
+
+if TYPE_CHECKING:
+    from tocsin.app.core import Core
+
+__all__ = ["command_table", "ingest_table"]
+
+
+def command_table(
+    *, core: Core, configuration: Configuration, settings: ServeSettings, random: Random
+) -> Mapping[str, CommandHandler]:
+    """Every command by name."""
+    handlers = _Handlers(core, configuration, settings)
+    table: dict[str, CommandHandler] = {
+        **account_commands(core.db, core.clock, random, core.changes),
+        "alerts.post": handlers.alerts_post,
+        "alerts.groups": handlers.alerts_groups,
+        "silence.set": core.dispatcher.command_set_silence,
+        "silence.expire": core.dispatcher.command_expire_silence,
+        "check.add": handlers.check_add,
+        "check.remove": handlers.check_remove,
+        "check.run": handlers.check_run,
+        "check.pause": handlers.check_pause,
+        "check.resume": handlers.check_resume,
+        "check.list": handlers.check_list,
+        "heartbeat.ping": handlers.heartbeat_ping,
+        "config.reload": handlers.config_reload,
+        "config.state": handlers.config_state,
+        "rules.state": handlers.rules_state,
+        "targets.state": handlers.targets_state,
+        "probe.plan": handlers.probe_plan,
+        "probe.report": handlers.probe_report,
+        "process.metrics": handlers.process_metrics,
+        "notification.test": handlers.notification_test,
+        "notification.retry": handlers.notification_retry,
+        "oncall.state": handlers.oncall_state,
+        "query": handlers.query,
+        "status": handlers.status,
+        "signin.link": handlers.signin_link,
+    }
+    for verb in ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze", "note", "assign", "verdict", "remediation"):
+        table[f"incident.{verb}"] = _incident(core, verb)
+    handlers.table = table
+    return table
+
+
+def _incident(core: Core, verb: str) -> CommandHandler:
+    async def run(args: Args, actor: Actor) -> Any:
+        return await core.escalator.command(verb, args, actor)
+
+    return run
+
+
+class _Handlers:
+    """Commands that need more than one part, or that speak for the process as a whole."""
+
+    def __init__(self, core: Core, configuration: Configuration, settings: ServeSettings) -> None:
+        self._core = core
+        self._configuration = configuration
+        self._settings = settings
+        self._processes: dict[str, dict[str, Any]] = {}
+        self.table: Mapping[str, CommandHandler] = {}
+
+    # -- alerts -------------------------------------------------------------------------------------------------------
+
+    async def alerts_post(self, args: Args, actor: Actor) -> Any:
+        from tocsin.formats.alertmanager_json import alerts_from_command
+
+        alerts = alerts_from_command(args["alerts"])
+        await self._core.dispatcher.post(alerts, actor)
+        return {"accepted": len(alerts)}
+
+    async def alerts_groups(self, _args: Args, _actor: Actor) -> Any:
+        return await self._core.dispatcher.groups()
+
+    # -- checks -------------------------------------------------------------------------------------------------------
+
+    async def check_add(self, args: Args, actor: Actor) -> Any:
+        """{url} or a check as it would stand in the file, {type, name, settings, ...} -> its spec."""
+        raw = {key: value for key, value in args.items() if value is not None}
+        try:
+            if set(raw) <= {"url", "name"}:
+                spec = spec_for_url(str(raw.get("url", "")), name=str(raw.get("name", "")))
+                raw = {"name": spec.name, "type": spec.type, "settings": dict(spec.settings)}
+            else:
+                spec = parse_check(raw, source="ui")
+        except ValidationError as error:
+            details = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors(include_url=False)
+            )
+            raise CommandError(422, "invalid_check", details) from None
+        if any(known.id == spec.id for known in self._configuration.config.checks):
+            raise CommandError(409, "exists", f"there is a check {spec.id!r} already")
+        await self._configuration.add_check(raw, spec, actor)
+        return {"id": spec.id}
+
+    async def check_remove(self, args: Args, actor: Actor) -> Any:
+        if not await self._configuration.remove_check(str(args["id"]), actor):
+            raise CommandError(
+                404, "not_found", "only checks that were added in the dashboard can be removed there; edit the file"
+            )
+        return {}
+
+    async def check_run(self, args: Args, actor: Actor) -> Any:
+        """Run a check now, wherever it belongs; the result is logged with the person's name."""
+        return result_to_json(await self._core.desk.run(str(args["id"]), actor.name))
+
+    async def check_pause(self, args: Args, actor: Actor) -> Any:
+        await self._core.receiver.pause(str(args["id"]), actor)
+        return {}
+
+    async def check_resume(self, args: Args, actor: Actor) -> Any:
+        await self._core.receiver.resume(str(args["id"]), actor)
+        return {}
+
+    async def check_list(self, _args: Args, _actor: Actor) -> Any:
+        return status.check_rows(self._configuration.config.checks, self._core.receiver.statuses())
+
+    async def heartbeat_ping(self, args: Args, _actor: Actor) -> Any:
+        return await self._core.receiver.ping(str(args["token"]), str(args.get("kind", "success")), str(args.get("body", "")))
+
+    # -- probes -------------------------------------------------------------------------------------------------------
+
+    async def probe_plan(self, args: Args, _actor: Actor) -> Any:
+        return await self._core.desk.plan(str(args["location"]), int(args["version"]))
+
+    async def probe_report(self, args: Args, _actor: Actor) -> Any:
+        results = [result_from_json(raw) for raw in args["results"]]
+        await self._core.receiver.take(results)
+        for result in results:
+            self._core.desk.finished(result)
+        return {}
+
+    # -- configuration and state --------------------------------------------------------------------------------------
+
+    async def config_reload(self, _args: Args, actor: Actor) -> Any:
+        problems = await self._configuration.reload(actor)
+        return {"ok": not problems, "problems": [status.problem_row(problem) for problem in problems]}
+
+    async def config_state(self, _args: Args, _actor: Actor) -> Any:
+        return status.config_state(self._configuration)
+
+    async def rules_state(self, _args: Args, _actor: Actor) -> Any:
+        return self._core.evaluator.state()
+
+    async def targets_state(self, _args: Args, _actor: Actor) -> Any:
+        return self._core.scraper.targets()
+
+    async def oncall_state(self, _args: Args, _actor: Actor) -> Any:
+        from tocsin.incidents.oncallstate import oncall_state
+
+        directory = self._configuration.config.directory
+        now_ms = self._core.clock.now_ms()
+        return await self._core.db.read(lambda connection: oncall_state(connection, directory, now_ms))
+
+    async def process_metrics(self, args: Args, _actor: Actor) -> Any:
+        """A process reports its own metrics."""
+        families = [
+            Family(
+                raw["name"],
+                raw["kind"],
+                raw["help"],
+                tuple(Sample(n, tuple(map(tuple, pairs)), v) for n, pairs, v in raw["samples"]),
+            )
+            for raw in args["families"]
+        ]
+        name = str(args["process"])
+        self._processes[name] = {
+            "name": name,
+            "pid": int(args["pid"]),
+            "restarts": int(args["restarts"]),
+            "heard_ms": self._core.clock.now_ms(),
+            "families": families,
+        }
+        self._core.own.take(name, families)
+        return {}
+
+    async def status(self, _args: Args, _actor: Actor) -> Any:
+        return await status.status(self._core, self._configuration, self._processes)
+
+    async def query(self, args: Args, _actor: Actor) -> Any:
+        """A PromQL expression at one instant, for the command line."""
+        import asyncio
+
+        t_ms = int(args.get("t_ms", 0)) or self._core.clock.now_ms()
+        result = await asyncio.to_thread(self._core.engine.instant, str(args["query"]), t_ms)
+        rows = []
+        if result.type is ValueType.VECTOR and result.vector is not None:
+            vector = result.vector
+            rows = [
+                {"series": str(labels), "value": float(value)} for labels, value in zip(vector.labels, vector.values, strict=True)
+            ]
+        elif result.type is ValueType.SCALAR:
+            rows = [{"series": "scalar", "value": result.scalar}]
+        elif result.type is ValueType.STRING:
+            rows = [{"series": "string", "value": result.text}]
+        elif result.raw is not None:
+            rows = [{"series": str(series.labels), "value": f"{len(series.values)} samples"} for series in result.raw]
+        return {"rows": rows, "warnings": [*result.annotations.warnings, *result.annotations.infos]}
+
+    # -- notifications, sign-in ---------------------------------------------------------------------------------------
+
+    async def notification_test(self, args: Args, actor: Actor) -> Any:
+        name = str(args.get("name") or args.get("user") or args.get("receiver") or "")
+        return await self._core.deliverer.test(name, actor)
+
+    async def notification_retry(self, args: Args, actor: Actor) -> Any:
+        return await self._core.deliverer.retry(str(args["id"]), actor)
+
+    async def signin_link(self, args: Args, actor: Actor) -> Any:
+        """A one-time link for an account; made for the person at the console."""
+        if actor.kind not in ("cli", "system"):
+            raise CommandError(403, "forbidden", "sign-in links are made at the console: tocsin signin NAME")
+        account = str(args.get("account", "admin"))
+        made = await self.table["token.create"](
+            {"kind": "signin", "name": "sign-in link", "role": "admin", "account": account}, actor
+        )
+        return {"url": f"http://{self._settings.listen}/signin?t={made['token']}", "expires_ms": made["expires_ms"]}

@@ -1,0 +1,187 @@
+"""The configuration in force: read at the start, watched, replaced only by one without errors, kept for the next start.
+
+files ──read──▶ Sources ──build──▶ Config ──+ checks added in the dashboard──▶ applied to the stages
+   ▲ change, SIGHUP, /-/reload      │ errors: the old one stays, the problems are shown
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlalchemy.engine import Connection
+
+from tocsin.app.settings import ServeSettings
+from tocsin.clock import Clock
+from tocsin.collect.catalog import parse_check
+from tocsin.config.load import Config, build, read_sources, with_checks
+from tocsin.config.sources import Signature, Sources, signature
+from tocsin.errors import ConfigError, Problem
+from tocsin.log import get_log
+from tocsin.metrics import Gauge
+from tocsin.model.check import CheckSpec
+from tocsin.model.event import SYSTEM, Actor, Event
+from tocsin.state import events
+from tocsin.state.schema import declared_checks
+from tocsin.state.sql import Database
+
+log = get_log("config")
+
+reload_ok = Gauge("tocsin_config_last_reload_successful", "1 when the newest configuration files are in force.")
+reload_at = Gauge("tocsin_config_last_reload_success_timestamp_seconds", "When the configuration in force was read.")
+
+_LOOK_S = 1.0
+
+
+class Configuration:
+    """Owns the configuration of the running core."""
+
+    def __init__(self, *, settings: ServeSettings, db: Database, clock: Clock) -> None:
+        self._settings = settings
+        self.db = db
+        self.clock = clock
+        self._apply: Callable[[Config], None] = lambda config: None
+        self._reload_now = asyncio.Event()
+        self._from_files: Config
+        self._declared: list[CheckSpec] = []
+        self._seen: Signature = ()
+        self.problems: list[Problem] = []
+        self.loaded_ms = 0
+        self.config: Config
+
+    @property
+    def _last_good_path(self) -> Any:
+        return self._settings.data_dir / "config.last-good.json"
+
+    async def first(self) -> Config:
+        """The configuration to start with: the files, or (said loudly) the last good one when the files are wrong now.
+
+        Raises ConfigError when the files are wrong and there is no last good one.
+        """
+        self._declared = await self._read_declared()
+        try:
+            self._from_files = await asyncio.to_thread(self._read)
+        except ConfigError as error:
+            self.problems = error.problems
+            for problem in error.problems:
+                log.error("configuration refused; starting with the last good one", problem=str(problem))
+            try:
+                kept = await asyncio.to_thread(self._last_good_path.read_bytes)
+            except OSError:
+                raise error from None
+            self._from_files = await asyncio.to_thread(build, Sources.from_json(kept))
+            reload_ok.set(0)
+        self._in_force()
+        return self.config
+
+    def on_change(self, apply: Callable[[Config], None]) -> None:
+        self._apply = apply
+
+    def reload_soon(self) -> None:
+        """SIGHUP."""
+        self._reload_now.set()
+
+    async def run(self) -> None:
+        """Look for changed files every second; a change must be quiet for one look, so that half a file is not read."""
+        previous = self._seen
+        while True:
+            try:
+                await asyncio.wait_for(self._reload_now.wait(), _LOOK_S)
+                forced = True
+            except TimeoutError:
+                forced = False
+            self._reload_now.clear()
+            now = await asyncio.to_thread(signature, self.config.watched)
+            if forced or (now != self._seen and now == previous):
+                await self.reload(SYSTEM)
+            previous = now
+
+    async def reload(self, actor: Actor) -> list[Problem]:
+        """Read the files again; returns the problems (empty = in force now). The old configuration stays where there are any."""
+        try:
+            config = await asyncio.to_thread(self._read)
+        except ConfigError as error:
+            self.problems = error.problems
+            self._seen = await asyncio.to_thread(signature, self.config.watched)
+            reload_ok.set(0)
+            for problem in error.problems:
+                log.error("configuration refused, the old one stays in force", problem=str(problem))
+            await self._record(actor, "config_refused", "configuration refused, the old one stays: " + str(error.problems[0]))
+            return error.problems
+        self._from_files = config
+        self.problems = []
+        self._in_force()
+        self._apply(self.config)
+        await self._record(actor, "config_loaded", f"configuration loaded from {', '.join(config.files) or 'defaults'}")
+        return []
+
+    # -- checks of the dashboard --------------------------------------------------------------------------------------
+
+    async def add_check(self, raw: dict[str, Any], spec: CheckSpec, actor: Actor) -> None:
+        """Keep a check that a person added, and start it."""
+
+        def work(tx: Connection) -> None:
+            now_ms = self.clock.now_ms()
+            tx.execute(sa.insert(declared_checks).values(id=spec.id, spec=raw, created_by=actor.name, created_ms=now_ms))
+            events.record(tx, Event(now_ms, str(actor), "check_added", f"check:{spec.id}", f"{actor.name} added {spec.name}"))
+
+        await self.db.write(work)
+        await self._declared_changed()
+
+    async def remove_check(self, check_id: str, actor: Actor) -> bool:
+        """False when no person added such a check."""
+
+        def work(tx: Connection) -> bool:
+            gone = tx.execute(sa.delete(declared_checks).where(declared_checks.c.id == check_id)).rowcount
+            if gone:
+                now_ms = self.clock.now_ms()
+                events.record(
+                    tx, Event(now_ms, str(actor), "check_removed", f"check:{check_id}", f"{actor.name} removed {check_id}")
+                )
+            return bool(gone)
+
+        removed = await self.db.write(work)
+        if removed:
+            await self._declared_changed()
+        return removed
+
+    async def _declared_changed(self) -> None:
+        self._declared = await self._read_declared()
+        self.config = with_checks(self._from_files, self._declared)
+        self._apply(self.config)
+
+    async def _read_declared(self) -> list[CheckSpec]:
+        rows = await self.db.read(lambda c: c.execute(sa.select(declared_checks).order_by(declared_checks.c.created_ms)).all())
+        specs = []
+        for row in rows:
+            try:
+                specs.append(parse_check(row.spec, source="ui"))
+            except ValidationError as error:
+                log.error("a check of the dashboard is not valid any more", check=row.id, error=str(error))
+        return specs
+
+    # -- helpers ------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> Config:
+        sources = read_sources(self._settings.config_paths, optional=self._settings.config_optional)
+        config = build(sources, watch=self._settings.config_paths)
+        temporary = self._last_good_path.with_suffix(".new")
+        temporary.write_bytes(sources.to_json())
+        temporary.chmod(0o600)
+        temporary.replace(self._last_good_path)
+        return config
+
+    def _in_force(self) -> None:
+        self.config = with_checks(self._from_files, self._declared)
+        self._seen = signature(self.config.watched)
+        self.loaded_ms = self.clock.now_ms()
+        if not self.problems:
+            reload_ok.set(1)
+        reload_at.set(self.loaded_ms / 1000)
+
+    async def _record(self, actor: Actor, verb: str, text: str) -> None:
+        event = Event(self.clock.now_ms(), str(actor), verb, "config", text)
+        await self.db.write(lambda tx: events.record(tx, event))

@@ -1,0 +1,236 @@
+"""The core process: samples in, rules over them, alerts out of those, incidents, notifications. The only writer."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from tocsin import __version__
+from tocsin.alerts.dispatch import Dispatcher
+from tocsin.app.commands import command_table, ingest_table
+from tocsin.app.configuration import Configuration
+from tocsin.app.people import ensure_admin
+from tocsin.app.probedesk import ProbeDesk
+from tocsin.app.pulse import Pulse
+from tocsin.app.settings import ServeSettings, open_state
+from tocsin.app.supervise import supervise, watch_loop_lag
+from tocsin.bus.server import Changes, core_app
+from tocsin.bus.wire import CommandHandler
+from tocsin.clock import Clock, SystemClock
+from tocsin.collect.host import HostCollector
+from tocsin.collect.receive import CheckReceiver
+from tocsin.collect.scrape import Scraper
+from tocsin.collect.selfscrape import SelfCollector
+from tocsin.config.load import Config
+from tocsin.errors import StateError
+from tocsin.incidents.escalate import Escalator
+from tocsin.log import get_log
+from tocsin.metrics import Gauge
+from tocsin.model.event import SYSTEM
+from tocsin.model.ports import Http, Random, Smtp
+from tocsin.notify.deliver import Deliverer
+from tocsin.notify.http import AioHttp
+from tocsin.notify.smtp import AioSmtp
+from tocsin.promql.engine import Engine, EngineOptions
+from tocsin.random import SystemRandom
+from tocsin.rules.evaluate import Evaluator
+from tocsin.state.sql import Database
+from tocsin.tsdb.db import Store
+
+log = get_log("core")
+
+build_info = Gauge("tocsin_build_info", "Always 1; which version runs.", ["version"])
+
+
+@dataclass
+class Core:
+    """Every part of the core, joined. The order of the fields is the order in which data passes them."""
+
+    clock: Clock
+    changes: Changes
+    db: Database
+    store: Store
+    engine: Engine
+    desk: ProbeDesk
+    scraper: Scraper
+    host: HostCollector
+    own: SelfCollector
+    receiver: CheckReceiver
+    evaluator: Evaluator
+    dispatcher: Dispatcher
+    escalator: Escalator
+    deliverer: Deliverer
+    started_ms: int
+    restarts: int = 0
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        db: Database,
+        store_path: Path,
+        config: Config,
+        clock: Clock,
+        random: Random,
+        http: Http,
+        smtp: Smtp,
+        hostname: str,
+    ) -> Core:
+        """Join the parts; nothing runs yet."""
+        changes = Changes()
+        store = Store(path=store_path, settings=config.store, clock=clock)
+        engine = Engine(store, EngineOptions())
+        deliverer = Deliverer(db=db, clock=clock, http=http, smtp=smtp, random=random, changed=changes)
+        escalator = Escalator(db=db, clock=clock, changed=changes, wake_notify=deliverer.wake, random=random)
+        dispatcher = Dispatcher(
+            db=db, sink=escalator.receive_page, clock=clock, changed=changes, wake_incidents=lambda: _wake(escalator, deliverer)
+        )
+        evaluator = Evaluator(
+            db=db,
+            queryable=engine,
+            writer=store,
+            clock=clock,
+            changed=changes,
+            wake=dispatcher.wake,
+            external_url=config.external_url,
+            external_labels=config.external_labels,
+        )
+        receiver = CheckReceiver(writer=store, db=db, clock=clock, changed=changes, confirmed=evaluator.evaluate_check)
+        return cls(
+            clock=clock,
+            changes=changes,
+            db=db,
+            store=store,
+            engine=engine,
+            desk=ProbeDesk(first_version=clock.now_ms()),
+            scraper=Scraper(writer=store, clock=clock, random=random, changed=changes),
+            host=HostCollector(writer=store, clock=clock, instance=hostname),
+            own=SelfCollector(writer=store, clock=clock, instance=hostname),
+            receiver=receiver,
+            evaluator=evaluator,
+            dispatcher=dispatcher,
+            escalator=escalator,
+            deliverer=deliverer,
+            started_ms=clock.now_ms(),
+        )
+
+    def apply(self, config: Config) -> None:
+        """Hand every stage its own part of a configuration; people and routes first, so that no alert meets an old tree."""
+        self.deliverer.apply(config.channels)
+        self.escalator.apply(config.directory)
+        self.dispatcher.apply(config.routing)
+        self.receiver.apply(config.checks)
+        self.desk.apply(config.checks, allow=config.egress_allow, deny=config.egress_deny)
+        self.evaluator.apply(config.rule_groups)
+        self.scraper.apply(config.jobs)
+        self.changes("config")
+
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What runs for as long as the core does."""
+        return {
+            "store": self.store.run,
+            "scrape": self.scraper.run,
+            "host": self.host.run,
+            "self": self.own.run,
+            "checks": self.receiver.run,
+            "rules": self.evaluator.run,
+            "alerts": self.dispatcher.run,
+            "incidents": self.escalator.run,
+            "notify": self.deliverer.run,
+        }
+
+
+def _wake(escalator: Escalator, deliverer: Deliverer) -> None:
+    escalator.wake()
+    deliverer.wake()
+
+
+async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.socket) -> None:
+    """Build the core, answer on its socket, run until SIGTERM."""
+    lock = await asyncio.to_thread(_core_lock, settings.data_dir)
+    clock, random = SystemClock(), SystemRandom()
+    db = await asyncio.to_thread(open_state, settings.data_dir)
+    configuration = Configuration(settings=settings, db=db, clock=clock)
+    config = await configuration.first()
+    core = Core.build(
+        db=db,
+        store_path=settings.store_path,
+        config=config,
+        clock=clock,
+        random=random,
+        http=AioHttp(),
+        smtp=AioSmtp(),
+        hostname=socket.gethostname(),
+    )
+    await asyncio.to_thread(core.store.open)
+    core.apply(config)
+    configuration.on_change(core.apply)
+    core.restarts = pulse.restarts
+    build_info.set(1, __version__)
+    commands = command_table(core=core, configuration=configuration, settings=settings, random=random)
+    server = _server(settings, core, commands)
+    await _welcome(configuration, commands, pulse)
+    tasks = [asyncio.create_task(supervise(name, run), name=name) for name, run in core.loops().items()]
+    tasks.append(asyncio.create_task(watch_loop_lag("core")))
+    tasks.append(asyncio.create_task(supervise("configuration", configuration.run)))
+    serving = asyncio.create_task(server.serve())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    settings.core_socket.chmod(0o600)
+    pulse.ready()
+    await _until_told_to_stop(configuration)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    server.should_exit = server.force_exit = True
+    await serving
+    await asyncio.to_thread(core.store.close)
+    await asyncio.to_thread(db.close)
+    os.close(lock)
+
+
+def _core_lock(data_dir: Path) -> int:
+    """Wait for a former core to end (its parent may have been killed a moment ago); two cores never run on one folder."""
+    fd = os.open(data_dir / "core.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError as error:
+        raise StateError(f"cannot lock {data_dir}: {error}") from None
+    return fd
+
+
+async def _welcome(configuration: Configuration, commands: Mapping[str, CommandHandler], pulse: Pulse) -> None:
+    """Tell the person at the console how to get in, and what is missing."""
+    if pulse.restarts:
+        return
+    await ensure_admin(configuration.db, configuration.clock)
+    link = await commands["signin.link"]({"account": "admin"}, SYSTEM)
+    pulse.say(f"Sign in (once, within 15 minutes): {link['url']}")
+    if configuration.config.nobody_paged:
+        pulse.say("Nobody is paged yet: add `users:` with an e-mail address or a Slack webhook to tocsin.yaml")
+
+
+def _server(settings: ServeSettings, core: Core, commands: Mapping[str, CommandHandler]) -> uvicorn.Server:
+    settings.core_socket.unlink(missing_ok=True)
+    app = core_app(commands, ingest_table(core), core.changes)
+    config = uvicorn.Config(app, uds=str(settings.core_socket), log_level="warning", access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return server
+
+
+async def _until_told_to_stop(configuration: Configuration) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent decides
+    loop.add_signal_handler(signal.SIGHUP, configuration.reload_soon)
+    await stop.wait()

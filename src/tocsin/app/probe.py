@@ -1,0 +1,81 @@
+"""The probe process: runs checks, measures, reports; nothing else disturbs its loop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Sequence
+
+from tocsin.app.metricspush import push_metrics
+from tocsin.app.pulse import Pulse
+from tocsin.app.settings import ServeSettings
+from tocsin.app.supervise import supervise, watch_loop_lag
+from tocsin.app.values import result_to_json, spec_from_json
+from tocsin.bus.client import CoreClient
+from tocsin.clock import SystemClock
+from tocsin.collect.egress import EgressRules, parse_networks
+from tocsin.collect.network import Network
+from tocsin.collect.probe import Prober
+from tocsin.errors import CommandError
+from tocsin.log import get_log
+from tocsin.model.check import CheckResult
+from tocsin.random import SystemRandom
+
+log = get_log("probe")
+
+LOCAL = "local"
+
+
+async def follow_plan(core: CoreClient, prober: Prober, network: Network, running: set[asyncio.Task[object]]) -> None:
+    """Ask the core for the plan of this place, again and again; do the runs somebody asked for."""
+    version = 0
+    while True:
+        try:
+            plan = await core.command("probe.plan", {"location": LOCAL, "version": version})
+        except CommandError as error:
+            log.info("no plan from the core", error=str(error))
+            await asyncio.sleep(0.5)
+            continue
+        if plan["specs"] is not None:
+            network.egress = EgressRules(
+                parse_networks(tuple(plan["egress"]["allow"])), parse_networks(tuple(plan["egress"]["deny"]))
+            )
+            prober.apply([spec_from_json(raw) for raw in plan["specs"]])
+        version = plan["version"]
+        for run_id, check_id, person in plan["runs"]:
+            task: asyncio.Task[object] = asyncio.create_task(prober.run_now(check_id, run_id, by=person))
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+
+async def run_probe(settings: ServeSettings, pulse: Pulse, _listener: socket.socket) -> None:
+    """Run until SIGTERM."""
+    core = CoreClient(settings.core_socket, timeout_s=40)
+    clock = SystemClock()
+
+    async def report(results: Sequence[CheckResult]) -> None:
+        try:
+            await core.command("probe.report", {"location": LOCAL, "results": [result_to_json(result) for result in results]})
+        except CommandError as error:
+            raise OSError(str(error)) from None  # they wait in the prober until the core is back
+
+    network = Network(clock=clock)
+    prober = Prober(clock=clock, random=SystemRandom(), io=network, report=report, location=LOCAL)
+    running: set[asyncio.Task[object]] = set()
+    tasks = [
+        asyncio.create_task(supervise("prober", prober.run)),
+        asyncio.create_task(supervise("plan", lambda: follow_plan(core, prober, network, running))),
+        asyncio.create_task(watch_loop_lag("probe")),
+        asyncio.create_task(supervise("metrics", lambda: push_metrics(core, "probe", pulse.restarts))),
+    ]
+    pulse.ready()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent decides
+    await stop.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await core.close()

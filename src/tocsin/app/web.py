@@ -1,0 +1,101 @@
+"""The web process: the public port. Reads the state database and follows the store; every change is a command to the core."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal
+import socket
+
+import uvicorn
+
+from tocsin import __version__
+from tocsin.app.metricspush import push_metrics
+from tocsin.app.pulse import Pulse
+from tocsin.app.settings import ServeSettings
+from tocsin.app.supervise import supervise, watch_loop_lag
+from tocsin.bus.client import CoreClient
+from tocsin.clock import SystemClock
+from tocsin.errors import CommandError
+from tocsin.promql.engine import Engine, EngineOptions
+from tocsin.random import SystemRandom
+from tocsin.state.sql import Database, sqlite_url
+from tocsin.tsdb.follower import Follower
+from tocsin.web.parts import WebParts, WebSettings
+from tocsin.web.server import create_app
+
+
+async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket) -> None:
+    """Serve on the parent's listening socket until SIGTERM."""
+    core, clock = CoreClient(settings.core_socket, timeout_s=100), SystemClock()
+    state = await _core_state(core)
+    follower = Follower(path=settings.store_path, clock=clock)
+    parts = WebParts(
+        core=core,
+        database=Database(sqlite_url(settings.state_path), read_only=True, readers=4),
+        reader=follower,
+        engine=Engine(follower, EngineOptions()),
+        clock=clock,
+        random=SystemRandom(),
+        settings=WebSettings(
+            listen=(settings.listen,), external_url=state["external_url"], severities=tuple(state["severities"])
+        ),
+        lag_ms=follower.lag_ms,
+        version=__version__,
+        started_ms=clock.now_ms(),
+    )
+    config = uvicorn.Config(
+        create_app(parts),
+        log_level="warning",
+        access_log=False,
+        http="httptools",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    tasks = [
+        asyncio.create_task(supervise("follow", follower.run)),
+        asyncio.create_task(supervise("settings", lambda: _follow_settings(core, parts))),
+        asyncio.create_task(watch_loop_lag("web")),
+        asyncio.create_task(supervise("metrics", lambda: push_metrics(core, "web", pulse.restarts))),
+    ]
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, lambda: setattr(server, "should_exit", True))
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent decides
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    pulse.ready()
+    await serving
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await core.close()
+
+
+async def _core_state(core: CoreClient) -> dict[str, object]:
+    """What the configuration says to the web; waits while the core starts."""
+    while True:
+        try:
+            state: dict[str, object] = await core.command("config.state")
+            return state
+        except CommandError:
+            await asyncio.sleep(0.2)
+
+
+async def _follow_settings(core: CoreClient, parts: WebParts) -> None:
+    """Take over what a reload changed."""
+    while True:
+        async for change in core.changes(0):
+            if change is not None and change.topic == "config":
+                state = await _core_state(core)
+                parts.settings = dataclasses.replace(
+                    parts.settings,
+                    external_url=str(state["external_url"]),
+                    severities=tuple(state["severities"]),  # type: ignore[arg-type]
+                )
+        await asyncio.sleep(0.5)
