@@ -1,0 +1,1 @@
+"""Rule files, their evaluation, the alert state machine and promtool's unit tests."""

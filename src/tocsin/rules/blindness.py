@@ -1,0 +1,151 @@
+"""Which alerts cannot be judged because the target behind their series is blind.
+
+A target is blind while its scrape fails (`up` is 0), while `up` has stopped coming (the scraper, or this whole process, stood
+still), and for windowed selectors until two good scrapes have come in again. A check is blind while its state is unknown. A
+target that was taken out of the configuration (`up` ended with a staleness marker) is gone, not blind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.alert import AlertReason, AlertState
+from tocsin.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
+from tocsin.model.ports import SampleReader
+from tocsin.model.rule import AlertRule
+from tocsin.model.series import Float64, Int64, is_absent, is_stale
+from tocsin.rules.selects import Select, Selects
+
+_MEMORY_MS = 3_600_000
+"""How long a target whose `up` stopped is remembered as blind."""
+_LOOKBACK_MS = 300_000
+_LONGEST_LOOK_MS = 86_400_000
+_ABOUT_SCRAPING = frozenset(
+    {
+        "up",
+        "scrape_duration_seconds",
+        "scrape_samples_scraped",
+        "scrape_samples_post_metric_relabeling",
+        "scrape_series_added",
+        "scrape_body_size_bytes",
+    }
+)
+_DEEPEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """How well one target is seen at one instant."""
+
+    failing: bool
+    """The scraper looks and fails."""
+    silent: bool
+    """Nobody looks."""
+    recovering: bool
+    """Fewer than two good looks since it was last blind."""
+
+    def hides(self, select: Select) -> bool:
+        if select.metric in _ABOUT_SCRAPING:
+            return self.silent  # these series are about failing scrapes, they do not fail with them
+        return self.failing or self.silent or (self.recovering and select.range_ms > 0)
+
+
+class Sight:
+    """Knows from the store which targets can be seen. Used on the rules thread."""
+
+    def __init__(self, reader: SampleReader) -> None:
+        self._reader = reader
+        self._cached: tuple[int, dict[tuple[str, str], _Target]] = (-1, {})
+        self.recorded: Mapping[str, Selects] = {}
+        """Recording rule -> what it selects; looked through."""
+
+    def unsighted(
+        self, rule: AlertRule, selects: Selects, states: Sequence[AlertState], t_ms: int
+    ) -> Mapping[Labels, AlertReason]:
+        """Those of `states` that a blind target may be hiding at t_ms."""
+        blind = {key: target for key, target in self._targets(t_ms).items() if _troubled(target)}
+        if not blind:
+            return {}
+        return {
+            state.labels: AlertReason.TARGET_BLIND
+            for state in states
+            if any(self._hidden(select, rule, state, blind, t_ms, 0) for select in selects.items)
+        }
+
+    def _hidden(
+        self, select: Select, rule: AlertRule, state: AlertState, blind: Mapping[tuple[str, str], _Target], t_ms: int, depth: int
+    ) -> bool:
+        if select.metric in self.recorded and depth < _DEEPEST:
+            inner = self.recorded[select.metric].items
+            return any(self._hidden(item, rule, state, blind, t_ms, depth + 1) for item in inner)
+        since_ms = max(state.active_at_ms or t_ms, t_ms - _LONGEST_LOOK_MS) - _LOOKBACK_MS - select.range_ms
+        for series in self._reader.series([select.matchers], since_ms, t_ms):
+            target = blind.get(_target_of(series))
+            if target is not None and target.hides(select) and _agree(series, state.labels, rule.labels):
+                return True
+        return False
+
+    def _targets(self, t_ms: int) -> dict[tuple[str, str], _Target]:
+        if self._cached[0] != t_ms:
+            self._cached = (t_ms, {**self._scraped(t_ms), **self._checked(t_ms)})
+        return self._cached[1]
+
+    def _scraped(self, t_ms: int) -> dict[tuple[str, str], _Target]:
+        found = {}
+        selection = self._reader.select([Matcher(METRIC_NAME, MatchOp.EQUAL, "up")], t_ms - _MEMORY_MS, t_ms)
+        for group in selection.groups:
+            for row, labels in enumerate(group.labels):
+                target = _seen(group.t_ms, group.values[row], t_ms)
+                if target is not None:
+                    found[_target_of(labels)] = target
+        return found
+
+    def _checked(self, t_ms: int) -> dict[tuple[str, str], _Target]:
+        found = {}
+        matchers = [Matcher(METRIC_NAME, MatchOp.EQUAL, "tocsin_check_state"), Matcher("state", MatchOp.EQUAL, "unknown")]
+        selection = self._reader.select(matchers, t_ms - _MEMORY_MS, t_ms)
+        for group in selection.groups:
+            for row, labels in enumerate(group.labels):
+                present = ~is_absent(group.values[row])
+                if not present.any():
+                    continue
+                last, last_ms = group.values[row][present][-1:], int(group.t_ms[present][-1])
+                if not is_stale(last)[0]:
+                    unknown, silent = bool(last[0] == 1), t_ms - last_ms > _LOOKBACK_MS
+                    found[_target_of(labels)] = _Target(unknown, silent, False)
+        return found
+
+
+def _seen(t_ms: Int64, values: Float64, now_ms: int) -> _Target | None:
+    """What the `up` series of one target says; None for one that ended."""
+    present = ~is_absent(values)
+    times, ups = t_ms[present], values[present]
+    if not times.size or is_stale(ups[-1:])[0]:
+        return None
+    spacing_ms = float(np.median(np.diff(times))) if times.size > 1 else _LOOKBACK_MS / 3
+    patience_ms = 3 * spacing_ms + 5_000
+    good = 0
+    for i in range(times.size - 1, -1, -1):  # from the newest back to the last interruption; two are enough
+        if ups[i] != 1 or good == 2 or (i + 1 < times.size and times[i + 1] - times[i] > patience_ms):
+            break
+        good += 1
+    always_good = times.size <= 2 and bool((ups == 1).all())
+    return _Target(bool(ups[-1] != 1), bool(now_ms - times[-1] > patience_ms), good < 2 and not always_good)
+
+
+def _troubled(target: _Target) -> bool:
+    return target.failing or target.silent or target.recovering
+
+
+def _target_of(labels: Labels) -> tuple[str, str]:
+    """What identifies the target of a series: its check, else job and instance."""
+    check = labels.get("check")
+    return ("check", check) if check else (labels.get("job"), labels.get("instance"))
+
+
+def _agree(series: Labels, alert: Labels, rule_labels: Mapping[str, str]) -> bool:
+    """Whether a series can stand behind an alert: no label of theirs contradicts, the rule's own labels aside."""
+    return all(alert.get(name) in ("", value) for name, value in series.pairs if name not in rule_labels and name != METRIC_NAME)

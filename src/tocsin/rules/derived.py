@@ -1,0 +1,61 @@
+"""A check's `alert:` block as an ordinary alert rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tocsin.model.check import CheckSpec
+from tocsin.model.duration import human_duration
+from tocsin.model.labels import quote
+from tocsin.model.rule import AlertRule, NativeSettings, RuleGroup, Semantics
+
+GROUP = "checks"
+_FILE = "tocsin:checks"
+_INTERVAL_MS = 15_000
+ALERT = "CheckDown"
+
+
+def check_rules(specs: Iterable[CheckSpec]) -> RuleGroup:
+    """One alerting rule for every check that alerts. The check itself has confirmed the failure, so `for` is usually 0."""
+    rules = tuple(_rule(spec) for spec in specs if spec.alert.enabled)
+    return RuleGroup(GROUP, _FILE, _INTERVAL_MS, rules)
+
+
+def _rule(spec: CheckSpec) -> AlertRule:
+    return AlertRule(
+        id=f"check:{spec.id}",
+        group=GROUP,
+        name=ALERT,
+        expr=f'tocsin_check_state{{check={quote(spec.id)},state="down"}} == 1',
+        for_ms=spec.alert.for_ms,
+        labels={
+            **spec.labels,
+            "severity": spec.alert.severity,
+            "check": spec.id,
+            "type": spec.type,
+            "instance": spec.target,
+            "state": "",
+        },
+        annotations=_annotations(spec),
+        semantics=Semantics.NATIVE,
+        native=NativeSettings(),
+        check_id=spec.id,
+    )
+
+
+def _annotations(spec: CheckSpec) -> dict[str, str]:
+    """What a person reads at 3 a.m. Texts of the check itself are escaped: a name is not a template."""
+    texts = {
+        "summary": f"{_literal(spec.name)} is down",
+        "description": (
+            f"The {_literal(spec.type)} check of {_literal(spec.target)} failed {spec.failures} times in a row "
+            f"(checked every {human_duration(spec.every_ms)}, failures confirmed within seconds)."
+        ),
+    }
+    if spec.runbook:
+        texts["runbook_url"] = _literal(spec.runbook)
+    return {**texts, **spec.alert.annotations}
+
+
+def _literal(text: str) -> str:
+    return text if "{{" not in text else "{{ " + quote(text) + " }}"

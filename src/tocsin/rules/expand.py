@@ -1,0 +1,308 @@
+"""Labels and annotations of a rule as Prometheus expands them: Go templates with Prometheus's functions.
+
+A template that fails gives `<error expanding template: ...>` in its place; a page is sent all the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import math
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from tocsin.errors import QueryError
+from tocsin.formats.goformat import format_float
+from tocsin.formats.gotemplate import Limits, Template, TemplateError, compile_template
+from tocsin.log import get_log
+from tocsin.model.duration import parse_duration_ms
+from tocsin.model.labels import Labels
+from tocsin.model.ports import Queryable
+from tocsin.model.series import ValueType
+
+log = get_log("rules.expand")
+
+_VARIABLES = ("$labels", "$externalLabels", "$externalURL", "$value")
+_LIMITS = Limits(steps=50_000, output=64_000, depth=20)
+_MOST_QUERIES = 20
+"""Queries one annotation may run: each can cost what a rule costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every expansion of one evaluation shares."""
+
+    queryable: Queryable
+    t_ms: int
+    external_url: str = ""
+    external_labels: Mapping[str, str] = Labels()
+
+
+def check_template(text: str) -> None:
+    """Raises TemplateError where the text cannot be read as a template."""
+    _compiled(text)
+
+
+def expand(text: str, labels: Mapping[str, str], value: float, context: Context, *, name: str) -> str:
+    """One label or annotation. `labels` are the series' own, the metric name included."""
+    if "{{" not in text:
+        return text
+    data = {
+        "Labels": dict(labels),
+        "ExternalLabels": dict(context.external_labels),
+        "ExternalURL": context.external_url,
+        "Value": value,
+    }
+    variables = dict(zip(_VARIABLES, (data["Labels"], data["ExternalLabels"], data["ExternalURL"], value), strict=True))
+    try:
+        return _compiled(text).run(data, variables=variables, functions=_bound(context), limits=_LIMITS)
+    except TemplateError as error:
+        log.warning("alert template failed", alert=name, error=str(error))
+        return f"<error expanding template: error executing template __alert_{name}: {error}>"
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(text: str) -> Template:
+    return compile_template(text, {**_FUNCTIONS, **_bound(_UNBOUND)}, variables=_VARIABLES)
+
+
+def _bound(context: Context) -> dict[str, Callable[..., Any]]:
+    """The functions that need to know where and when."""
+    left = _MOST_QUERIES
+
+    def query(text: str) -> list[dict[str, Any]]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TemplateError(f"more than {_MOST_QUERIES} queries in one template")
+        return _query(context, text)
+
+    return {
+        "query": query,
+        "now": lambda: context.t_ms / 1000,
+        "externalURL": lambda: context.external_url,
+        "pathPrefix": lambda: urllib.parse.urlsplit(context.external_url).path,
+    }
+
+
+class _Nobody:
+    def instant(self, query: str, t_ms: int) -> Any:
+        raise QueryError("no store")
+
+    def range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Any:
+        raise QueryError("no store")
+
+
+_UNBOUND = Context(_Nobody(), 0)
+
+
+def _query(context: Context, text: str) -> list[dict[str, Any]]:
+    try:
+        result = context.queryable.instant(text, context.t_ms)
+    except QueryError as error:
+        raise TemplateError(str(error)) from error
+    if result.type is ValueType.SCALAR:
+        return [{"Labels": {}, "Value": result.scalar}]
+    if result.vector is None:
+        raise TemplateError("query result is not a vector or scalar")
+    pairs = zip(result.vector.labels, result.vector.values, strict=True)
+    return [{"Labels": dict(labels), "Value": float(value)} for labels, value in pairs]
+
+
+# -- Prometheus's functions ---------------------------------------------------------------------------------------------
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            return float(value.replace("_", ""))
+        except ValueError:
+            raise TemplateError(f"cannot parse {value!r} as a number") from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TemplateError(f"can't convert {value!r} to a number")
+    return float(value)
+
+
+def _g4(value: float) -> str:
+    return format_float(value, "g", 4)
+
+
+def _scaled(value: float, base: int, prefixes: Sequence[str]) -> str:
+    prefix = ""
+    for candidate in prefixes:
+        if abs(value) < base:
+            break
+        prefix, value = candidate, value / base
+    return f"{_g4(value)}{prefix}"
+
+
+def _shrunk(value: float, unit: str = "") -> str:
+    prefix = ""
+    for candidate in "munpfazy":
+        if abs(value) >= 1:
+            break
+        prefix, value = candidate, value * 1000
+    return f"{_g4(value)}{prefix}{unit}"
+
+
+def _humanize(raw: Any) -> str:
+    value = _number(raw)
+    if value == 0 or not math.isfinite(value):
+        return _g4(value)
+    return _scaled(value, 1000, "kMGTPEZY") if abs(value) >= 1 else _shrunk(value)
+
+
+def _humanize1024(raw: Any) -> str:
+    value = _number(raw)
+    if abs(value) <= 1 or not math.isfinite(value):
+        return _g4(value)
+    return _scaled(value, 1024, ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"))
+
+
+def _humanize_duration(raw: Any) -> str:
+    value = _number(raw)
+    if not math.isfinite(value):
+        return _g4(value)
+    if value == 0:
+        return f"{_g4(value)}s"
+    if abs(value) < 1:
+        return _shrunk(value, "s")
+    sign, value = ("-", -value) if value < 0 else ("", value)
+    minutes, seconds = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{sign}{days}d {hours}h {minutes}m {seconds}s"
+    if hours:
+        return f"{sign}{hours}h {minutes}m {seconds}s"
+    if minutes:
+        return f"{sign}{minutes}m {seconds}s"
+    return f"{sign}{_g4(value)}s"
+
+
+def _instant(raw: Any) -> dt.datetime:
+    try:
+        return dt.datetime.fromtimestamp(_number(raw), tz=dt.UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise TemplateError(f"not a timestamp: {raw!r}") from error
+
+
+def _humanize_timestamp(raw: Any) -> str:
+    value = _number(raw)
+    if not math.isfinite(value):
+        return _g4(value)
+    moment = _instant(value)
+    fraction = f".{moment.microsecond:06d}".rstrip("0").rstrip(".") if moment.microsecond else ""
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
+
+
+class _Moment:
+    """What toTime and now's value offer: Format, Unix, Year ..."""
+
+    def __init__(self, moment: dt.datetime) -> None:
+        self._moment = moment
+
+    def template_field(self, name: str) -> Any:
+        parts: dict[str, Any] = {
+            "Year": self._moment.year,
+            "Day": self._moment.day,
+            "Hour": self._moment.hour,
+            "Minute": self._moment.minute,
+            "Second": self._moment.second,
+            "Month": f"{self._moment:%B}",
+            "Weekday": f"{self._moment:%A}",
+            "Unix": int(self._moment.timestamp()),
+            "Format": self._format,
+            "UTC": self,
+        }
+        return parts[name]
+
+    def _format(self, layout: str) -> str:
+        return _GO_LAYOUT.sub(lambda match: self._moment.strftime(_GO_PARTS[match.group()]), layout)
+
+    def __str__(self) -> str:
+        return f"{self._moment:%Y-%m-%d %H:%M:%S} +0000 UTC"
+
+
+_GO_PARTS = {
+    "2006": "%Y", "January": "%B", "Jan": "%b", "01": "%m", "Monday": "%A", "Mon": "%a", "02": "%d", "15": "%H",
+    "03": "%I", "04": "%M", "05": "%S", "PM": "%p", "MST": "%Z", "-0700": "%z", "06": "%y",
+}  # fmt: skip
+_GO_LAYOUT = re.compile("|".join(map(re.escape, sorted(_GO_PARTS, key=len, reverse=True))))
+
+
+def _re_replace(pattern: str, replacement: str, text: str) -> str:
+    """Go's ReplaceAllString: `$1`, `${name}` in the replacement."""
+    compiled = re2.compile(pattern)
+
+    def fill(match: Any) -> str:
+        def group(reference: re.Match[str]) -> str:
+            name = reference.group(1) or reference.group(2)
+            try:
+                return match.group(int(name) if name.isdecimal() else name) or ""
+            except (IndexError, KeyError):
+                return ""
+
+        return re.sub(r"\$(?:\{(\w+)\}|(\w+))|\$\$", lambda m: "$" if m.group() == "$$" else group(m), replacement)
+
+    return str(compiled.sub(fill, text))
+
+
+def _first(vector: Sequence[Any]) -> Any:
+    if not vector:
+        raise TemplateError("first() called on vector with no elements")
+    return vector[0]
+
+
+def _strip_port(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        return address
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def _strip_domain(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        host, colon, port = address, "", ""
+    if re.fullmatch(r"[0-9.]+", host) or ":" in host:
+        return address
+    return host.split(".")[0] + colon + port
+
+
+def _link(expression: str, tab: int) -> str:
+    return f"/graph?g0.expr={urllib.parse.quote_plus(expression)}&g0.tab={tab}"
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "first": _first,
+    "label": lambda name, sample: sample["Labels"].get(name, ""),
+    "value": lambda sample: sample["Value"],
+    "strvalue": lambda sample: sample["Labels"].get("__value__", ""),
+    "sortByLabel": lambda name, vector: sorted(vector, key=lambda sample: sample["Labels"].get(name, "")),
+    "args": lambda *values: {f"arg{i}": value for i, value in enumerate(values)},
+    "reReplaceAll": _re_replace,
+    "match": lambda pattern, text: re2.search(pattern, text) is not None,
+    "safeHtml": lambda text: text,
+    "title": lambda text: re.sub(r"(^|[^\w'])(\w)", lambda m: m.group(1) + m.group(2).upper(), text),
+    "toUpper": lambda text: text.upper(),
+    "toLower": lambda text: text.lower(),
+    "graphLink": lambda expression: _link(expression, 0),
+    "tableLink": lambda expression: _link(expression, 1),
+    "urlQueryEscape": lambda text: urllib.parse.quote_plus(text),
+    "stripPort": _strip_port,
+    "stripDomain": _strip_domain,
+    "humanize": _humanize,
+    "humanize1024": _humanize1024,
+    "humanizeDuration": _humanize_duration,
+    "humanizePercentage": lambda raw: f"{_g4(_number(raw) * 100)}%",
+    "humanizeTimestamp": _humanize_timestamp,
+    "toTime": lambda raw: _Moment(_instant(raw)),
+    "toDuration": lambda raw: f"{_number(raw):g}s",
+    "parseDuration": lambda text: parse_duration_ms(text) / 1000,
+}
