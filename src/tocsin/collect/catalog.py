@@ -99,7 +99,7 @@ def check_types() -> Mapping[str, type[Check]]:
 def parse_check(raw: Mapping[str, Any], *, source: str = "") -> CheckSpec:
     """One entry of `checks:`. Raises pydantic.ValidationError whose locations are paths inside `raw`."""
     types = check_types()
-    named = [key for key in raw if key in types]
+    named = _type_keys(raw, types)
     if "type" in raw and not named:
         return _of_type_key(raw, types, source)
     if len(named) != 1:
@@ -120,12 +120,19 @@ def parse_check(raw: Mapping[str, Any], *, source: str = "") -> CheckSpec:
             inner = dict(cls.short_form(value))
         except ValueError as error:
             raise _errors(raw, [*problems, ((named[0],), str(error), value)]) from None
-        where = {str(key): (named[0],) for key in inner}  # noqa: C420  (the types differ)
+        where = {str(key): (named[0],) for key in inner}
     settings, more = _validated(cls, {**inner, **flat}, where)
     if problems or more:
         raise _errors(raw, [*problems, *more])
     assert entry is not None and settings is not None
     return _spec(entry, settings, source)
+
+
+def _type_keys(raw: Mapping[str, Any], types: Mapping[str, type[Check]]) -> list[str]:
+    """Keys that name the check's type. `tls` beside `http` is a field of the HTTP check, not a second type."""
+    named = [key for key in raw if key in types]
+    owners = [key for key in named if all(other == key or other in types[key].model_fields for other in named)]
+    return owners if len(owners) == 1 else named
 
 
 def _of_type_key(raw: Mapping[str, Any], types: Mapping[str, type[Check]], source: str) -> CheckSpec:

@@ -1,0 +1,140 @@
+"""Discovery: where a job's targets come from. A discovery that fails or answers nonsense leaves the last good answer."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from tocsin.clock import Clock
+from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, ScrapeJob, TargetGroup
+from tocsin.log import get_log
+from tocsin.metrics import Counter
+from tocsin.model.labels import Labels
+
+log = get_log("collect.discover")
+
+refreshes_total = Counter("tocsin_collect_discoveries_total", "Discovery refreshes by kind and outcome.", ["kind", "outcome"])
+
+# Files are cheap to look at and people expect a saved file to be seen: more often than refresh_interval says.
+_FILE_LOOK_MS = 5_000
+_NEVER_MS = 1 << 62
+
+
+class DiscoveryFailed(Exception):
+    """Why no targets could be learned; the text is shown."""
+
+
+class Discoverer:
+    """All discoveries of one job."""
+
+    def __init__(self, job: ScrapeJob, clock: Clock) -> None:
+        self._job = job
+        self._clock = clock
+        self._found: list[tuple[TargetGroup, ...]] = [()] * len(job.discovery)
+        self._due_ms = [0] * len(job.discovery)
+        self._stamps: dict[str, tuple[int, int, tuple[TargetGroup, ...]]] = {}
+        self._errors: dict[int, str] = {}
+        self._looked = False
+
+    @property
+    def error(self) -> str:
+        return "; ".join(self._errors.values())
+
+    def groups(self) -> list[TargetGroup]:
+        return [*self._job.static, *(group for found in self._found for group in found)]
+
+    def next_ms(self) -> int:
+        """When to look again; 0 = not looked yet."""
+        if not self._looked:
+            return 0
+        return min(self._due_ms, default=_NEVER_MS)
+
+    async def refresh(self) -> None:
+        """Look at what is due."""
+        self._looked = True
+        now_ms = self._clock.now_ms()
+        await asyncio.gather(*(self._one(i) for i, due_ms in enumerate(self._due_ms) if due_ms <= now_ms))
+
+    async def _one(self, i: int) -> None:
+        discovery = self._job.discovery[i]
+        kind = type(discovery).__name__.removesuffix("Discovery").lower()
+        try:
+            match discovery:
+                case FileDiscovery():
+                    self._found[i] = await asyncio.to_thread(self._files, discovery)
+                case HttpDiscovery():
+                    from tocsin.collect.discover_http import http_groups
+
+                    self._found[i] = await http_groups(discovery)
+                case DnsDiscovery():
+                    from tocsin.collect.discover_dns import dns_groups
+
+                    self._found[i] = await dns_groups(discovery)
+            self._errors.pop(i, None)
+            refreshes_total.inc(kind, "ok")
+        except DiscoveryFailed as error:
+            refreshes_total.inc(kind, "failed")
+            if self._errors.get(i) != str(error):
+                log.warning("discovery failed; its last good targets stay", job=self._job.name, kind=kind, error=str(error))
+            self._errors[i] = str(error)
+        every_ms = min(discovery.refresh_ms, _FILE_LOOK_MS) if kind == "file" else discovery.refresh_ms
+        self._due_ms[i] = self._clock.now_ms() + every_ms
+
+    def _files(self, discovery: FileDiscovery) -> tuple[TargetGroup, ...]:
+        """Groups of every matching file; a file that is gone takes its targets with it, a broken one keeps its last good ones."""
+        problems = []
+        stamps: dict[str, tuple[int, int, tuple[TargetGroup, ...]]] = {}
+        for path in sorted({path for pattern in discovery.files for path in glob.glob(pattern)}):
+            known = self._stamps.get(path)
+            try:
+                stat = Path(path).stat()
+                if known is not None and known[:2] == (stat.st_mtime_ns, stat.st_size):
+                    stamps[path] = known
+                    continue
+                stamps[path] = (stat.st_mtime_ns, stat.st_size, read_groups_file(Path(path)))
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                problems.append(f"{path}: {error}")
+                if known is not None:
+                    stamps[path] = known
+        self._stamps = {**{k: v for k, v in self._stamps.items() if k not in stamps and Path(k).exists()}, **stamps}
+        found = tuple(group for path in sorted(stamps) for group in stamps[path][2])
+        if problems:
+            if not found:
+                raise DiscoveryFailed("; ".join(problems))
+            log.warning("a discovery file cannot be read; its last good targets stay", error="; ".join(problems))
+        return found
+
+
+def read_groups_file(path: Path) -> tuple[TargetGroup, ...]:
+    """Groups of a file_sd file, JSON or YAML by its ending. Raises OSError, ValueError, yaml.YAMLError."""
+    text = path.read_bytes()
+    value = (
+        orjson.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    )
+    return groups_of(value, source=str(path), origin={"__meta_filepath": str(path)})
+
+
+def groups_of(value: Any, *, source: str, origin: Mapping[str, str]) -> tuple[TargetGroup, ...]:
+    """Groups of a parsed document: a list of {targets: [...], labels: {...}}. Raises ValueError."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise ValueError("expected a list of target groups")
+    out = []
+    for i, entry in enumerate(value):
+        if not isinstance(entry, dict) or not set(entry) <= {"targets", "labels"}:
+            raise ValueError(f"[{i}]: expected a mapping with `targets` and `labels`")
+        targets, labels = entry.get("targets") or [], entry.get("labels") or {}
+        if not isinstance(targets, list) or not all(isinstance(target, str) and target for target in targets):
+            raise ValueError(f"[{i}].targets: expected a list of host:port texts")
+        if not isinstance(labels, dict):
+            raise ValueError(f"[{i}].labels: expected a mapping")
+        named = {str(name): str(label) for name, label in labels.items()}
+        out.append(TargetGroup(tuple(targets), Labels({**named, **origin}), f"{source}:{i}"))
+    return tuple(out)

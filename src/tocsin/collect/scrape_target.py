@@ -1,0 +1,240 @@
+"""One target's scrapes: body to samples, the series about the scrape itself, and the end of series that vanished."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+
+from tocsin.clock import Clock
+from tocsin.collect.layout import BadExposition, Columns, Layout, LimitError, limit_checked
+from tocsin.collect.relabel import relabel
+from tocsin.collect.scrape_client import ScrapeClient, ScrapeFailed
+from tocsin.collect.series_writer import SeriesWriter
+from tocsin.collect.target import ScrapeJob, Target
+from tocsin.formats.exposition import Metadata, format_of
+from tocsin.model.duration import format_duration
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.ports import SampleWriter
+from tocsin.model.series import STALE_NAN, Batch, Int64
+
+_ACCEPT = {
+    "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+    "OpenMetricsText0.0.1": "application/openmetrics-text;version=0.0.1",
+    "PrometheusText1.0.0": "text/plain;version=1.0.0;escaping=allow-utf-8",
+    "PrometheusText0.0.4": "text/plain;version=0.0.4",
+}
+
+# Parsing more than this on the event loop would hold everything else for over 5 ms.
+_INLINE_BYTES = 200_000
+_INLINE_FIRST_BYTES = 30_000
+_REFS_AT_ONCE = 500
+
+
+class TargetScraper:
+    """State of one target. `scrape` and `failed` write what belongs to one slot."""
+
+    def __init__(self, job: ScrapeJob, target: Target, writer: SampleWriter, clock: Clock) -> None:
+        self._job = job
+        self._target = target
+        self._writer = writer
+        self._clock = clock
+        self._client = ScrapeClient(
+            target.url, job.http, accept_header(job.protocols), job.compression, target.timeout_ms / 1000, job.limits.body_bytes
+        )
+        self._layout = Layout(self._prepare, job.honor_timestamps, job.limits.samples)
+        self._labels: list[Labels] = []
+        self._refs: Int64 = np.empty(0, np.int64)
+        self._timed: dict[Labels, int] = {}
+        self._report = SeriesWriter(writer)
+        self._kinds: dict[str, dict[str, str]] = {}
+        self.health = "unknown"
+        self._last_error = ""
+        self._last_ms = 0
+        self._last_s = 0.0
+        self._last_samples = 0
+        parts = urlsplit(target.url)
+        self.shown_url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    # -- a scrape ------------------------------------------------------------------------------------------------------
+
+    async def scrape(self, t_ms: int, grid_ms: int, start_s: float) -> None:
+        """Get and store. Raises ScrapeFailed, OSError, ssl.SSLError, TimeoutError (then call `failed`)."""
+        answer = await self._client.get()
+        try:
+            format = format_of(answer.content_type, self._job.fallback_protocol)
+            limit = _INLINE_BYTES if self._labels else _INLINE_FIRST_BYTES
+            if len(answer.body) > limit:
+                columns = await asyncio.to_thread(self._layout.read, answer.body, format)
+            else:
+                columns = self._layout.read(answer.body, format)
+        except (BadExposition, LimitError, ValueError) as error:
+            self._layout.forget()
+            raise ScrapeFailed(str(error)) from None
+        added = await self._store(columns, t_ms, grid_ms)
+        self._tell(columns.metadata)
+        self.health, self._last_error, self._last_ms = "up", "", t_ms
+        self._last_s = self._clock.monotonic_s() - start_s
+        self._last_samples = columns.scraped
+        kept = len(columns.labels) + len(columns.timed)
+        self._write_report(t_ms, grid_ms, up=1, scraped=columns.scraped, kept=kept, added=added, size=len(answer.body))
+
+    def failed(self, t_ms: int, grid_ms: int, duration_s: float, error: str) -> None:
+        """`up` 0, and every series of the target ends at this moment."""
+        self.health, self._last_error, self._last_ms, self._last_s = "down", error, t_ms, duration_s
+        self._last_samples = 0
+        self._end_series(t_ms, grid_ms)
+        self._write_report(t_ms, grid_ms, up=0, scraped=0, kept=0, added=0, size=-1 if "limit exceeded" in error else 0)
+
+    def end(self, t_ms: int) -> None:
+        """The target is gone: its own series and those about it end."""
+        self._end_series(t_ms, 0)
+        self._report.end("report", t_ms)
+
+    def close(self) -> None:
+        self._client.close()
+
+    # -- storing -------------------------------------------------------------------------------------------------------
+
+    async def _store(self, columns: Columns, t_ms: int, grid_ms: int) -> int:
+        """Append the columns; series that vanished end. Answers how many series are new."""
+        added = 0
+        if not columns.same_layout or columns.labels is not self._labels:
+            added = await self._adopt(columns.labels, t_ms, grid_ms)
+        for _ in range(2):
+            accepted = self._refs >= 0
+            try:
+                # A copy either way: the layout updates its array in place at the next scrape.
+                self._writer.append_refs(self._refs[accepted], t_ms, columns.values[accepted], grid_ms=grid_ms)
+                break
+            except KeyError:
+                self._refs = self._writer.refs(self._labels)  # the store dropped some meanwhile
+        self._store_timed(columns)
+        return added
+
+    async def _adopt(self, labels: list[Labels], t_ms: int, grid_ms: int) -> int:
+        """Learn the references of a new layout, in pieces: creating a series costs some 5 us."""
+        known = dict(zip(self._labels, self._refs.tolist(), strict=True))
+        new = [entry for entry in labels if entry not in known]
+        for start in range(0, len(new), _REFS_AT_ONCE):
+            piece = new[start : start + _REFS_AT_ONCE]
+            known.update(zip(piece, self._writer.refs(piece).tolist(), strict=True))
+            if len(new) > _REFS_AT_ONCE:
+                await asyncio.sleep(0)
+        now = set(labels)
+        gone = [known[entry] for entry in self._labels if entry not in now]
+        self._end_refs(np.array(gone, np.int64), t_ms, grid_ms)
+        self._labels = labels
+        self._refs = np.fromiter((known[entry] for entry in labels), np.int64, len(labels))
+        return len(new)
+
+    def _store_timed(self, columns: Columns) -> None:
+        fresh = [(labels, t_ms, value) for labels, t_ms, value in columns.timed if self._timed.get(labels) != t_ms]
+        if fresh:
+            self._writer.append(
+                Batch(
+                    [entry[0] for entry in fresh],
+                    np.array([entry[1] for entry in fresh], np.int64),
+                    np.array([entry[2] for entry in fresh], np.float64),
+                )
+            )
+        self._timed = {labels: t_ms for labels, t_ms, _ in columns.timed}
+
+    def _end_series(self, t_ms: int, grid_ms: int) -> None:
+        self._end_refs(self._refs, t_ms, grid_ms)
+        if self._timed and self._job.track_timestamps_staleness:
+            ended = list(self._timed)
+            self._writer.append(Batch(ended, np.full(len(ended), t_ms, np.int64), np.full(len(ended), STALE_NAN)))
+        self._timed = {}
+        self._labels, self._refs = [], np.empty(0, np.int64)
+        self._layout.forget()
+
+    def _end_refs(self, refs: Int64, t_ms: int, grid_ms: int) -> None:
+        refs = refs[refs >= 0]
+        if len(refs):
+            try:
+                self._writer.append_refs(refs, t_ms, np.full(len(refs), STALE_NAN), grid_ms=grid_ms)
+            except KeyError:
+                pass  # the store has ended them already
+
+    def _write_report(self, t_ms: int, grid_ms: int, *, up: int, scraped: int, kept: int, added: int, size: int) -> None:
+        values = {
+            "up": up,
+            "scrape_duration_seconds": self._last_s,
+            "scrape_samples_scraped": scraped,
+            "scrape_samples_post_metric_relabeling": kept,
+            "scrape_series_added": added,
+            "scrape_body_size_bytes": size,
+        }
+        series = {Labels({**self._target.labels, METRIC_NAME: name}): float(value) for name, value in values.items()}
+        self._report.write("report", series, t_ms, grid_ms=grid_ms)
+
+    def _tell(self, metadata: list[Metadata]) -> None:
+        for entry in metadata:
+            self._kinds.setdefault(entry.metric, {})[entry.field] = entry.text
+        for metric in {entry.metric for entry in metadata}:
+            kind = self._kinds[metric]
+            self._writer.set_metadata(metric, kind.get("type", "unknown"), kind.get("help", ""), kind.get("unit", ""))
+        if len(self._kinds) > 10_000:
+            self._kinds.clear()
+
+    # -- labels --------------------------------------------------------------------------------------------------------
+
+    def _prepare(self, exposed: Labels) -> Labels | None:
+        """Labels as stored: the target's added (or yielding), then metric_relabel_configs and limits."""
+        job, target = self._job, self._target.labels
+        if job.honor_labels:
+            merged = {**target, **exposed}
+        else:
+            merged = {**exposed, **target}
+            for name in target:
+                if name in exposed:
+                    merged[_free_name(f"exported_{name}", merged)] = exposed[name]
+        if job.metric_relabel:
+            changed = relabel(merged, job.metric_relabel)
+            if changed is None:
+                return None
+            merged = {name: value for name, value in changed.items() if not name.startswith("__") or name == METRIC_NAME}
+            if not merged.get(METRIC_NAME):
+                raise ValueError("metric_relabel_configs removed the metric's name")
+        limits = job.limits
+        return limit_checked(
+            Labels(merged), most=limits.labels, name_length=limits.label_name_length, value_length=limits.label_value_length
+        )
+
+    def state(self) -> dict[str, Any]:
+        """One entry of `activeTargets`."""
+        last = datetime.fromtimestamp(self._last_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {
+            "discoveredLabels": dict(self._target.discovered),
+            "labels": dict(self._target.labels),
+            "scrapePool": self._job.name,
+            "scrapeUrl": self.shown_url,
+            "globalUrl": self.shown_url,
+            "lastError": self._last_error,
+            "lastScrape": last if self._last_ms else "0001-01-01T00:00:00Z",
+            "lastScrapeDuration": self._last_s,
+            "health": self.health,
+            "scrapeInterval": format_duration(self._target.interval_ms),
+            "scrapeTimeout": format_duration(self._target.timeout_ms),
+            "lastSamples": self._last_samples,
+        }
+
+
+def _free_name(name: str, taken: dict[str, str]) -> str:
+    while name in taken:
+        name = f"exported_{name}"
+    return name
+
+
+def accept_header(protocols: tuple[str, ...]) -> str:
+    """The job's protocols in order of preference, falling quality, then anything."""
+    quality = len(protocols) + 1
+    parts = []
+    for i, name in enumerate(protocols):
+        if name in _ACCEPT:
+            parts.append(f"{_ACCEPT[name]};q=0.{quality - i}")
+    return ",".join([*parts, "*/*;q=0.1"])
