@@ -80,7 +80,8 @@ def main() -> int:
     print()
     for part in parts:
         print(
-            f"{part.name:<9} {part.passed:>5} passed  {part.failed:>3} failed  {len(part.skipped):>3} skipped  {part.seconds:6.0f} s"
+            f"{part.name:<9} {part.passed:>5} passed  {part.failed:>3} failed  "
+            f"{len(part.skipped):>3} skipped  {part.seconds:6.0f} s"
         )
         for line in part.skipped:
             print(f"          skipped {line}")

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from tocsin.bus.client import CoreClient
-from tocsin.bus.server import Changes, core_app
+from tocsin.bus.server import Changes, EmbeddedServer, core_app
 from tocsin.bus.wire import IngestAnswer, IngestRequest
 from tocsin.errors import CommandError
 from tocsin.model.event import Actor
@@ -39,8 +39,7 @@ async def core(tmp_path: Path) -> AsyncIterator[Running]:
     config = uvicorn.Config(
         core_app({"echo": echo, "refuse": refuse}, {"write": take}, changes), uds=str(socket), log_level="error"
     )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None
+    server = EmbeddedServer(config)
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

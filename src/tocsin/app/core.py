@@ -22,7 +22,7 @@ from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
 from tocsin.app.settings import ServeSettings, open_state
 from tocsin.app.supervise import supervise, watch_loop_lag
-from tocsin.bus.server import Changes, core_app
+from tocsin.bus.server import Changes, EmbeddedServer, core_app
 from tocsin.bus.wire import CommandHandler
 from tocsin.clock import Clock, SystemClock
 from tocsin.collect.host import HostCollector
@@ -102,8 +102,11 @@ class Core:
             wake=dispatcher.wake,
             external_url=config.external_url,
             external_labels=config.external_labels,
+            reader=store,
         )
-        receiver = CheckReceiver(writer=store, db=db, clock=clock, changed=changes, confirmed=evaluator.evaluate_check)
+        receiver = CheckReceiver(
+            writer=store, db=db, clock=clock, changed=changes, confirmed=_in_background(evaluator.evaluate_check)
+        )
         return cls(
             clock=clock,
             changes=changes,
@@ -146,6 +149,18 @@ class Core:
             "incidents": self.escalator.run,
             "notify": self.deliverer.run,
         }
+
+
+def _in_background(run: Callable[[str], Awaitable[None]]) -> Callable[[str], None]:
+    """Start `run(subject)` without waiting for it; the loop keeps the task until it ends."""
+    tasks: set[asyncio.Future[None]] = set()
+
+    def start(subject: str) -> None:
+        task = asyncio.ensure_future(run(subject))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    return start
 
 
 def _wake(escalator: Escalator, deliverer: Deliverer) -> None:
@@ -222,9 +237,7 @@ def _server(settings: ServeSettings, core: Core, commands: Mapping[str, CommandH
     settings.core_socket.unlink(missing_ok=True)
     app = core_app(commands, ingest_table(core), core.changes)
     config = uvicorn.Config(app, uds=str(settings.core_socket), log_level="warning", access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
-    return server
+    return EmbeddedServer(config)
 
 
 async def _until_told_to_stop(configuration: Configuration) -> None:

@@ -53,7 +53,7 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "nobody_paged": config.nobody_paged,
         "severities": list(config.severities),
         "external_url": config.external_url,
-        "services": [dataclasses.asdict(service) for service in config.services],
+        "services": [service.model_dump() for service in config.services],
     }
 
 

@@ -15,6 +15,7 @@ from tocsin.app.pulse import Pulse
 from tocsin.app.settings import ServeSettings
 from tocsin.app.supervise import supervise, watch_loop_lag
 from tocsin.bus.client import CoreClient
+from tocsin.bus.server import EmbeddedServer
 from tocsin.clock import SystemClock
 from tocsin.errors import CommandError
 from tocsin.promql.engine import Engine, EngineOptions
@@ -55,8 +56,7 @@ async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    server = EmbeddedServer(config)
     tasks = [
         asyncio.create_task(supervise("follow", follower.run)),
         asyncio.create_task(supervise("settings", lambda: _follow_settings(core, parts))),

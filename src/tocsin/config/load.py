@@ -1,0 +1,387 @@
+"""From files to `Config`: what each stage gets, or every problem with its place.
+
+paths ──read_sources──▶ Sources ──build──▶ Config        (build reads nothing but files that secrets name)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import ValidationError
+
+from tocsin.collect.catalog import parse_check
+from tocsin.collect.egress import parse_networks
+from tocsin.collect.target import ScrapeJob
+from tocsin.config import alertmanager, prometheus
+from tocsin.config.fields import problems_of
+from tocsin.config.merge import merge
+from tocsin.config.people import DEFAULT_POLICY, PeopleReader
+from tocsin.config.schema import OwnSections, Service
+from tocsin.config.secrets import hide_secrets, resolve_secrets
+from tocsin.config.sources import Sources, expand, main_files, read_text
+from tocsin.config.tree import Tree, parse_yaml, path_text
+from tocsin.errors import ConfigError, Place, Problem
+from tocsin.incidents.people import Directory
+from tocsin.model.check import CheckSpec
+from tocsin.model.route import Receiver, Routing
+from tocsin.model.rule import AlertRule, RuleGroup, Semantics
+from tocsin.notify.settings import ChannelSettings
+from tocsin.rules.derived import check_rules
+from tocsin.rules.rulefile import parse_rule_file
+from tocsin.rules.shipped import shipped_groups
+from tocsin.tsdb.settings import StoreSettings
+
+_OWN_KEYS = frozenset(OwnSections.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that was configured, as the stages take it."""
+
+    files: tuple[str, ...]
+    watched: tuple[Path, ...]
+    """Paths whose change means: read again."""
+    text: str
+    """The merged files as YAML, secrets hidden."""
+    external_url: str
+    external_labels: Mapping[str, str]
+    severities: tuple[str, ...]
+    jobs: tuple[ScrapeJob, ...]
+    checks: tuple[CheckSpec, ...]
+    file_rules: tuple[RuleGroup, ...]
+    rule_groups: tuple[RuleGroup, ...]
+    """Of files, shipped ones and those derived from checks."""
+    evaluation_interval_ms: int
+    routing: Routing
+    directory: Directory
+    channels: ChannelSettings
+    services: tuple[Service, ...]
+    store: StoreSettings
+    host_enabled: bool
+    egress_allow: tuple[str, ...]
+    egress_deny: tuple[str, ...]
+    alertmanagers: tuple[Mapping[str, Any], ...]
+    nobody_paged: bool
+    warnings: tuple[Problem, ...]
+
+
+# -- reading --
+
+
+def read_sources(paths: Iterable[Path], *, optional: bool = False) -> Sources:
+    """Read the configuration files and the rule files that they name. Raises ConfigError."""
+    texts: dict[str, str] = {}
+    main = main_files(paths, optional=optional)
+    for path in main:
+        texts[str(path)] = read_text(path)
+        for rule_file in _rule_files(texts[str(path)], path):
+            if rule_file.exists():  # a missing one is reported with the line that names it
+                texts[str(rule_file)] = read_text(rule_file)
+    return Sources(tuple(str(path) for path in main), texts)
+
+
+def _rule_files(text: str, path: Path) -> list[Path]:
+    try:
+        value = parse_yaml(text, str(path)).value
+    except ConfigError:
+        return []  # reported when it is built
+    patterns = value.get("rule_files") if isinstance(value, dict) else None
+    return expand([str(p) for p in patterns], path.parent) if isinstance(patterns, list) else []
+
+
+# -- building --
+
+
+def build(sources: Sources, *, watch: Iterable[Path] = ()) -> Config:
+    """Raises ConfigError with every problem found."""
+    return _Builder(sources, tuple(watch)).config()
+
+
+def with_checks(config: Config, declared: Iterable[CheckSpec]) -> Config:
+    """The configuration plus checks added in the dashboard; one of the file wins over one of the same id."""
+    own = {spec.id for spec in config.checks}
+    checks = (*config.checks, *(spec for spec in declared if spec.id not in own))
+    groups = (*config.file_rules, check_rules(checks))
+    return dataclasses.replace(config, checks=checks, rule_groups=tuple(group for group in groups if group.rules))
+
+
+class _Builder:
+    def __init__(self, sources: Sources, watch: tuple[Path, ...]) -> None:
+        self._sources = sources
+        self._watch = watch
+        self._problems: list[Problem] = []
+
+    def config(self) -> Config:
+        tree = self._tree()
+        own = self._own(tree)
+        prom = self._section(
+            lambda: prometheus.read(self._part(tree, prometheus.KEYS, prometheus.GLOBAL_KEYS), tree), prometheus.EMPTY
+        )
+        self._stop_if_wrong()
+        routing = self._alerting(tree, own)
+        people = PeopleReader(own, tree, routing.receivers)
+        directory = people.directory()
+        self._problems += people.problems
+        rules = self._rules(tree, prom.evaluation_interval_ms, own)
+        checks = self._checks(tree)
+        channels = self._channels(own, directory, routing.receivers, tree)
+        self._egress(own, tree)
+        self._stop_if_wrong()
+        nobody = not any(receiver.destinations for receiver in routing.receivers.values()) and not directory.persons
+        config = Config(
+            files=self._sources.main,
+            watched=(*self._watch, *(Path(name) for name in self._sources.texts), *self._rule_paths(tree)),
+            text=yaml.safe_dump(hide_secrets(tree.value), sort_keys=False, allow_unicode=True) if tree.value else "",
+            external_url=own.external_url,
+            external_labels=prom.external_labels,
+            severities=own.severities,
+            jobs=prom.jobs,
+            checks=checks,
+            file_rules=rules,
+            rule_groups=rules,
+            evaluation_interval_ms=prom.evaluation_interval_ms,
+            routing=routing,
+            directory=directory,
+            channels=channels,
+            services=own.services,
+            store=StoreSettings(
+                retention_ms=own.store.retention,
+                retention_rollup_ms=own.store.retention_rollup,
+                max_bytes=own.store.retention_size_bytes,
+                max_series=own.store.max_series,
+            ),
+            host_enabled=own.host.enabled,
+            egress_allow=own.egress.allow,
+            egress_deny=own.egress.deny,
+            alertmanagers=prom.alertmanagers,
+            nobody_paged=nobody,
+            warnings=tuple(self._problems),
+        )
+        config = dataclasses.replace(config, warnings=(*config.warnings, *_doubts(config, tree)))
+        return with_checks(config, ())
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def _tree(self) -> Tree:
+        trees: list[Tree] = []
+        for name in self._sources.main:
+            tree = self._section(lambda name=name: parse_yaml(self._sources.texts[name], name), None)  # type: ignore[misc]
+            if tree is not None:
+                value, problems = resolve_secrets(tree, Path(name).parent)
+                self._problems += problems
+                trees.append(Tree(value, tree.places, tree.file))
+        if not trees:
+            self._stop_if_wrong()
+            return Tree({}, {(): Place("tocsin.yaml", 1)}, "tocsin.yaml")
+        merged, problems = merge(trees)
+        self._problems += problems
+        self._unknown_keys(merged)
+        self._stop_if_wrong()
+        return merged
+
+    def _unknown_keys(self, tree: Tree) -> None:
+        known = {*_OWN_KEYS, "checks", *prometheus.KEYS, *alertmanager.ALERTMANAGER_KEYS, "global"}
+        for key in tree.value:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                self._problems.append(Problem(tree.place((key,)), key, f"unknown section {key!r}{hint}"))
+
+    def _own(self, tree: Tree) -> OwnSections:
+        try:
+            return OwnSections.model_validate(
+                {key: value for key, value in tree.value.items() if key in _OWN_KEYS and value is not None}
+            )
+        except ValidationError as error:
+            self._problems += problems_of(error, tree)
+            return OwnSections()
+
+    def _part(self, tree: Tree, keys: Iterable[str], global_keys: Iterable[str]) -> dict[str, Any]:
+        """The sections of one upstream tool; `global` is shared by both, each takes the keys it knows."""
+        part = {key: tree.value[key] for key in keys if tree.value.get(key) is not None and key != "global"}
+        shared = tree.value.get("global")
+        if isinstance(shared, dict):
+            part["global"] = {key: value for key, value in shared.items() if key in set(global_keys)}
+        return part
+
+    def _alerting(self, tree: Tree, own: OwnSections) -> Routing:
+        """Routes and receivers; without `route:` the built-in route pages the policy `default`, or the only one there is."""
+        self._unknown_global(tree)
+        part = self._part(tree, alertmanager.ALERTMANAGER_KEYS, alertmanager.ALERTMANAGER_GLOBAL_KEYS)
+        file, problems = alertmanager.read_alertmanager(part, tree, route_needed=False)
+        self._problems += problems
+        self._stop_if_wrong()
+        assert file is not None
+        policies = [policy.name for policy in own.policies] or ([DEFAULT_POLICY] if own.users else [])
+        routing, problems = alertmanager.build_routing(
+            file,
+            tree,
+            read_file=lambda name: (Path(tree.file).parent / name).read_text().rstrip("\r\n"),
+            severities=own.severities,
+            policies=policies,
+            original=yaml.safe_dump(hide_secrets(part), sort_keys=False, allow_unicode=True) if part else "",
+        )
+        self._problems += problems
+        if file.route is None and policies:
+            receiver = routing.receivers[routing.root.receiver]
+            if not receiver.policy:
+                policy = DEFAULT_POLICY if DEFAULT_POLICY in policies else policies[0]
+                receivers = {**routing.receivers, receiver.name: dataclasses.replace(receiver, policy=policy)}
+                routing = dataclasses.replace(routing, receivers=receivers)
+        return routing
+
+    def _unknown_global(self, tree: Tree) -> None:
+        shared = tree.value.get("global")
+        if not isinstance(shared, dict):
+            return
+        known = {*prometheus.GLOBAL_KEYS, *alertmanager.ALERTMANAGER_GLOBAL_KEYS}
+        for key in shared:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                self._problems.append(Problem(tree.place(("global", key)), f"global.{key}", f"unknown key {key!r}{hint}"))
+
+    def _checks(self, tree: Tree) -> tuple[CheckSpec, ...]:
+        raw_checks = tree.value.get("checks") or []
+        if not isinstance(raw_checks, list):
+            self._problems.append(Problem(tree.place(("checks",)), "checks", "expected a list of checks"))
+            return ()
+        specs: dict[str, CheckSpec] = {}
+        for i, raw in enumerate(raw_checks):
+            path = ("checks", i)
+            if not isinstance(raw, dict):
+                self._problems.append(
+                    Problem(tree.place(path), path_text(path), "expected a mapping with `name` and a check type")
+                )
+                continue
+            try:
+                spec = parse_check(raw, source=str(tree.place(path)))
+            except ValidationError as error:
+                self._problems += problems_of(error, tree, path)
+                continue
+            if spec.id in specs:
+                text = f"another check is called {specs[spec.id].name!r} too (at {specs[spec.id].source}); names must differ"
+                self._problems.append(Problem(tree.place((*path, "name")), path_text((*path, "name")), text))
+            specs[spec.id] = spec
+        return tuple(specs.values())
+
+    def _rule_paths(self, tree: Tree) -> list[Path]:
+        base = Path(tree.file).parent
+        return expand([str(p) for p in tree.value.get("rule_files") or []], base)
+
+    def _rules(self, tree: Tree, interval_ms: int, own: OwnSections) -> tuple[RuleGroup, ...]:
+        groups: list[RuleGroup] = []
+        semantics = Semantics(own.semantics)
+        for path in self._rule_paths(tree):
+            text = self._sources.texts.get(str(path))
+            if text is None:
+                where = next((i for i, p in enumerate(tree.value["rule_files"]) if str(path).endswith(str(p))), 0)
+                place = tree.place(("rule_files", where))
+                self._problems.append(Problem(place, f"rule_files[{where}]", f"there is no file {path}"))
+                continue
+            found, problems = parse_rule_file(text, str(path), default_interval_ms=interval_ms)
+            groups += (_with_semantics(group, semantics) for group in found)
+            self._problems += problems
+        if own.shipped_rules:
+            groups += shipped_groups(default_interval_ms=interval_ms)
+        return tuple(groups)
+
+    def _channels(
+        self,
+        own: OwnSections,
+        directory: Directory,
+        receivers: Mapping[str, Receiver],
+        tree: Tree,
+    ) -> ChannelSettings:
+        host = urlsplit(own.external_url).hostname or "tocsin.invalid"
+        channels = ChannelSettings(
+            defaults=_channel_defaults(tree.value.get("global")),
+            persons=directory.persons,
+            receivers=receivers,
+            external_url=own.external_url,
+            host=host,
+        )
+        for ref, message in channels.problems():
+            place, path = self._place_of(ref, own, tree)
+            self._problems.append(Problem(place, path, message))
+        return channels
+
+    def _place_of(self, ref: str, own: OwnSections, tree: Tree) -> tuple[Place, str]:
+        kind, _, rest = ref.partition(":")
+        name = rest.split("/")[0]
+        key = "users" if kind == "user" else "receivers"
+        for i, raw in enumerate(tree.value.get(key) or []):
+            if isinstance(raw, dict) and raw.get("name") == name:
+                return tree.place((key, i)), f"{key}[{i}] ({rest})"
+        return tree.place((key,)), ref
+
+    def _egress(self, own: OwnSections, tree: Tree) -> None:
+        for key, texts in (("allow", own.egress.allow), ("deny", own.egress.deny)):
+            try:
+                parse_networks(texts)
+            except ValueError as error:
+                self._problems.append(Problem(tree.place(("egress", key)), f"egress.{key}", str(error)))
+
+    # -- problems -----------------------------------------------------------------------------------------------------
+
+    def _section(self, read: Any, default: Any) -> Any:
+        try:
+            return read()
+        except ConfigError as error:
+            self._problems += error.problems
+            return default
+
+    def _stop_if_wrong(self) -> None:
+        if any(not problem.warning for problem in self._problems):
+            raise ConfigError(self._problems)
+
+
+def _with_semantics(group: RuleGroup, semantics: Semantics) -> RuleGroup:
+    """Imported rules evaluated as the operator wants them; those with a `tocsin` annotation stay native."""
+    if semantics is Semantics.COMPATIBLE:
+        return group
+    rules = tuple(
+        dataclasses.replace(rule, semantics=semantics)
+        if isinstance(rule, AlertRule) and rule.semantics is Semantics.COMPATIBLE
+        else rule
+        for rule in group.rules
+    )
+    return dataclasses.replace(group, rules=rules)
+
+
+_MAIL_KEYS = {
+    "smtp_from": "from",
+    "smtp_smarthost": "smarthost",
+    "smtp_auth_username": "auth_username",
+    "smtp_auth_password": "auth_password",
+    "smtp_require_tls": "require_tls",
+}
+
+
+def _channel_defaults(shared: Any) -> dict[str, dict[str, Any]]:
+    """What `global:` says once for everybody's contacts: Alertmanager's mail settings (TLS is required unless said otherwise)."""
+    if not isinstance(shared, dict):
+        return {}
+    mail = {ours: shared[key] for key, ours in _MAIL_KEYS.items() if shared.get(key) is not None}
+    return {"email": {"require_tls": True, **mail}} if mail else {}
+
+
+def _doubts(config: Config, tree: Tree) -> list[Problem]:
+    """What is legal and probably not meant."""
+    out = []
+    host = urlsplit(config.external_url).hostname or ""
+    if (host == "localhost" or host.startswith("127.") or host == "::1") and not config.nobody_paged:
+        text = "is a loopback address, but people are paged: the links in their messages will not open; set external_url"
+        out.append(Problem(tree.place(("external_url",)), "external_url", text, warning=True))
+    if config.nobody_paged:
+        out.append(
+            Problem(tree.place(()), "", "nobody is paged: no user and no receiver with a channel is configured", warning=True)
+        )
+    return out
