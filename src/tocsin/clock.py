@@ -38,3 +38,17 @@ class SystemClock:
     async def sleep_until_ms(self, t_ms: int) -> None:
         while (left_ms := t_ms - self.now_ms()) > 0:
             await asyncio.sleep(min(left_ms / 1000, self._LONGEST_NAP_S))
+
+
+async def until_woken(clock: Clock, woken: asyncio.Event, t_ms: int) -> None:
+    """Return when `woken` is set or at `t_ms`, whichever comes first. Leaves no task behind."""
+    if woken.is_set() or clock.now_ms() >= t_ms:
+        await asyncio.sleep(0)
+        return
+    waits = [asyncio.ensure_future(woken.wait()), asyncio.ensure_future(clock.sleep_until_ms(t_ms))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)

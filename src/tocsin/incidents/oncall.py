@@ -4,8 +4,9 @@
     on call   = users[K mod n], K = the largest k with handoff k <= t
     the last layer with somebody wins; overrides follow in order of creation
 
-A wall time that exists twice means its first occurrence, the end of a restriction its last (coverage never shrinks); one that does
-not exist means the first instant after the gap. Intervals are half-open. Months clamp to the month's end, counted from the anchor.
+A wall time that exists twice means its first occurrence, the end of a restriction its last (coverage never shrinks); one that
+does not exist means the first instant after the gap. Intervals are half-open. Months clamp to the month's end, counted from the
+anchor.
 """
 
 from __future__ import annotations

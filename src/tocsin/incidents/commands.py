@@ -1,0 +1,164 @@
+"""What people and programs may do to an incident. Every command is idempotent or says why it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from tocsin.errors import CommandError
+from tocsin.incidents import rows
+from tocsin.incidents.incident import Acknowledge, Escalate, Merge, Resolve, Snooze, Unacknowledge
+from tocsin.incidents.ledger import Ledger
+from tocsin.model.event import Actor
+from tocsin.model.incident import Incident, IncidentState
+from tocsin.model.notification import NotificationKind
+from tocsin.state.schema import incidents
+
+Args = Mapping[str, Any]
+VERDICTS = ("", "real", "noise", "duplicate")
+_LONGEST_TEXT = 20_000
+
+
+def run(ledger: Ledger, name: str, args: Args, actor: Actor) -> Incident:
+    """Execute one command; returns the incident as it is afterwards. Raises CommandError.
+
+    `args` hold `number`, for most an optional `version` (the one the person saw), and the command's own.
+    """
+    command = COMMANDS.get(name)
+    if command is None:
+        raise CommandError(404, "unknown_command", f"there is no command incident.{name}")
+    incident = rows.load(ledger.tx, _number(args))
+    # Two people press Acknowledge at once, while a step is being paged: nobody must lose that to a version.
+    if name not in _ALWAYS and args.get("version") and int(args["version"]) != incident.version:
+        raise CommandError(409, "version_conflict", f"incident #{incident.number} has changed since you looked; look again")
+    return command(ledger, _leader(ledger, incident) if name in _FOLLOWS_MERGE else incident, args, actor)
+
+
+def _acknowledge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    return ledger.change(incident, Acknowledge(actor))
+
+
+def _unacknowledge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    return ledger.change(incident, Unacknowledge(actor))
+
+
+def _resolve(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    if incident.state.open:
+        alerts = rows.alert_rows(ledger.tx, rows.family(ledger.tx, incident.number))
+        aside = {row.fingerprint: row.starts_at_ms for row in alerts if not row.ends_at_ms}
+        rows.keep(ledger.tx, incident.number, put_aside=aside or None)
+    return ledger.change(incident, Resolve(actor, _text(args, "text", needed=False)))
+
+
+def _escalate(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    return ledger.change(incident, Escalate(actor))
+
+
+def _snooze(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    until_ms = args.get("until_ms")
+    if not isinstance(until_ms, int):
+        raise CommandError(422, "bad_time", "expected `until_ms`, an instant in milliseconds")
+    return ledger.change(incident, Snooze(actor, until_ms))
+
+
+def _note(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    ledger.record(incident, "noted", _text(args, "text"), actor=actor)
+    ledger.touched.add(incident.number)
+    return incident
+
+
+def _assign(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    to = _text(args, "to")
+    if to not in ledger.directory.persons:
+        raise CommandError(422, "unknown_person", f"there is no person {to}")
+    if rows.extra(ledger.tx, incident.number).get("assignee") == to:
+        return incident
+    rows.keep(ledger.tx, incident.number, assignee=to)
+    ledger.record(incident, "assigned", f"{actor.name} assigned it to {to}", actor=actor, who=to)
+    incident = _touch(ledger, incident)
+    if incident.state is IncidentState.TRIGGERED and to != actor.name:
+        ledger.page_person(incident, to, f"assigned to you by {actor.name}")
+    return incident
+
+
+def _verdict(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    verdict = args.get("verdict", "")
+    if verdict not in VERDICTS:
+        raise CommandError(422, "bad_verdict", f"expected one of real, noise, duplicate, not {verdict!r}")
+    ledger.tx.execute(sa.update(incidents).where(incidents.c.number == incident.number).values(verdict=verdict))
+    text = f"{actor.name} says: {verdict}" if verdict else f"{actor.name} took the verdict back"
+    ledger.record(incident, "judged", text, actor=actor, verdict=verdict)
+    return _touch(ledger, incident)
+
+
+def _remediation(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    """What was done and whether it held. Fields given replace those of before."""
+    known = ("summary", "cause", "action", "held", "follow_ups", "links")
+    given = {name: args[name] for name in known if name in args}
+    if not given:
+        raise CommandError(422, "empty", f"expected one of {', '.join(known)}")
+    before = ledger.tx.execute(sa.select(incidents.c.remediation).where(incidents.c.number == incident.number)).scalar() or {}
+    merged = {**before, **given, "by": actor.name, "at_ms": ledger.now_ms}
+    ledger.tx.execute(sa.update(incidents).where(incidents.c.number == incident.number).values(remediation=merged))
+    summary = str(given.get("summary") or given.get("action") or "remediation updated")
+    ledger.record(incident, "remediated", summary[:500], actor=actor, fields=sorted(given))
+    return _touch(ledger, incident)
+
+
+def _merge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    into = _leader(ledger, rows.load(ledger.tx, _number(args, "into")))
+    if into.number == incident.number:
+        raise CommandError(422, "same_incident", "an incident cannot be merged into itself")
+    if not into.state.open:
+        raise CommandError(409, "wrong_state", f"incident #{into.number} is {into.state.value}")
+    merged = ledger.change(incident, Merge(actor, into.number))
+    rows.keep(ledger.tx, incident.number, merged_into=into.number)
+    children = rows.extra(ledger.tx, into.number).get("children", [])
+    rows.keep(ledger.tx, into.number, children=[*children, incident.number])
+    ledger.record(into, "absorbed", f"{actor.name} merged #{incident.number} into this: {incident.title}", actor=actor)
+    ledger.tell(_touch(ledger, into), NotificationKind.UPDATE, f"#{incident.number} belongs to it: {incident.title}")
+    return merged
+
+
+def _touch(ledger: Ledger, incident: Incident) -> Incident:
+    """A new version for a change outside the state machine."""
+    ledger.touched.add(incident.number)
+    return rows.save(ledger.tx, incident)
+
+
+def _leader(ledger: Ledger, incident: Incident) -> Incident:
+    while incident.state is IncidentState.MERGED:
+        incident = rows.load(ledger.tx, int(rows.extra(ledger.tx, incident.number)["merged_into"]))
+    return incident
+
+
+def _number(args: Args, name: str = "number") -> int:
+    value = args.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise CommandError(422, "bad_number", f"expected `{name}`, the number of an incident")
+    return value
+
+
+def _text(args: Args, name: str, *, needed: bool = True) -> str:
+    value = args.get(name, "")
+    if not isinstance(value, str) or (needed and not value.strip()) or len(value) > _LONGEST_TEXT:
+        raise CommandError(422, "bad_text", f"expected `{name}`, a text of at most {_LONGEST_TEXT} characters")
+    return value.strip()
+
+
+COMMANDS: dict[str, Callable[[Ledger, Incident, Args, Actor], Incident]] = {
+    "acknowledge": _acknowledge,
+    "unacknowledge": _unacknowledge,
+    "resolve": _resolve,
+    "escalate": _escalate,
+    "snooze": _snooze,
+    "note": _note,
+    "assign": _assign,
+    "verdict": _verdict,
+    "remediation": _remediation,
+    "merge": _merge,
+}
+_ALWAYS = ("acknowledge", "note", "verdict", "remediation")
+_FOLLOWS_MERGE = ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze")

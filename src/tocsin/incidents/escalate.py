@@ -1,0 +1,207 @@
+"""The escalator: takes pages, executes what is due, obeys commands. Nothing it has decided lives only in memory.
+
+dispatcher ──receive_page(tx)──▶ incident + outbox rows ◀──command()── person
+                                   ▲
+           run(): next_escalation_at_ms, timers
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.clock import Clock, until_woken
+from tocsin.errors import CommandError, StateError
+from tocsin.incidents import commands, intake, rows, undelivered
+from tocsin.incidents.incident import TIMER_CHANGES
+from tocsin.incidents.ledger import Ledger
+from tocsin.incidents.oncall import Override
+from tocsin.incidents.people import Directory
+from tocsin.incidents.why import incident_row
+from tocsin.log import get_log
+from tocsin.model.alert import Page
+from tocsin.model.event import Actor
+from tocsin.model.incident import IncidentState
+from tocsin.model.notification import Notification
+from tocsin.model.ports import Changed, Random
+from tocsin.state.schema import incidents, schedule_overrides, timers
+from tocsin.state.sql import Database
+
+log = get_log("incidents")
+
+_LONGEST_NAP_MS = 30_000
+_AFTER_ERROR_MS = 2_000
+_MOST_AT_ONCE = 200
+
+
+class Escalator:
+    """Owns the incidents. `run()` belongs to one task; `receive_page` and `undelivered` run in other stages' transactions."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        changed: Changed,
+        wake_notify: Callable[[], None],
+        random: Random,
+        directory: Directory | None = None,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._changed = changed
+        self._wake_notify = wake_notify
+        self._random = random
+        self._directory = directory or Directory()
+        self._touched: set[int] = set()
+        self._lock = threading.Lock()
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def apply(self, directory: Directory) -> None:
+        """Use new people, policies and schedules. Open incidents keep the policy they began with."""
+        self._directory = directory
+        self.wake()
+
+    # -- in other stages' transactions --
+
+    def receive_page(self, tx: Connection, page: Page, now_ms: int) -> None:
+        """The dispatcher's `PageSink`: incident, timeline, timers and outbox rows join its transaction."""
+        ledger = self._ledger(tx, now_ms)
+        intake.receive(ledger, page)
+        self._remember(ledger)
+
+    def undelivered(self, tx: Connection, note: Notification, why: str, now_ms: int) -> None:
+        """The deliverer's cry: this page failed, or nobody has accepted it for too long."""
+        ledger = self._ledger(tx, now_ms)
+        undelivered.fall_back(ledger, note, why)
+        self._remember(ledger)
+        self.wake()
+
+    # -- the loop --
+
+    async def run(self) -> None:
+        """Execute due steps and timers for ever."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            self._woken.clear()
+            try:
+                next_ms = await self._db.write(self._execute_due)
+            except (StateError, sa.exc.SQLAlchemyError) as error:
+                log.error("cannot execute what is due", error=str(error))
+                next_ms = self._clock.now_ms() + _AFTER_ERROR_MS
+            self._hint()
+            await until_woken(self._clock, self._woken, min(next_ms, self._clock.now_ms() + _LONGEST_NAP_MS))
+
+    def wake(self) -> None:
+        """Look again now. From any thread."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            self._woken.set()
+        else:
+            loop.call_soon_threadsafe(self._woken.set)
+
+    def _execute_due(self, tx: Connection) -> int:
+        """Run everything that is due; returns when to look again."""
+        now_ms = self._clock.now_ms()
+        ledger = self._ledger(tx, now_ms)
+        self._fire_timers(ledger)
+        self._run_steps(ledger)
+        self._remember(ledger)
+        return _next_due(tx, now_ms)
+
+    def _fire_timers(self, ledger: Ledger) -> None:
+        due = sa.select(timers).where(timers.c.due_at_ms <= ledger.now_ms, timers.c.subject.like("incident:%"))
+        for row in ledger.tx.execute(due.order_by(timers.c.due_at_ms, timers.c.id).limit(_MOST_AT_ONCE)).all():
+            deleted = ledger.tx.execute(sa.delete(timers).where(timers.c.id == row.id)).rowcount
+            change = TIMER_CHANGES.get(row.kind)
+            # A timer that an earlier one of this pass stopped is gone already.
+            if deleted and change is not None:
+                ledger.change(rows.load(ledger.tx, int(row.subject.removeprefix("incident:"))), change)
+
+    def _run_steps(self, ledger: Ledger) -> None:
+        c = incidents.c
+        due = sa.select(incidents).where(
+            c.state == IncidentState.TRIGGERED.value, c.next_escalation_at_ms > 0, c.next_escalation_at_ms <= ledger.now_ms
+        )
+        for row in ledger.tx.execute(due.order_by(c.next_escalation_at_ms, c.number).limit(_MOST_AT_ONCE)).all():
+            ledger.run_due_steps(rows.of_row(row))
+
+    # -- commands --
+
+    async def command(self, name: str, args: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+        """Execute `incident.<name>`; answers the incident's row (ui/src/lib/api.ts IncidentRow). Raises CommandError."""
+        name = name.removeprefix("incident.")
+
+        def work(tx: Connection) -> dict[str, Any]:
+            ledger = self._ledger(tx, self._clock.now_ms())
+            incident = commands.run(ledger, name, args, actor)
+            self._remember(ledger)
+            row = incident_row(tx, incident.number, ledger.directory)
+            assert row is not None
+            return row
+
+        try:
+            answer = await self._db.write(work)
+        except StateError as error:
+            raise CommandError(503, "state_unavailable", str(error)) from error
+        self._hint()
+        self.wake()
+        return answer
+
+    # -- shared --
+
+    def _ledger(self, tx: Connection, now_ms: int) -> Ledger:
+        return Ledger(tx=tx, directory=self._with_overrides(tx, now_ms), now_ms=now_ms, random=self._random)
+
+    def _with_overrides(self, tx: Connection, now_ms: int) -> Directory:
+        """The directory with the schedule overrides that people entered in the dashboard."""
+        c = schedule_overrides.c
+        found: dict[str, list[Override]] = {}
+        for row in tx.execute(sa.select(schedule_overrides).where(c.end_ms > now_ms).order_by(c.created_ms, c.id)):
+            found.setdefault(row.schedule, []).append(override_of(row))
+        if not found:
+            return self._directory
+        schedules = {
+            name: replace(schedule, overrides=(*schedule.overrides, *found.get(name, ())))
+            for name, schedule in self._directory.schedules.items()
+        }
+        return replace(self._directory, schedules=schedules)
+
+    def _remember(self, ledger: Ledger) -> None:
+        with self._lock:
+            self._touched |= ledger.touched
+
+    def _hint(self) -> None:
+        """After a commit: say what changed, and that there may be something to send."""
+        with self._lock:
+            touched, self._touched = self._touched, set()
+        for number in sorted(touched):
+            self._changed("incidents", f"incident:{number}")
+        if touched:
+            self._changed("notifications")
+            self._changed("overview")
+            self._wake_notify()
+
+
+def override_of(row: Any) -> Override:
+    """A row of `schedule_overrides` as a value."""
+    source, target = row.data.get("from", ""), row.data.get("to", "")
+    return Override(row.start_ms, row.end_ms, row.mode or "set", tuple(row.users), source, target, row.id)
+
+
+def _next_due(tx: Connection, now_ms: int) -> int:
+    c = incidents.c
+    step = tx.execute(
+        sa.select(sa.func.min(c.next_escalation_at_ms)).where(
+            c.state == IncidentState.TRIGGERED.value, c.next_escalation_at_ms > 0
+        )
+    ).scalar()
+    timer = tx.execute(sa.select(sa.func.min(timers.c.due_at_ms)).where(timers.c.subject.like("incident:%"))).scalar()
+    return min([t for t in (step, timer) if t is not None], default=now_ms + _LONGEST_NAP_MS)

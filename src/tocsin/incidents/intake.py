@@ -1,0 +1,179 @@
+"""A page of the dispatcher becomes a change of its incident: opened, updated, muted, reopened or resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tocsin.incidents import rows, snapshot
+from tocsin.incidents.incident import Ended, Fired, Muted
+from tocsin.incidents.ledger import Ledger
+from tocsin.incidents.people import Service
+from tocsin.model.alert import Alert, Page, PageReason
+from tocsin.model.event import SYSTEM, Event
+from tocsin.model.incident import Incident, IncidentState
+from tocsin.state import events
+
+
+def receive(ledger: Ledger, page: Page) -> None:
+    """Write what `page` means."""
+    receiver = ledger.directory.receivers.get(page.receiver)
+    if receiver is not None and receiver.place.file and not receiver.destinations and not receiver.policy:
+        # Alertmanager's idiom for "nobody": a declared receiver without anything in it.
+        _note_blackhole(ledger, page)
+        return
+    key = f"{page.receiver}\n{page.group_key}"
+    known = rows.latest(ledger.tx, key)
+    firing = page.firing
+    if known is None or known.state is IncidentState.RESOLVED:
+        if firing or page.suppressed:
+            _begin_or_reopen(ledger, page, key, known)
+        elif known is not None:
+            _write_alerts(ledger, known, page)
+        return
+    fresh = _write_alerts(ledger, known, page)
+    leader = _leader(ledger, known)
+    if firing:
+        ledger.change(leader, _fired(ledger, leader, page, fresh))
+    elif page.suppressed:
+        if _nothing_fires(ledger, leader, but=known):
+            ledger.change(leader, Muted(by=_muted_by(page)))
+    elif _nothing_fires(ledger, leader):
+        ledger.change(leader, Ended(text=_end_text(page)))
+
+
+def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | None) -> None:
+    service = ledger.directory.service_for(_labels(page))
+    if known is not None:
+        if _put_aside_by_person(ledger, page, known, service):
+            return
+        if page.firing and ledger.now_ms - known.resolved_ms <= service.reopen_window_ms:
+            fresh = _write_alerts(ledger, known, page)
+            ledger.change(known, _fired(ledger, known, page, fresh))
+            return
+    incident = _new(ledger, page, key, known, service)
+    _write_alerts(ledger, incident, page)
+    ledger.begin(incident, muted_by="" if page.firing else _muted_by(page))
+
+
+def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, service: Service) -> Incident:
+    alerts = page.firing or tuple(alert for alert, _ in page.suppressed)
+    severity = snapshot.worst_severity(alerts, ledger.directory)
+    worst = max(alerts, key=lambda alert: ledger.directory.rank(alert.labels.get("severity", "")))
+    extra: dict[str, Any] = {"group_key": page.group_key, "route_id": page.route_id, "page_reason": page.reason.value}
+    if previous is not None:
+        extra["previous"] = previous.number
+    incident = Incident(
+        number=0,
+        key=key,
+        generation=previous.generation + 1 if previous else 1,
+        title=snapshot.title(replace(page, firing=(worst,))),
+        severity=severity,
+        urgency=ledger.directory.urgency_for(service, severity),
+        state=IncidentState.TRIGGERED,
+        receiver=page.receiver,
+        policy=ledger.directory.policy_for(page.receiver, service),
+        group_labels=page.group_labels,
+        service=service.name,
+        created_ms=ledger.now_ms,
+        updated_ms=ledger.now_ms,
+        trace_id=page.trace_id,
+    )
+    return rows.insert(ledger.tx, incident, extra=extra)
+
+
+def _put_aside_by_person(ledger: Ledger, page: Page, known: Incident, service: Service) -> bool:
+    """A person resolved it while alerts went on firing: those same spells do not reopen it for a while."""
+    aside: dict[str, int] = rows.extra(ledger.tx, known.number).get("put_aside", {})
+    if not aside or ledger.now_ms - known.resolved_ms >= service.manual_resolve_hold_ms:
+        return False
+    alerts = [*page.firing, *(alert for alert, _ in page.suppressed)]
+    if any(aside.get(alert.fingerprint) != alert.starts_at_ms for alert in alerts):
+        return False
+    _write_alerts(ledger, known, page)
+    text = f"{known.resolved_by} resolved #{known.number} while these alerts were firing; they have not stopped since"
+    ledger.record(known, "not_notified", text, cause="put_aside")
+    return True
+
+
+def _fired(ledger: Ledger, incident: Incident, page: Page, fresh: int) -> Fired:
+    directory = ledger.directory
+    severity = snapshot.worst_severity(page.firing, directory)
+    urgency = directory.urgency_for(ledger.service(incident), severity)
+    raised = directory.rank(severity) > directory.rank(incident.severity)
+    rows.keep(ledger.tx, incident.number, page_reason=page.reason.value)
+    return Fired(
+        severity=severity,
+        urgency=urgency,
+        raised=raised,
+        more_urgent=raised and urgency.value == "high" and incident.urgency.value == "low",
+        new_alerts=fresh,
+        reason=page.reason,
+        text=_news(page, fresh),
+    )
+
+
+def _news(page: Page, fresh: int) -> str:
+    if page.reason is PageReason.NEW_ALERTS and fresh:
+        return f"{fresh} more alert{'s' if fresh > 1 else ''}, {len(page.firing)} firing now"
+    if page.reason is PageReason.SOME_RESOLVED:
+        return f"{len(page.resolved)} resolved, {len(page.firing)} still firing"
+    if page.reason is PageReason.REPEAT:
+        return "still firing"
+    return f"{len(page.firing)} firing"
+
+
+def _write_alerts(ledger: Ledger, incident: Incident, page: Page) -> int:
+    """The group as it is now; returns how many alerts are new or fire again. What the group no longer holds has ended."""
+    at_ms = page.decided_ms or ledger.now_ms
+    still_muted = [alert for alert, _ in page.suppressed]
+    fresh = rows.put_alerts(ledger.tx, incident.number, [*page.firing, *still_muted])
+    rows.put_alerts(ledger.tx, incident.number, page.resolved, ended_ms=at_ms)
+    named = [alert.fingerprint for alert in (*page.firing, *still_muted, *page.resolved)]
+    rows.end_others(ledger.tx, incident.number, named, ended_ms=at_ms)
+    ledger.touched.add(incident.number)
+    return fresh
+
+
+def _leader(ledger: Ledger, incident: Incident) -> Incident:
+    """The incident that lives on when this one was merged."""
+    while incident.state is IncidentState.MERGED:
+        incident = rows.load(ledger.tx, int(rows.extra(ledger.tx, incident.number)["merged_into"]))
+    return incident
+
+
+def _nothing_fires(ledger: Ledger, leader: Incident, *, but: Incident | None = None) -> bool:
+    """No alert of the incident and of those merged into it fires (`but` left out)."""
+    numbers = [n for n in rows.family(ledger.tx, leader.number) if but is None or n != but.number]
+    return not any(row.ends_at_ms == 0 for row in rows.alert_rows(ledger.tx, numbers))
+
+
+def _muted_by(page: Page) -> str:
+    causes = {f"{cause.kind.value} by {cause.by}" if cause.by else cause.kind.value for _, by in page.suppressed for cause in by}
+    return ", ".join(sorted(causes)) or "suppressed"
+
+
+def _end_text(page: Page) -> str:
+    if page.resolved and all(alert.timeout for alert in page.resolved):
+        return "no longer reported (stale)"
+    count = len(page.resolved)
+    return "all alerts resolved" if count != 1 else "the alert resolved"
+
+
+def _labels(page: Page) -> dict[str, str]:
+    """Group labels with those that all alerts share: what services are matched against."""
+    alerts: Sequence[Alert] = page.firing or tuple(alert for alert, _ in page.suppressed)
+    common = dict(alerts[0].labels)
+    for alert in alerts[1:]:
+        common = {name: value for name, value in common.items() if alert.labels.get(name) == value}
+    return {**common, **page.group_labels}
+
+
+def _note_blackhole(ledger: Ledger, page: Page) -> None:
+    if page.reason is not PageReason.FIRST:
+        return
+    text = f"nobody is told: receiver {page.receiver} has neither people nor destinations"
+    for alert in page.firing:
+        event = Event(ledger.now_ms, str(SYSTEM), "not_notified", f"alert:{alert.fingerprint}", text, {}, "empty_receiver")
+        events.record(ledger.tx, event)

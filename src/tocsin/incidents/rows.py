@@ -1,0 +1,225 @@
+"""Incidents as rows: reading, writing with a version check, the policy snapshot, and the alerts that belong to each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from tocsin.errors import CommandError
+from tocsin.model.alert import Alert
+from tocsin.model.incident import Incident, IncidentState, Policy, PolicyStep, Target, TargetKind, Urgency
+from tocsin.model.labels import Labels
+from tocsin.state.schema import incident_alerts, incidents, timers
+
+OPEN = tuple(state.value for state in IncidentState if state.open)
+
+# -- incidents --
+
+
+def load(tx: Connection, number: int) -> Incident:
+    """Raises CommandError 404."""
+    row = tx.execute(sa.select(incidents).where(incidents.c.number == number)).first()
+    if row is None:
+        raise CommandError(404, "not_found", f"there is no incident #{number}")
+    return of_row(row)
+
+
+def latest(tx: Connection, key: str) -> Incident | None:
+    """The newest incident under a dedup key."""
+    query = sa.select(incidents).where(incidents.c.key == key).order_by(incidents.c.number.desc()).limit(1)
+    row = tx.execute(query).first()
+    return of_row(row) if row else None
+
+
+def insert(tx: Connection, incident: Incident, *, extra: Mapping[str, Any]) -> Incident:
+    """Store a new incident; returns it with its number."""
+    values = {**_values(incident), "remediation": {}, "extra": dict(extra)}
+    number = tx.execute(sa.insert(incidents).values(values)).inserted_primary_key
+    assert number is not None
+    return replace(incident, number=int(number[0]))
+
+
+def save(tx: Connection, incident: Incident) -> Incident:
+    """Write a changed incident over the version it was read at; returns it with the next version."""
+    following = replace(incident, version=incident.version + 1)
+    written = tx.execute(
+        sa.update(incidents)
+        .where(incidents.c.number == incident.number, incidents.c.version == incident.version)
+        .values(_values(following))
+    ).rowcount
+    if written != 1:
+        raise CommandError(409, "version_conflict", f"incident #{incident.number} was changed by somebody else; look again")
+    return following
+
+
+def of_row(row: Row[Any]) -> Incident:
+    return Incident(
+        number=row.number,
+        key=row.key,
+        generation=row.generation,
+        title=row.title,
+        severity=row.severity,
+        urgency=Urgency(row.urgency),
+        state=IncidentState(row.state),
+        receiver=row.receiver,
+        policy=policy_of(row.policy),
+        group_labels=Labels(row.group_labels),
+        service=row.service,
+        created_ms=row.created_ms,
+        acknowledged_ms=row.acknowledged_ms,
+        acknowledged_by=row.acknowledged_by,
+        resolved_ms=row.resolved_ms,
+        resolved_by=row.resolved_by,
+        snoozed_until_ms=row.snoozed_until_ms,
+        step=row.step,
+        loop=row.loop,
+        next_escalation_at_ms=row.next_escalation_at_ms,
+        reopen_count=row.reopen_count,
+        updated_ms=row.updated_ms,
+        version=row.version,
+        trace_id=row.trace_id,
+    )
+
+
+def _values(incident: Incident) -> dict[str, Any]:
+    return {
+        "key": incident.key,
+        "generation": incident.generation,
+        "title": incident.title,
+        "severity": incident.severity,
+        "urgency": incident.urgency.value,
+        "state": incident.state.value,
+        "receiver": incident.receiver,
+        "service": incident.service,
+        "policy": policy_json(incident.policy),
+        "group_labels": dict(incident.group_labels),
+        "created_ms": incident.created_ms,
+        "acknowledged_ms": incident.acknowledged_ms,
+        "acknowledged_by": incident.acknowledged_by,
+        "resolved_ms": incident.resolved_ms,
+        "resolved_by": incident.resolved_by,
+        "snoozed_until_ms": incident.snoozed_until_ms,
+        "step": incident.step,
+        "loop": incident.loop,
+        "next_escalation_at_ms": incident.next_escalation_at_ms,
+        "reopen_count": incident.reopen_count,
+        "updated_ms": incident.updated_ms,
+        "version": incident.version,
+        "trace_id": incident.trace_id,
+    }
+
+
+def extra(tx: Connection, number: int) -> dict[str, Any]:
+    """What belongs to an incident but not to its state machine: assignee, merged_into, acked_away, previous, ..."""
+    return dict(tx.execute(sa.select(incidents.c.extra).where(incidents.c.number == number)).scalar() or {})
+
+
+def keep(tx: Connection, number: int, **changes: Any) -> None:
+    """Change entries of `extra`; None removes one."""
+    merged = {name: value for name, value in {**extra(tx, number), **changes}.items() if value is not None}
+    tx.execute(sa.update(incidents).where(incidents.c.number == number).values(extra=merged))
+
+
+def family(tx: Connection, number: int) -> list[int]:
+    """The incident and those merged into it, all the way down."""
+    found = [number]
+    for parent in found:
+        found.extend(child for child in extra(tx, parent).get("children", ()) if child not in found)
+    return found
+
+
+# -- the policy snapshot --
+
+
+def policy_json(policy: Policy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "steps": [
+            {"targets": _targets_json(s.targets), "delay_ms": s.delay_ms, "min_severity": s.min_severity} for s in policy.steps
+        ],
+        "repeat": policy.repeat,
+        "final": _targets_json(policy.final),
+    }
+
+
+def policy_of(value: Mapping[str, Any]) -> Policy:
+    steps = tuple(PolicyStep(_targets_of(s["targets"]), s["delay_ms"], s.get("min_severity", "")) for s in value["steps"])
+    return Policy(value["name"], steps, value["repeat"], _targets_of(value["final"]))
+
+
+def _targets_json(targets: Iterable[Target]) -> list[dict[str, Any]]:
+    return [{"kind": target.kind.value, "name": target.name, "members": list(target.members)} for target in targets]
+
+
+def _targets_of(values: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
+    return tuple(Target(TargetKind(v["kind"]), v["name"], tuple(v.get("members", ()))) for v in values)
+
+
+# -- alerts of an incident --
+
+
+def put_alerts(tx: Connection, number: int, alerts: Iterable[Alert], *, ended_ms: int = 0) -> int:
+    """Insert or refresh alerts; `ended_ms` marks those without an end of their own as ended. Returns how many are new spells."""
+    known = {row.fingerprint: row for row in alert_rows(tx, [number])}
+    fresh = 0
+    for alert in alerts:
+        ends_at_ms = (alert.ends_at_ms or ended_ms) if ended_ms else 0
+        values = {
+            "labels": dict(alert.labels),
+            "annotations": dict(alert.annotations),
+            "starts_at_ms": alert.starts_at_ms,
+            "ends_at_ms": ends_at_ms,
+            "value": alert.value,
+            "severity": alert.labels.get("severity", ""),
+            "generator_url": alert.generator_url,
+        }
+        row = known.get(alert.fingerprint)
+        if row is None:
+            tx.execute(sa.insert(incident_alerts).values(incident=number, fingerprint=alert.fingerprint, **values))
+        else:
+            tx.execute(_of_alert(number, alert.fingerprint).values(**values))
+        if not ended_ms and (row is None or row.ends_at_ms):
+            fresh += 1
+    return fresh
+
+
+def end_others(tx: Connection, number: int, still: Iterable[str], *, ended_ms: int) -> None:
+    """Alerts that the group no longer holds have ended."""
+    tx.execute(
+        sa.update(incident_alerts)
+        .where(
+            incident_alerts.c.incident == number,
+            incident_alerts.c.ends_at_ms == 0,
+            incident_alerts.c.fingerprint.not_in(list(still)),
+        )
+        .values(ends_at_ms=ended_ms)
+    )
+
+
+def alert_rows(tx: Connection, numbers: Sequence[int]) -> list[Row[Any]]:
+    """Firing first, then by start."""
+    query = (
+        sa.select(incident_alerts)
+        .where(incident_alerts.c.incident.in_(numbers))
+        .order_by(incident_alerts.c.ends_at_ms != 0, incident_alerts.c.starts_at_ms, incident_alerts.c.fingerprint)
+    )
+    return list(tx.execute(query))
+
+
+def _of_alert(number: int, fingerprint: str) -> sa.Update:
+    return sa.update(incident_alerts).where(incident_alerts.c.incident == number, incident_alerts.c.fingerprint == fingerprint)
+
+
+# -- timers --
+
+
+def start_timer(tx: Connection, number: int, kind: str, due_at_ms: int) -> None:
+    tx.execute(sa.insert(timers).values(due_at_ms=due_at_ms, kind=kind, subject=f"incident:{number}", version=0, data={}))
+
+
+def stop_timers(tx: Connection, number: int) -> None:
+    tx.execute(sa.delete(timers).where(timers.c.subject == f"incident:{number}"))
