@@ -29,10 +29,10 @@ def test_a_late_alert_is_told_at_the_next_group_interval(story: Any) -> None:
 def test_the_end_is_told_to_whoever_heard_of_the_beginning(story: Any) -> None:
     story.fire()
     story.at(30).resolve()
-    story.at(3600)
+    story.at(600)
     assert story.told() == [(10.0, "FIRST", "team"), (70.0, "ALL_RESOLVED", "team")]
     assert story.timeline() == ["fired", "paged", "resolved", "end_told"]
-    assert "Its end was told to team" in story.explanation() or story.explanation() == ""
+    assert "Its end was told to team" in story.explanation()
 
 
 def test_an_alert_over_before_group_wait_tells_nobody_and_says_why(story: Any) -> None:

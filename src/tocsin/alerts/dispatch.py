@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from tocsin.alerts.silence import too_broad
 from tocsin.alerts.step import Stepped, step
 from tocsin.clock import Clock
 from tocsin.errors import CommandError
+from tocsin.formats.alertmanager_json import silence_from_command
 from tocsin.formats.matchers import format_matchers
 from tocsin.metrics import Counter, Gauge
 from tocsin.model.alert import Alert
@@ -155,6 +156,20 @@ class Dispatcher:
     async def groups(self) -> list[dict[str, Any]]:
         """The groups with their members, timers and what was told, as JSON values."""
         return await self._db.read(_groups)
+
+    async def command_set_silence(self, args: Mapping[str, Any], actor: Actor) -> dict[str, str]:
+        """The command `silence.set`: {matchers: [{name, value, isRegex, isEqual}], ends_at_ms | duration_ms, comment, id?}."""
+        try:
+            wanted = silence_from_command(args, now_ms=self._clock.now_ms())
+        except (KeyError, TypeError, ValueError) as error:
+            raise CommandError(400, "bad_silence", f"silence invalid: {error}") from None
+        wanted = replace(wanted, created_by=wanted.created_by or actor.name)
+        return {"id": await self.set_silence(wanted, actor)}
+
+    async def command_expire_silence(self, args: Mapping[str, Any], actor: Actor) -> dict[str, str]:
+        """The command `silence.expire`: {id}."""
+        await self.expire_silence(str(args["id"]), actor)
+        return {}
 
     def _silences_changed(self, silence_id: str) -> None:
         self._refresh = True

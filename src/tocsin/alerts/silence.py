@@ -1,11 +1,16 @@
-"""Silences: validation, changes, order, and what they match. Pure; `alerts/rows.py` keeps them."""
+"""Silences: validation, changes, order, and what they match; decisions are pure, `alerts/rows.py` keeps the rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from sqlalchemy.engine import Connection
+
+from tocsin.alerts import rows
 from tocsin.errors import CommandError
+from tocsin.formats.alertmanager_json import matcher_json
 from tocsin.formats.matchers import sort_matchers
 from tocsin.model.alert import SuppressedBy, Suppression
 from tocsin.model.labels import Labels, Matcher, MatchOp, all_match
@@ -98,6 +103,23 @@ def sort_silences(silences: Iterable[Silence], now_ms: int) -> list[Silence]:
         return rank[state], by[state], silence.id
 
     return sorted(silences, key=key)
+
+
+def silence_rows(connection: Connection, *, now_ms: int) -> list[dict[str, Any]]:
+    """Every silence as JSON values, in Alertmanager's order."""
+    return [
+        {
+            "id": silence.id,
+            "matchers": [matcher_json(matcher) for matcher in silence.matchers],
+            "starts_at_ms": silence.starts_at_ms,
+            "ends_at_ms": silence.ends_at_ms,
+            "created_by": silence.created_by,
+            "comment": silence.comment,
+            "state": silence.state(now_ms).value,
+            "covers_everything": too_broad(silence.matchers),
+        }
+        for silence in sort_silences(rows.read_silences(connection), now_ms)
+    ]
 
 
 class Silencer:
