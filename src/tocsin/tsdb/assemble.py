@@ -1,0 +1,208 @@
+"""Put the pieces of head, chunks and blocks together into groups that share a time grid.
+
+A series stands in one group. Regular samples stay matrices; a loose sample that falls on its series' grid fills the cell
+there; a series with samples on two grids, or off its grid, gets its own timestamps, shared with those that have the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.labels import Labels
+from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Selection, SeriesGroup, absent
+from tocsin.tsdb.piece import GridPiece, Loose
+
+LabelsOf = Callable[[Int64], Sequence[Labels]]
+_ABSENT = np.uint64(ABSENT_BITS)
+_SPREAD = 4096
+"""Scrape numbers by which a loose sample may widen its grid's matrix."""
+
+
+@dataclass(slots=True)
+class _Grid:
+    """One (interval, offset) and what belongs to it."""
+
+    interval_ms: int
+    offset_ms: int
+    pieces: list[tuple[GridPiece, Int64]]
+    """With the series number of each row."""
+    low: int
+    high: int
+
+
+def assemble(pieces: Sequence[GridPiece], loose: Sequence[Loose], labels_of: LabelsOf) -> Selection:
+    """Pieces in order of precedence: later ones win, loose ones over regular ones. `labels_of(ids)` names ids [k]."""
+    ids = np.unique(np.concatenate([*(piece.ids for piece in pieces), *(part.ids for part in loose), np.empty(0, np.int64)]))
+    if not len(ids):
+        return Selection(())
+    labels = labels_of(ids)
+    series_of_id, labels = _merge_equal(labels)
+    grids, home = _grids(pieces, ids, series_of_id, len(labels))
+    samples = _join_loose(loose, ids, series_of_id)
+    own = home == -2
+    fits = np.empty(0, np.bool_)
+    if samples is not None:
+        fits = _fits(samples, grids, home)
+        own[samples.ids[~fits]] = True
+        fits &= ~own[samples.ids]
+    groups = []
+    for number, grid in enumerate(grids):
+        patch = None if samples is None else _taken(samples, fits & (home[samples.ids] == number))
+        group = _grid_group(grid, np.flatnonzero((home == number) & ~own), patch, labels)
+        if group is not None:
+            groups.append(group)
+    if own.any():
+        groups.extend(_own_groups(grids, samples, own, labels))
+    return Selection(tuple(groups))
+
+
+def _merge_equal(labels: Sequence[Labels]) -> tuple[Int64, Sequence[Labels]]:
+    """Number the distinct label sets: a series that left and came back has two ids."""
+    numbers: dict[Labels, int] = {}
+    series = [numbers.setdefault(one, len(numbers)) for one in labels]
+    return np.array(series, np.int64), labels if len(numbers) == len(labels) else list(numbers)
+
+
+def _grids(pieces: Sequence[GridPiece], ids: Int64, series_of_id: Int64, count: int) -> tuple[list[_Grid], Int64]:
+    """The grids, and for each series the number of its grid: -1 none, -2 more than one."""
+    grids: dict[tuple[int, int], _Grid] = {}
+    home = np.full(count, -1, np.int64)
+    order: list[_Grid] = []
+    for piece in pieces:
+        columns = piece.values.shape[1]
+        if not columns or not len(piece.ids):
+            continue
+        key = (piece.interval_ms, piece.offset_ms)
+        grid = grids.get(key)
+        if grid is None:
+            grid = grids[key] = _Grid(*key, [], piece.first, piece.first + columns - 1)
+            order.append(grid)
+        series = series_of_id[np.searchsorted(ids, piece.ids)]
+        grid.pieces.append((piece, series))
+        grid.low = min(grid.low, piece.first)
+        grid.high = max(grid.high, piece.first + columns - 1)
+        number = order.index(grid)
+        at = home[series]
+        if (at != number).any():
+            home[series] = np.where((at == -1) | (at == number), number, -2)
+    return order, home
+
+
+def _join_loose(loose: Sequence[Loose], ids: Int64, series_of_id: Int64) -> Loose | None:
+    """All loose samples with series numbers instead of ids, in order of precedence."""
+    parts = [part for part in loose if len(part.ids)]
+    if not parts:
+        return None
+    series = series_of_id[np.searchsorted(ids, np.concatenate([part.ids for part in parts]))]
+    return Loose(series, np.concatenate([part.t_ms for part in parts]), np.concatenate([part.values for part in parts]))
+
+
+def _fits(samples: Loose, grids: Sequence[_Grid], home: Int64) -> Bool:
+    """Per sample: whether it lies on the only grid of its series, near the rest."""
+    number = home[samples.ids]
+    fits = np.zeros(len(number), np.bool_)
+    for which, grid in enumerate(grids):
+        mine = np.flatnonzero(number == which)
+        step, rest = np.divmod(samples.t_ms[mine] - grid.offset_ms, grid.interval_ms)
+        good = (rest == 0) & (step > grid.low - _SPREAD) & (step < grid.high + _SPREAD)
+        fits[mine] = good
+    return fits
+
+
+def _taken(samples: Loose, mask: Bool) -> Loose | None:
+    return Loose(samples.ids[mask], samples.t_ms[mask], samples.values[mask]) if mask.any() else None
+
+
+def _grid_group(grid: _Grid, series: Int64, patch: Loose | None, labels: Sequence[Labels]) -> SeriesGroup | None:
+    """The matrix of the series [k] (ascending numbers) whose only grid this is."""
+    if not len(series):
+        return None
+    low, high = grid.low, grid.high
+    if patch is not None:
+        numbers = (patch.t_ms - grid.offset_ms) // grid.interval_ms
+        low, high = min(low, int(numbers.min())), max(high, int(numbers.max()))
+    values = _fill(grid, series, low, high)
+    if patch is not None:
+        values.view(np.uint64)[np.searchsorted(series, patch.ids), numbers - low] = patch.values.view(np.uint64)
+    present = values.view(np.uint64) != _ABSENT
+    rows, columns = present.any(1), np.flatnonzero(present.any(0))
+    if not len(columns):
+        return None
+    span = slice(int(columns[0]), int(columns[-1]) + 1)
+    if not rows.all():
+        values, series = values[rows], series[rows]
+    t_ms = np.arange(low + span.start, low + span.stop) * grid.interval_ms + grid.offset_ms
+    return SeriesGroup(tuple([labels[number] for number in series.tolist()]), t_ms, values[:, span])
+
+
+def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:
+    """Lay the pieces over each other, [k, high - low + 1]; present cells of later pieces win."""
+    if len(grid.pieces) == 1 and low == grid.low and high == grid.high:
+        piece, rows = grid.pieces[0]
+        if len(rows) == len(series) and (rows == series).all():
+            return piece.values
+    out = absent((len(series), high - low + 1))
+    written_to = np.full(len(series), np.iinfo(np.int64).min, np.int64)
+    for piece, rows in grid.pieces:
+        at = np.minimum(np.searchsorted(series, rows), len(series) - 1)
+        mine = series[at] == rows
+        part = piece.values
+        if not mine.all():
+            at, part = at[mine], part[mine]
+        if not len(at):
+            continue
+        columns = slice(piece.first - low, piece.first - low + part.shape[1])
+        if (written_to[at] < piece.first).all():
+            out[at, columns] = part
+        else:
+            for row, fresh in zip(at.tolist(), part, strict=True):  # two ids of one series may stand in one piece
+                there = fresh.view(np.uint64) != _ABSENT
+                out[row, columns][there] = fresh[there]
+        written_to[at] = np.maximum(written_to[at], piece.first + part.shape[1] - 1)
+    return out
+
+
+def _own_groups(grids: Sequence[_Grid], samples: Loose | None, own: Bool, labels: Sequence[Labels]) -> list[SeriesGroup]:
+    """Series with timestamps of their own; those with equal timestamps share a group."""
+    series, t_ms, values = [], [], []
+    for grid in grids:
+        for piece, rows in grid.pieces:
+            mine = np.flatnonzero(own[rows])
+            part = piece.values[mine]
+            row, column = np.nonzero(part.view(np.uint64) != _ABSENT)
+            series.append(rows[mine][row])
+            t_ms.append((piece.first + column) * grid.interval_ms + grid.offset_ms)
+            values.append(part[row, column])
+    if samples is not None:
+        mine = np.flatnonzero(own[samples.ids])
+        series.append(samples.ids[mine])
+        t_ms.append(samples.t_ms[mine])
+        values.append(samples.values[mine])
+    return group_by_times(np.concatenate(series), np.concatenate(t_ms), np.concatenate(values), labels)
+
+
+def group_by_times(series: Int64, t_ms: Int64, values: Float64, labels: Sequence[Labels]) -> list[SeriesGroup]:
+    """Samples in order of precedence -> groups of series with equal timestamps. O(n log n)."""
+    order = np.lexsort((t_ms, series))
+    series, t_ms, values = series[order], t_ms[order], values[order]
+    last = np.ones(len(series), np.bool_)
+    last[:-1] = (series[1:] != series[:-1]) | (t_ms[1:] != t_ms[:-1])
+    series, t_ms, values = series[last], t_ms[last], values[last]
+    if not len(series):
+        return []
+    starts = np.flatnonzero(np.concatenate([[True], series[1:] != series[:-1]]))
+    ends = np.append(starts[1:], len(series))
+    shared: dict[bytes, list[tuple[int, int, int]]] = {}
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        shared.setdefault(t_ms[start:end].tobytes(), []).append((int(series[start]), start, end))
+    return [
+        SeriesGroup(
+            tuple([labels[number] for number, _, _ in members]),
+            t_ms[members[0][1] : members[0][2]],
+            np.stack([values[start:end] for _, start, end in members]),
+        )
+        for members in shared.values()
+    ]

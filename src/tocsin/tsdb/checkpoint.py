@@ -1,0 +1,142 @@
+"""Tables on disk: labels, slots and places as plain arrays, so that a start never parses a label.
+
+Drawn in docs/formats/tables.md. Written beside each new WAL segment, under a temporary name, synced, renamed; the two
+newest stay. Every section has its own checksum: damage costs the table it hits, whose series then come from the older file
+or return with their next scrape.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from tocsin.tsdb import damage
+from tocsin.tsdb.disk import Disk, file_name, numbered
+from tocsin.tsdb.head import Head
+from tocsin.tsdb.records import pack_placed, unpack_placed
+from tocsin.tsdb.symbols import Symbols
+from tocsin.tsdb.table import UInt32
+
+SUFFIX = ".tables"
+_SECTION = struct.Struct("<IIII")  # magic, kind, length, crc32 of kind, length and payload
+_MAGIC = 0x4254_4354  # "TCTB"
+_SYMBOLS, _TABLE, _PLACED, _METADATA, _STATE = 1, 2, 3, 4, 5
+_TABLE_HEAD = struct.Struct("<III")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a checkpoint holds; arrays are not copied, because tables only grow or are replaced."""
+
+    sections: list[tuple[int, bytes]]
+
+
+def take(head: Head) -> Snapshot:
+    """The sections, as of now. Call with the head's lock held."""
+    index = head.index
+    state = {"next_id": index.next_id, "cut_ms": int(head.cut_ms), "version": 1}
+    sections = [(_STATE, orjson.dumps(state)), (_SYMBOLS, orjson.dumps(index.symbols.texts))]
+    for table in index.tables:
+        if table.count:
+            name = orjson.dumps([table.metric, *table.names])
+            slots = table.slots[: table.count]
+            body = (index.ids[slots].tobytes(), slots.tobytes(), table.cells[: table.count].tobytes())
+            sections.append((_TABLE, _TABLE_HEAD.pack(table.count, len(table.names), len(name)) + b"".join(body) + name))
+    sections.extend((_PLACED, pack_placed(placed)) for placed in head.placements())
+    sections.append((_METADATA, orjson.dumps(head.metadata)))
+    return Snapshot(sections)
+
+
+def write(folder: Path, number: int, snapshot: Snapshot, disk: Disk) -> None:
+    """Write the checkpoint of WAL segment `number`. Raises OSError; then nothing has changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{file_name(number, SUFFIX)}.tmp"
+    temporary.unlink(missing_ok=True)
+    fd = disk.create(temporary)
+    try:
+        for kind, payload in snapshot.sections:
+            check = zlib.crc32(payload, zlib.crc32(struct.pack("<II", kind, len(payload))))
+            disk.write(fd, _SECTION.pack(_MAGIC, kind, len(payload), check) + payload)
+        disk.sync(fd)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    disk.rename(temporary, folder / file_name(number, SUFFIX))
+    disk.sync_folder(folder)
+    for _, path in numbered(folder, SUFFIX)[:-2]:
+        path.unlink(missing_ok=True)
+
+
+def read_newest(folder: Path, head: Head) -> int:
+    """Load the newest usable checkpoint; answers the WAL segment from which definitions count, 0 when there is none."""
+    for number, path in reversed(numbered(folder, SUFFIX)):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            damage.report("tables", path.name, str(error))
+            continue
+        sections = list(_sections(data, path.name))
+        if any(kind == _SYMBOLS for kind, _ in sections) and any(kind == _STATE for kind, _ in sections):
+            _load(head, sections)
+            return number
+        damage.report("tables", path.name, "the symbols are unreadable; taking the file before")
+    return 0
+
+
+def _sections(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + _SECTION.size <= len(data):
+        magic, kind, length, check = _SECTION.unpack_from(data, at)
+        payload = data[at + _SECTION.size : at + _SECTION.size + length]
+        good = magic == _MAGIC and len(payload) == length
+        if good and zlib.crc32(payload, zlib.crc32(data[at + 4 : at + 12])) == check:
+            yield kind, payload
+            at += _SECTION.size + length
+            continue
+        damage.report("tables", name, "damaged section", position=at)
+        found = data.find(struct.pack("<I", _MAGIC), at + 1)
+        if found < 0:
+            return
+        at = found
+    if at < len(data):
+        damage.report("tables", name, "the file is cut short", position=at)
+
+
+def _load(head: Head, sections: list[tuple[int, bytes]]) -> None:
+    index = head.index
+    for kind, payload in sections:
+        if kind == _STATE:
+            state = orjson.loads(payload)
+            index.next_id, head.cut_ms = state["next_id"], state["cut_ms"]
+        elif kind == _SYMBOLS:
+            index.use_symbols(Symbols(orjson.loads(payload)))
+        elif kind == _METADATA:
+            head.metadata.update({metric: tuple(rest) for metric, rest in orjson.loads(payload).items()})
+    tables = [_unpack_table(payload) for kind, payload in sections if kind == _TABLE]
+    if tables:
+        index.claim(np.concatenate([ids for _, ids, _, _ in tables]), np.concatenate([slots for _, _, slots, _ in tables]))
+        for names, _, slots, cells in tables:
+            index.load_table(names[0], tuple(names[1:]), cells, slots)
+        index.settle()
+    head.widen()
+    for kind, payload in sections:
+        if kind == _PLACED:
+            head.place(unpack_placed(payload))
+
+
+def _unpack_table(data: bytes) -> tuple[list[str], UInt32, UInt32, UInt32]:
+    count, columns, _ = _TABLE_HEAD.unpack_from(data)
+    at = _TABLE_HEAD.size
+    ids = np.frombuffer(data, np.uint32, count, at)
+    slots = np.frombuffer(data, np.uint32, count, at + 4 * count)
+    cells = np.frombuffer(data, np.uint32, count * columns, at + 8 * count).reshape(count, columns)
+    return orjson.loads(data[at + 4 * count * (2 + columns) :]), ids, slots, cells

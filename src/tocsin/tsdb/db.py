@@ -1,0 +1,294 @@
+"""The store: the core's side of the metric database. It writes; `follower.Follower` reads the same files elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tocsin.clock import Clock
+from tocsin.errors import DiskFull, StoreError
+from tocsin.log import get_log
+from tocsin.metrics import Gauge, Histogram
+from tocsin.model.labels import Labels, Matcher
+from tocsin.model.ports import AppendResult, SelectHints
+from tocsin.model.series import Batch, Float64, Int64, Selection
+from tocsin.tsdb import checkpoint, limits, records
+from tocsin.tsdb.chunkfile import ChunkFiles
+from tocsin.tsdb.disk import SYSTEM_DISK, Disk, file_name, numbered
+from tocsin.tsdb.grid import Window
+from tocsin.tsdb.head import Head
+from tocsin.tsdb.index import SLOT_MASK
+from tocsin.tsdb.layout import Layout
+from tocsin.tsdb.load import WAL_SUFFIX, drain, load
+from tocsin.tsdb.query import Reading
+from tocsin.tsdb.records import Kind
+from tocsin.tsdb.replay import Replay, settle_and_place
+from tocsin.tsdb.settings import StoreSettings
+from tocsin.tsdb.wal import Writer
+
+_log = get_log("tsdb")
+HEAD_SERIES = Gauge("tocsin_head_series", "Series in the head.")
+FSYNC_SECONDS = Histogram("tocsin_wal_fsync_duration_seconds", "Duration of fsyncs of the write-ahead log.")
+STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part",))
+
+_LAYOUTS_KEPT = 20_000
+DUPLICATE = "duplicate sample for timestamp"
+FUTURE = "out of bounds: too far in the future"
+REFUSED_SERIES = "series refused by a limit"
+
+
+class Store(Reading):
+    """SampleReader and SampleWriter over one folder. Writes come from one thread, selects from any.
+
+    A pushed batch (`append` without a grid) is in the operating system's hands when the call returns; scrapes are after
+    `flush`, at most `flush_ms` later.
+    """
+
+    def __init__(self, *, path: Path, settings: StoreSettings, clock: Clock, disk: Disk = SYSTEM_DISK) -> None:
+        super().__init__(Head(self._seal), ChunkFiles(path / "head", disk))
+        self.path = path
+        self.settings = settings
+        self._clock = clock
+        self._disk = disk
+        self._wal: Writer | None = None
+        self._layouts: dict[int, Layout] = {}
+        self._layout_number = 0
+        self._lock_fd = -1
+        self._full = ""
+        """Why samples are refused at the moment; empty = they are not."""
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Load what is there and get ready to write. Raises StoreError when another process has the store."""
+        for folder in (self.path, self.path / "wal"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock_fd)
+            raise StoreError(f"the store {self.path} is in use by another Tocsin") from error
+        began = self._clock.monotonic_s()
+        self.files.start_file()
+        replay = Replay(self.head, self.files, verify=True)
+        for reader in load(self.head, self.files, replay, self.path):
+            drain(reader, replay, final=True)
+            reader.close()
+        self.head.find_strays()
+        self._start_segment()
+        HEAD_SERIES.set(self.head.index.series_count)
+        took = round(self._clock.monotonic_s() - began, 3)
+        _log.info("store opened", series=self.head.index.series_count, replayed_samples=replay.samples, seconds=took)
+
+    def close(self) -> None:
+        """Write everything out. A store that is not closed recovers on the next open."""
+        if self._wal is not None:
+            try:
+                self.flush()
+                self._wal.sync()
+            except (OSError, DiskFull) as error:
+                _log.error("the last samples could not be written", error=str(error))
+            self._wal.close()
+            self._wal = None
+        self.files.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def _start_segment(self) -> None:
+        existing = numbered(self.path / "wal", WAL_SUFFIX)
+        number = existing[-1][0] + 1 if existing else 1
+        old, self._wal = self._wal, Writer(self.path / "wal" / file_name(number, WAL_SUFFIX), self._disk)
+        self.head.segment = number
+        if old is not None:
+            old.close()
+
+    # -- SampleWriter ------------------------------------------------------------------------------------------------
+
+    def refs(self, labels: Sequence[Labels]) -> Int64:
+        """References of series, created where new; -1 where a limit refuses the series. int64 [n]."""
+        index = self.head.index
+        with self.head.lock:
+            slots = index.find(labels)
+            missing = np.flatnonzero(slots < 0)
+            if len(missing):
+                self._create([labels[place] for place in missing.tolist()])
+                slots[missing] = index.find([labels[place] for place in missing.tolist()])
+            return index.refs(slots)
+
+    def _create(self, labels: Sequence[Labels]) -> None:
+        index = self.head.index
+        room = self.settings.max_series - index.series_count
+        wanted = [one for one in dict.fromkeys(labels) if limits.refusal(one, self.settings) is None]
+        if len(wanted) > room:
+            limits.say_full(self.settings.max_series)
+            wanted = wanted[: max(room, 0)]
+        if not wanted:
+            return
+        wal = self._writable()
+        refs = []
+        free = index.free_slots
+        for number in range(len(wanted)):
+            slot = free[-1 - number] if number < len(free) else index.slot_count + number - len(free)
+            refs.append((index.next_id + number) << 32 | slot)
+        self.head.define(refs, wanted)
+        wal.add(Kind.SERIES, records.pack_series(refs, wanted))
+        HEAD_SERIES.set(index.series_count)
+
+    def append_refs(self, refs: Int64, t_ms: int, values: Float64, *, grid_ms: int = 0) -> AppendResult:
+        """One scrape: n values at one instant. Raises KeyError for a reference that is no longer known, DiskFull."""
+        wal = self._writable()
+        if t_ms > self._clock.now_ms() + self.settings.future_ms:
+            return AppendResult(0, {FUTURE: len(refs)})
+        with self.head.lock:
+            layout = self._layout(refs)
+            if grid_ms > 0:
+                placed = settle_and_place(self.head, layout, grid_ms, t_ms % grid_ms)
+                if placed is not None:
+                    wal.add(Kind.PLACED, records.pack_placed(placed))
+            if layout.segment != self.head.segment:
+                layout.segment = self.head.segment
+                wal.add(Kind.LAYOUT, records.pack_layout(layout.number, layout.refs))
+            refused = self.head.write_scrape(layout, t_ms, grid_ms, values)
+            # After the write, because a window that the scrape closed is logged before it.
+            wal.add(Kind.SCRAPE, records.pack_scrape(layout.number, t_ms, grid_ms, values))
+        return AppendResult(len(refs) - refused, {DUPLICATE: refused} if refused else {})
+
+    def _layout(self, refs: Int64) -> Layout:
+        key = hash(refs.tobytes())
+        layout = self._layouts.get(key)
+        if layout is None or not np.array_equal(layout.refs, refs):
+            if not self.head.index.known(refs).all():
+                raise KeyError("a series reference is not known any more; resolve the labels again")
+            if len(self._layouts) >= _LAYOUTS_KEPT:
+                self._layouts.pop(next(iter(self._layouts)))
+            self._layout_number += 1
+            layout = self._layouts[key] = Layout.of(self._layout_number, refs)
+        elif layout.epoch != self.head.epoch and not self.head.index.known(refs).all():
+            del self._layouts[key]
+            raise KeyError("a series reference is not known any more; resolve the labels again")
+        return layout
+
+    def append(self, batch: Batch) -> AppendResult:
+        """Samples with their labels. Raises DiskFull."""
+        self._writable()
+        if not len(batch.t_ms):
+            return AppendResult(0, {})
+        distinct = dict.fromkeys(batch.labels)
+        refs = self.refs(list(distinct))
+        if len(distinct) < len(batch.labels):
+            number = {labels: place for place, labels in enumerate(distinct)}
+            refs = refs[[number[labels] for labels in batch.labels]]
+        t_ms, values, refused = batch.t_ms, batch.value, {}
+        keep = (refs >= 0) & (t_ms <= self._clock.now_ms() + self.settings.future_ms)
+        if not keep.all():
+            if (refs < 0).any():
+                refused[REFUSED_SERIES] = int((refs < 0).sum())
+            if len(refs) - int(keep.sum()) > refused.get(REFUSED_SERIES, 0):
+                refused[FUTURE] = len(refs) - int(keep.sum()) - refused.get(REFUSED_SERIES, 0)
+            refs, t_ms, values = refs[keep], t_ms[keep], values[keep]
+        if not len(refs):
+            return AppendResult(0, refused)
+        if batch.grid_ms > 0 and (t_ms == t_ms[0]).all():
+            result = self.append_refs(refs, int(t_ms[0]), values, grid_ms=batch.grid_ms)
+            return AppendResult(result.accepted, {**refused, **result.refused})
+        duplicates = self._append_loose(refs, t_ms.astype(np.int64), np.ascontiguousarray(values, np.float64))
+        if duplicates:
+            refused[DUPLICATE] = duplicates
+        return AppendResult(len(refs) - duplicates, refused)
+
+    def _append_loose(self, refs: Int64, t_ms: Int64, values: Float64) -> int:
+        wal = self._writable()
+        with self.head.lock:
+            duplicates = self.head.write_loose(refs & SLOT_MASK, refs >> 32, t_ms, values)
+            wal.add(Kind.SAMPLES, records.pack_samples(refs, t_ms, values))
+        self.flush()
+        return duplicates
+
+    def set_metadata(self, metric: str, kind: str, help_text: str, unit: str = "") -> None:
+        """Remember TYPE, HELP and UNIT of a metric; cheap when unchanged."""
+        entry = (kind, help_text, unit)
+        if self.head.metadata.get(metric) != entry:
+            self.head.metadata[metric] = entry
+            if self._wal is not None:
+                self._wal.add(Kind.METADATA, records.pack_metadata(metric, *entry))
+
+    # -- durability --------------------------------------------------------------------------------------------------
+
+    def _writable(self) -> Writer:
+        if self._wal is None:
+            raise StoreError("the store is not open")
+        if self._full:
+            raise DiskFull(self._full)
+        return self._wal
+
+    def flush(self) -> None:
+        """Hand all samples so far to the operating system. Raises DiskFull."""
+        assert self._wal is not None
+        try:
+            self._wal.flush()
+        except OSError as error:
+            if not self._full:
+                self._full = f"samples cannot be written to {self.path}: {error.strerror or error}"
+                _log.error("samples are refused until there is room again; alerting goes on", error=str(error))
+            raise DiskFull(self._full) from error
+        if self._full:
+            self._full = ""
+            _log.info("samples are accepted again")
+
+    async def run(self) -> None:
+        """Flush, sync, close windows, compact, drop old blocks; until cancelled."""
+        synced_ms = 0
+        while True:
+            now_ms = self._clock.now_ms()
+            await self._clock.sleep_until_ms(now_ms + self.settings.flush_ms)
+            try:
+                self.flush()
+            except DiskFull:
+                continue
+            if now_ms - synced_ms >= self.settings.fsync_ms:
+                synced_ms = now_ms
+                await self._sync()
+
+    async def _sync(self) -> None:
+        wal = self._wal
+        if wal is None or not wal.unsynced:
+            return
+        began = self._clock.monotonic_s()
+        await asyncio.to_thread(wal.sync)
+        FSYNC_SECONDS.observe(self._clock.monotonic_s() - began)
+
+    def _seal(self, window: Window) -> None:
+        """A window is full: to the chunk file, and a note in the log."""
+        try:
+            chunk = self.files.add_window(window)
+        except OSError as error:
+            _log.error("a closed window stays in memory", error=str(error))
+            self.head.kept.append(window)
+            return
+        self.head.add_chunk(chunk)
+        if self._wal is not None:
+            sealed = records.Sealed(chunk.file, chunk.entry, chunk.interval_ms, chunk.block, chunk.first, chunk.columns)
+            self._wal.add(Kind.SEALED, records.pack_sealed(sealed))
+
+    def stats(self) -> Mapping[str, object]:
+        """Facts for status pages."""
+        head = self.head
+        return {
+            "series": head.index.series_count,
+            "symbols": len(head.index.symbols),
+            "tables": len(head.index.tables),
+            "loose_samples": head.loose.sample_count,
+            "head_chunk_bytes": self.files.total_bytes(),
+            "wal_segment": head.segment,
+            "refusing": self._full,
+        }
+
+
+__all__ = ["Labels", "Matcher", "SelectHints", "Selection", "Store", "StoreSettings", "checkpoint"]

@@ -1,0 +1,403 @@
+"""The head: everything that is not in blocks yet, and the rules by which samples enter it.
+
+The same class serves the writer (`db.Store`), crash recovery and the follower in another process: all three apply the
+same operations in the same order. What differs is what happens to a full window, given as `on_window`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.labels import Labels, Matcher
+from tocsin.model.series import Bool, Float64, Int64, is_absent
+from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk, rows_of
+from tocsin.tsdb.grid import BLOCK_ROWS, NOBODY, Grid, Window
+from tocsin.tsdb.index import Index
+from tocsin.tsdb.layout import Layout
+from tocsin.tsdb.loose import LooseHead
+from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.records import Placed
+
+_NONE = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadView:
+    """What the head has for some matchers, as of one moment: ids [k] with labels, open samples, and closed windows in
+    memory; `chunks` and `loose_chunks` are still to be read (outside the lock)."""
+
+    ids: Int64
+    labels: tuple[Labels, ...]
+    pieces: list[GridPiece]
+    loose: Loose
+    chunks: list[tuple[GridChunk, Int64]]
+    loose_chunks: list[LooseChunk]
+
+
+class Head:
+    """Operations take the lock themselves; `lock` is re-entrant so that a writer can hold it over several."""
+
+    def __init__(self, on_window: Callable[[Window], None], *, stagger: bool = True) -> None:
+        self.lock = threading.RLock()
+        self.index = Index()
+        self.grids: dict[int, Grid] = {}
+        self.loose = LooseHead()
+        self.chunks: dict[tuple[int, int], list[GridChunk]] = {}
+        """By (interval, block), in order of time."""
+        self.strays: dict[int, list[tuple[GridChunk, int]]] = {}
+        """By series id: chunks that hold it in another row than its present one."""
+        self.kept: list[Window] = []
+        """Closed windows that are not in a chunk file (the disk was full; a follower that lost its place)."""
+        self.loose_chunks: list[LooseChunk] = []
+        self.metadata: dict[str, tuple[str, str, str]] = {}
+        self.epoch = 0
+        """Moves when rows change hands: layouts look again."""
+        self.segment = 0
+        """WAL segment that receives what is written now."""
+        self.cut_ms = np.iinfo(np.int64).min
+        """Regular samples before this instant are in blocks."""
+        self._on_window = on_window
+        self._stagger = stagger
+        self._interval_of: Int64 = np.zeros(1024, np.int64)
+        self._row_of: Int64 = np.full(1024, -1, np.int64)
+
+    # -- series ------------------------------------------------------------------------------------------------------
+
+    def define(self, refs: Sequence[int], labels: Sequence[Labels]) -> None:
+        """Enter new series under these references. Slots that are taken are left alone."""
+        with self.lock:
+            ids = self.index.ids
+            fresh = [
+                (ref, one) for ref, one in zip(refs, labels, strict=True) if (ref & NOBODY) >= len(ids) or ids[ref & NOBODY] == 0
+            ]
+            slots = [ref & NOBODY for ref, _ in fresh]
+            self.index.define([one for _, one in fresh], ids=[ref >> 32 for ref, _ in fresh], slots=slots)
+            self.widen()
+
+    def widen(self) -> None:
+        """Make room in the arrays by slot."""
+        size = len(self.index.ids)
+        if size > len(self._row_of):
+            rows, intervals = np.full(size, -1, np.int64), np.zeros(size, np.int64)
+            rows[: len(self._row_of)], intervals[: len(self._interval_of)] = self._row_of, self._interval_of
+            self._row_of, self._interval_of = rows, intervals
+
+    def forget(self, refs: Int64) -> None:
+        """Take series out of the head."""
+        with self.lock:
+            refs = refs[self.index.known(refs)]
+            slots = refs & NOBODY
+            if not len(slots):
+                return
+            self._release(slots)
+            self.loose.forget(slots)
+            for one in (refs >> 32).tolist():
+                self.strays.pop(one, None)
+            self.index.remove(slots)
+            self.epoch += 1
+
+    def _release(self, slots: Int64) -> None:
+        placed = slots[self._row_of[slots] >= 0]
+        for interval in np.unique(self._interval_of[placed]).tolist():
+            self.grids[interval].free(self._row_of[placed[self._interval_of[placed] == interval]])
+        self._row_of[placed] = -1
+
+    def place(self, placed: Placed) -> None:
+        """Put series on rows of a grid; open samples on another grid become loose ones."""
+        with self.lock:
+            known = self.index.known(placed.refs)
+            slots, rows = (placed.refs & NOBODY)[known], placed.rows[known]
+            if not len(slots):
+                return
+            moved = slots[self._row_of[slots] >= 0]
+            if len(moved):
+                self._leave(moved)
+                self.epoch += 1
+            self.grid(placed.interval_ms).claim(rows, slots, placed.offset_ms)
+            self._interval_of[slots] = placed.interval_ms
+            self._row_of[slots] = rows
+
+    def _leave(self, slots: Int64) -> None:
+        ids = self.index.ids.astype(np.int64)
+        for interval in np.unique(self._interval_of[slots]).tolist():
+            mine = slots[self._interval_of[slots] == interval]
+            rows = self._row_of[mine]
+            far = 1 << 62
+            for piece in self.grids[interval].read(rows, ids[mine], -far, far):
+                samples = flatten(piece)
+                of = dict(zip(ids[mine].tolist(), mine.tolist(), strict=True))
+                owners = np.array([of[one] for one in samples.ids.tolist()], np.int64)
+                self.loose.write(owners, samples.ids, samples.t_ms, samples.values)
+            for row, one in zip(rows.tolist(), ids[mine].tolist(), strict=True):
+                self._remember_strays(interval, row, one)
+        self._release(slots)
+
+    def _remember_strays(self, interval: int, row: int, one: int) -> None:
+        block, local = divmod(row, BLOCK_ROWS)
+        for chunk in self.chunks.get((interval, block), ()):
+            if local < len(chunk.ids) and chunk.ids[local] == one:
+                self.strays.setdefault(one, []).append((chunk, local))
+
+    def grid(self, interval_ms: int) -> Grid:
+        grid = self.grids.get(interval_ms)
+        if grid is None:
+            grid = self.grids[interval_ms] = Grid(interval_ms)
+        return grid
+
+    def placements(self) -> Iterable[Placed]:
+        """Where every placed series stands (for a checkpoint)."""
+        slots = np.flatnonzero(self._row_of[: self.index.slot_count] >= 0)
+        refs = self.index.refs(slots)
+        for interval in np.unique(self._interval_of[slots]).tolist():
+            grid = self.grids[interval]
+            mine = self._interval_of[slots] == interval
+            rows = self._row_of[slots]
+            offsets = grid.offset[rows // BLOCK_ROWS] if grid.block_count else rows
+            for offset in np.unique(offsets[mine]).tolist():
+                part = mine & (offsets == offset)
+                yield Placed(interval, offset, refs[part], rows[part])
+
+    # -- samples -----------------------------------------------------------------------------------------------------
+
+    def settle_layout(self, layout: Layout, interval_ms: int, offset_ms: int) -> Placed | None:
+        """Find the layout's rows on a grid. Answers series that get new rows there, not placed yet."""
+        own = layout.slots
+        rows = self._row_of[own]
+        here = (rows >= 0) & (self._interval_of[own] == interval_ms)
+        if len(rows):
+            grid = self.grid(interval_ms)
+            here[here] = grid.offset[rows[here] // BLOCK_ROWS] == offset_ms
+        strangers = np.flatnonzero(~here)
+        free = strangers[[not self._busy(slot) for slot in own[strangers].tolist()]] if len(strangers) else _NONE
+        placed = None
+        if len(free):
+            slots, which = np.unique(own[free], return_inverse=True)
+            fresh = self.grid(interval_ms).allocate(slots, offset_ms)
+            rows[free] = fresh[which]
+            here[free] = True
+            placed = Placed(interval_ms, offset_ms, self.index.refs(slots), fresh)
+        layout.rows, layout.elsewhere = rows, None if here.all() else ~here
+        layout.blocks = Grid.blocks_of(rows[here])
+        layout.interval_ms, layout.offset_ms, layout.epoch = interval_ms, offset_ms, self.epoch
+        return placed
+
+    def _busy(self, slot: int) -> bool:
+        """Whether a series was written on its present grid in the last few scrapes: then it stays there."""
+        row = int(self._row_of[slot])
+        if row < 0:
+            return False
+        grid = self.grids[int(self._interval_of[slot])]
+        block = row // BLOCK_ROWS
+        last, low = int(grid.last[block]), int(grid.low[block])
+        return grid.any_sample(row, max(low, last - 3), last)
+
+    def write_scrape(self, layout: Layout, t_ms: int, grid_ms: int, values: Float64) -> int:
+        """One scrape; a layout on a grid must be settled for it. Answers how many samples contradict what is there."""
+        with self.lock:
+            if grid_ms <= 0 or t_ms < self.cut_ms:
+                return self._write_loose_scrape(layout, None, t_ms, values)
+            number = t_ms // grid_ms
+            grid = self.grids[grid_ms]
+            for block in grid.overdue(layout.blocks, number):
+                self.close_window(grid, block)
+            grid.open(layout.blocks, number, stagger=self._stagger, segment=self.segment)
+            aside = layout.elsewhere
+            if len(layout.blocks) and (grid.first[layout.blocks] > number).any():
+                late = grid.first[layout.rows // BLOCK_ROWS] > number
+                aside = late if aside is None else aside | late
+            if aside is None and not len(layout.repeats):
+                return self._write_cells(grid, layout.rows, number, values, layout.blocks)
+            return self._write_mixed(layout, grid, number, t_ms, values, aside)
+
+    def _write_cells(self, grid: Grid, rows: Int64, number: int, values: Float64, blocks: Int64) -> int:
+        taken = grid.write(rows, number, values, blocks)
+        return 0 if not len(taken) else grid.contradictions(rows[taken], number, values[taken])
+
+    def _write_mixed(self, layout: Layout, grid: Grid, number: int, t_ms: int, values: Float64, aside: Bool | None) -> int:
+        """A scrape in which some series live elsewhere, come late, or stand twice."""
+        regular = np.ones(len(values), np.bool_) if aside is None else ~aside
+        once = regular.copy()
+        once[layout.repeats] = False
+        refused = 0
+        # Those that stand twice go one by one, so that the second sees what the first wrote.
+        for places in (np.flatnonzero(once), *np.flatnonzero(regular & ~once)[:, None]):
+            if len(places):
+                rows = layout.rows[places]
+                refused += self._write_cells(grid, rows, number, values[places], Grid.blocks_of(rows))
+        if aside is not None:
+            refused += self._write_loose_scrape(layout, np.flatnonzero(aside), t_ms, values)
+        return refused
+
+    def _write_loose_scrape(self, layout: Layout, places: Int64 | None, t_ms: int, values: Float64) -> int:
+        slots = layout.slots if places is None else layout.slots[places]
+        ids = layout.ids if places is None else layout.ids[places]
+        part = values if places is None else values[places]
+        return self.write_loose(slots, ids, np.full(len(slots), t_ms, np.int64), part)
+
+    def write_loose(self, slots: Int64, ids: Int64, t_ms: Int64, values: Float64) -> int:
+        """Samples at their own times; answers how many contradict what is there."""
+        with self.lock:
+            in_window = self._in_window(slots, t_ms)
+            if not in_window.any():
+                return len(self.loose.write(slots, ids, t_ms, values))
+            refused = len(self.loose.write(slots[~in_window], ids[~in_window], t_ms[~in_window], values[~in_window]))
+            for place in np.flatnonzero(in_window).tolist():  # rare: a pushed sample at the very time of a scrape
+                slot, one = int(slots[place]), slice(place, place + 1)
+                grid = self.grids[int(self._interval_of[slot])]
+                number = int(t_ms[place]) // grid.interval_ms
+                row = self._row_of[slot : slot + 1]
+                if grid.any_sample(int(row[0]), number, number):
+                    refused += grid.contradictions(row, number, values[one])
+                else:
+                    refused += len(self.loose.write(slots[one], ids[one], t_ms[one], values[one]))
+            return refused
+
+    def _in_window(self, slots: Int64, t_ms: Int64) -> Bool:
+        """Which samples fall on the grid and into the open window of their series."""
+        rows = self._row_of[slots]
+        out = np.zeros(len(slots), np.bool_)
+        placed = np.flatnonzero(rows >= 0)
+        for interval in np.unique(self._interval_of[slots[placed]]).tolist():
+            grid = self.grids[interval]
+            mine = placed[self._interval_of[slots[placed]] == interval]
+            blocks = rows[mine] // BLOCK_ROWS
+            number, rest = np.divmod(t_ms[mine], interval)
+            out[mine] = (rest == grid.offset[blocks]) & (number >= grid.low[blocks]) & (number <= grid.last[blocks])
+        return out
+
+    # -- windows -----------------------------------------------------------------------------------------------------
+
+    def close_window(self, grid: Grid, block: int) -> None:
+        window = grid.close(block, self.index.ids)
+        if window is not None:
+            self._on_window(window)
+
+    def add_chunk(self, chunk: GridChunk) -> None:
+        self.chunks.setdefault((chunk.interval_ms, chunk.block), []).append(chunk)
+
+    def take_chunk(self, chunk: GridChunk) -> None:
+        """Somebody else sealed this window (replay, follower): drop the cells that the chunk holds."""
+        with self.lock:
+            known = self.chunks.setdefault((chunk.interval_ms, chunk.block), [])
+            if not any(one.file == chunk.file and one.position == chunk.position for one in known):
+                known.append(chunk)
+            grid = self.grids.get(chunk.interval_ms)
+            if grid is None or chunk.block >= grid.block_count:
+                return
+            rows = chunk.block * BLOCK_ROWS + np.arange(len(chunk.ids))
+            owners = grid.slot_of_row[rows]
+            good = (owners != NOBODY) & (self.index.ids[np.where(owners == NOBODY, 0, owners)] == chunk.ids)
+            if good.any():
+                grid.drop(rows[good], before=chunk.first + chunk.columns)
+
+    def find_strays(self) -> None:
+        """After a load: chunks whose rows belong to other series now."""
+        ids = self.index.ids
+        live = np.flatnonzero(ids)
+        order = live[np.argsort(ids[live])]
+        for (interval, block), chunks in self.chunks.items():
+            for chunk in chunks:
+                at = np.minimum(np.searchsorted(ids[order], chunk.ids), max(len(order) - 1, 0))
+                slots = order[at] if len(order) else np.zeros(len(chunk.ids), np.int64)
+                known = (ids[slots] == chunk.ids) & (chunk.ids != 0)
+                there = self._row_of[slots] == block * BLOCK_ROWS + np.arange(len(chunk.ids))
+                there &= self._interval_of[slots] == interval
+                for local in np.flatnonzero(known & ~there).tolist():
+                    self.strays.setdefault(int(chunk.ids[local]), []).append((chunk, local))
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def view(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> HeadView:
+        """What the head has for `matchers` within [start, end]. Holds the lock for the copies of open windows only."""
+        with self.lock:
+            slots = self.index.match(matchers)
+            labels = self.index.labels(slots)
+            ids = self.index.ids[slots].astype(np.int64)
+            pieces: list[GridPiece] = []
+            chunks: list[tuple[GridChunk, Int64]] = []
+            regular_start = max(start_ms, int(self.cut_ms))
+            if regular_start <= end_ms:
+                self._view_grids(slots, ids, regular_start, end_ms, pieces, chunks)
+            wanted = np.sort(ids)
+            loose = self.loose.read(wanted, start_ms, end_ms)
+            loose_chunks = [chunk for chunk in self.loose_chunks if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
+        return HeadView(ids, labels, pieces, loose, chunks, loose_chunks)
+
+    def _view_grids(
+        self,
+        slots: Int64,
+        ids: Int64,
+        start_ms: int,
+        end_ms: int,
+        pieces: list[GridPiece],
+        chunks: list[tuple[GridChunk, Int64]],
+    ) -> None:
+        rows, intervals = self._row_of[slots], self._interval_of[slots]
+        placed = rows >= 0
+        if self.strays:
+            for one in ids.tolist():
+                for chunk, local in self.strays.get(one, ()):
+                    chunks.append((chunk, np.array([local])))
+        for interval, grid in self.grids.items():
+            mine = np.flatnonzero(placed & (intervals == interval))
+            if len(mine):
+                self._view_chunks(grid, rows[mine], ids[mine], start_ms, end_ms, chunks)
+        for window in self.kept:
+            pieces.extend(_window_pieces(window, ids, start_ms, end_ms))
+        for interval, grid in self.grids.items():
+            mine = np.flatnonzero(placed & (intervals == interval))
+            if len(mine):
+                pieces.extend(grid.read(rows[mine], ids[mine], start_ms, end_ms))
+
+    def _view_chunks(
+        self, grid: Grid, rows: Int64, ids: Int64, start_ms: int, end_ms: int, out: list[tuple[GridChunk, Int64]]
+    ) -> None:
+        blocks = rows // BLOCK_ROWS
+        local = rows % BLOCK_ROWS
+        order = np.argsort(blocks, kind="stable")
+        edges = np.flatnonzero(np.diff(blocks[order])) + 1
+        for part in np.split(order, edges):
+            for chunk in self.chunks.get((grid.interval_ms, int(blocks[part[0]])), ()):
+                if chunk.end_ms >= start_ms and chunk.start_ms <= end_ms:
+                    held = rows_of(chunk, local[part], ids[part])
+                    if held.any():
+                        out.append((chunk, local[part][held]))
+
+
+def read_view(view: HeadView, files: ChunkFiles, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Loose]]:
+    """Read the chunks of a view: pieces and loose samples within [start, end], in order of precedence."""
+    pieces: list[GridPiece] = []
+    for chunk, rows in view.chunks:
+        low = -((chunk.offset_ms - start_ms) // chunk.interval_ms)
+        high = (end_ms - chunk.offset_ms) // chunk.interval_ms
+        piece = files.read_grid(chunk, rows, low=low, high=high)
+        if piece is not None:
+            pieces.append(piece)
+    loose: list[Loose] = []
+    wanted = np.sort(view.ids)
+    for entry in view.loose_chunks if len(wanted) else ():
+        part = files.read_loose(entry, wanted)
+        if part is not None:
+            inside = (part.t_ms >= start_ms) & (part.t_ms <= end_ms)
+            loose.append(Loose(part.ids[inside], part.t_ms[inside], part.values[inside]))
+    return pieces + view.pieces, [*loose, view.loose]
+
+
+def flatten(piece: GridPiece) -> Loose:
+    """The samples of a piece, one by one."""
+    row, column = np.nonzero(~is_absent(piece.values))
+    t_ms = (piece.first + column) * piece.interval_ms + piece.offset_ms
+    return Loose(piece.ids[row], t_ms, piece.values[row, column])
+
+
+def _window_pieces(window: Window, ids: Int64, start_ms: int, end_ms: int) -> Iterable[GridPiece]:
+    low = max(-((window.offset_ms - start_ms) // window.interval_ms), window.first)
+    high = min((end_ms - window.offset_ms) // window.interval_ms, window.first + window.values.shape[1] - 1)
+    rows = np.flatnonzero(np.isin(window.ids, ids))
+    if high >= low and len(rows):
+        values = window.values[rows, low - window.first : high + 1 - window.first]
+        yield GridPiece(window.interval_ms, window.offset_ms, low, window.ids[rows].astype(np.int64), values)

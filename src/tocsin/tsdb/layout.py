@@ -1,0 +1,44 @@
+"""A layout: the series of one scrape target in the order of its scrapes, resolved once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tocsin.model.series import Bool, Int64
+from tocsin.tsdb.index import SLOT_MASK
+
+
+@dataclass(slots=True, eq=False)
+class Layout:
+    """refs int64 [n] and what follows from them; the place on the grid is good while `epoch` is the head's."""
+
+    number: int
+    refs: Int64
+    repeats: Int64
+    """Places of references that stood earlier in the layout already."""
+    segment: int = -1
+    """WAL segment that holds this layout's record."""
+    epoch: int = -1
+    interval_ms: int = 0
+    offset_ms: int = 0
+    rows: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    blocks: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    elsewhere: Bool | None = None
+    """bool [n]: series that live on another grid at the moment; None = all are here."""
+
+    @classmethod
+    def of(cls, number: int, refs: Int64) -> Layout:
+        slots = refs & SLOT_MASK
+        _, first = np.unique(slots, return_index=True)
+        repeats = np.setdiff1d(np.arange(len(slots)), first) if len(first) < len(slots) else np.empty(0, np.int64)
+        return cls(number, refs.copy(), repeats)
+
+    @property
+    def slots(self) -> Int64:
+        return self.refs & SLOT_MASK
+
+    @property
+    def ids(self) -> Int64:
+        return self.refs >> 32

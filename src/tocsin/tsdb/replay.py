@@ -1,0 +1,133 @@
+"""Apply WAL records to a head: crash recovery and following are the same thing."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.series import Int64
+from tocsin.tsdb import damage, records
+from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk
+from tocsin.tsdb.head import Head
+from tocsin.tsdb.index import SLOT_MASK
+from tocsin.tsdb.layout import Layout
+from tocsin.tsdb.records import Kind
+from tocsin.tsdb.wal import Record
+
+
+@dataclass(slots=True)
+class _Known:
+    """A layout as far as its series are known here."""
+
+    layout: Layout
+    places: Int64 | None
+    """Which values of a scrape belong to it; None = all."""
+
+
+class Replay:
+    """Keeps what later records refer to. `verify` = look into chunks before dropping the cells they hold (recovery)."""
+
+    def __init__(self, head: Head, files: ChunkFiles, *, verify: bool) -> None:
+        self._head = head
+        self._files = files
+        self._verify = verify
+        self._layouts: dict[int, _Known] = {}
+        self._batches: dict[int, int] = {}
+        """Loose batch -> how many runs it and those before it hold."""
+        self.samples = 0
+
+    def apply(self, record: Record, *, where: str, definitions: bool = True) -> None:
+        """One record. `definitions` False = from before the checkpoint: series and places are known already."""
+        try:
+            self._apply(record, definitions)
+        except (ValueError, struct.error, KeyError, IndexError) as error:
+            # The checksum held, so a record that does not parse was written by another version, or by a bug.
+            damage.report("wal", where, f"record of type {record.kind} cannot be applied: {error}")
+
+    def _apply(self, record: Record, definitions: bool) -> None:
+        head, data = self._head, record.payload
+        match record.kind:
+            case Kind.SCRAPE:
+                self._scrape(records.unpack_scrape(data))
+            case Kind.SAMPLES:
+                refs, t_ms, values = records.unpack_samples(data)
+                self._samples(refs, t_ms, values)
+            case Kind.LAYOUT:
+                self._layout(*records.unpack_layout(data))
+            case Kind.SEALED:
+                self._sealed(records.unpack_sealed(data))
+            case Kind.LOOSE_FROZEN:
+                head.loose.settle()
+                self._batches[records.unpack_number(data)] = len(head.loose.runs)
+            case Kind.LOOSE_SEALED:
+                self._loose_sealed(records.unpack_number(data))
+            case Kind.METADATA:
+                metric, kind, help_text, unit = records.unpack_metadata(data)
+                head.metadata[metric] = (kind, help_text, unit)
+            case Kind.SERIES if definitions:
+                head.define(*records.unpack_series(data))
+            case Kind.PLACED if definitions:
+                head.place(records.unpack_placed(data))
+            case Kind.GONE if definitions:
+                head.forget(records.unpack_refs(data))
+            case Kind.SERIES | Kind.PLACED | Kind.GONE:
+                pass
+            case _:
+                raise ValueError("unknown type")
+
+    def _layout(self, number: int, refs: Int64) -> None:
+        known = self._head.index.known(refs)
+        places = None if known.all() else np.flatnonzero(known)
+        self._layouts[number] = _Known(Layout.of(number, refs[known]), places)
+
+    def _scrape(self, scrape: records.Scrape) -> None:
+        known = self._layouts[scrape.layout]
+        layout, values = known.layout, scrape.values
+        if known.places is not None:
+            values = values[known.places]
+        if len(values) != len(layout.refs):
+            raise ValueError(f"{len(values)} values for {len(layout.refs)} series")
+        head, grid_ms = self._head, scrape.grid_ms
+        if grid_ms > 0:
+            settle_and_place(head, layout, grid_ms, scrape.t_ms % grid_ms)
+        head.write_scrape(layout, scrape.t_ms, grid_ms, values)
+        self.samples += len(values)
+
+    def _samples(self, refs: Int64, t_ms: Int64, values: records.Float64) -> None:
+        known = self._head.index.known(refs)
+        if not known.all():
+            refs, t_ms, values = refs[known], t_ms[known], values[known]
+        self._head.write_loose(refs & SLOT_MASK, refs >> 32, t_ms, values)
+        self.samples += len(refs)
+
+    def _sealed(self, sealed: records.Sealed) -> None:
+        for chunk in self._head.chunks.get((sealed.interval_ms, sealed.block), ()):
+            if chunk.file == sealed.file and chunk.entry == sealed.position:
+                break
+        else:
+            found = self._files.entry(sealed.file, sealed.position)
+            if not isinstance(found, GridChunk):
+                return  # not there (never synced, damaged, or already in a block): what the log has stays
+            chunk = found
+        if not self._verify or self._files.intact(chunk):
+            self._head.take_chunk(chunk)
+
+    def _loose_sealed(self, batch: int) -> None:
+        count = self._batches.pop(batch, 0)
+        if count:
+            del self._head.loose.runs[:count]
+            self._batches = {number: runs - count for number, runs in self._batches.items() if number > batch}
+
+
+def settle_and_place(head: Head, layout: Layout, grid_ms: int, offset_ms: int) -> records.Placed | None:
+    """Make a layout ready for a scrape on a grid; answers what was placed anew."""
+    key = (layout.epoch, layout.interval_ms, layout.offset_ms)
+    if key == (head.epoch, grid_ms, offset_ms) and layout.elsewhere is None:
+        return None
+    placed = head.settle_layout(layout, grid_ms, offset_ms)
+    if placed is not None:
+        head.place(placed)
+        layout.epoch = head.epoch
+    return placed
