@@ -25,8 +25,6 @@ _IGNORED_DISKS = re.compile(r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$
 _SECTOR = 512
 _TICKS = os.sysconf("SC_CLK_TCK")
 
-COUNTERS = ("_total",)
-
 
 def all_samples() -> list[HostSample]:
     """Everything. A source that fails leaves the others."""

@@ -7,33 +7,28 @@ from collections.abc import Sequence
 
 import psutil
 
-from tocsin import __version__
 from tocsin.clock import Clock
 from tocsin.collect.series_writer import SeriesWriter
-from tocsin.metrics import REGISTRY, Family, Gauge, Sample
+from tocsin.metrics import REGISTRY, Family, Sample
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.ports import SampleWriter
-
-build_info = Gauge("tocsin_build_info", "Version of this Tocsin; the value is 1.", ["version"])
-process_cpu = Gauge("process_cpu_seconds_total", "CPU time of this process.")
-process_memory = Gauge("process_resident_memory_bytes", "Resident memory of this process.")
-process_start = Gauge("process_start_time_seconds", "When this process started, Unix time.")
-process_fds = Gauge("process_open_fds", "Open file descriptors of this process.")
 
 _KEEP_SILENT = 3
 """A process that has not reported for this many rounds ends its series."""
 
 
 def own_families() -> list[Family]:
-    """This process's metrics now, its resource use included. What web and probe report to the core."""
-    build_info.set(1.0, __version__)
+    """This process's metrics now, and what it uses of the machine under the names of every Prometheus client."""
     process = psutil.Process(os.getpid())
     times = process.cpu_times()
-    process_cpu.set(times.user + times.system)
-    process_memory.set(float(process.memory_info().rss))
-    process_start.set(process.create_time())
-    process_fds.set(float(process.num_fds()))
-    return REGISTRY.collect()
+    use = (
+        ("process_cpu_seconds_total", "counter", "CPU time of the process.", times.user + times.system),
+        ("process_resident_memory_bytes", "gauge", "Resident memory of the process.", process.memory_info().rss),
+        ("process_start_time_seconds", "gauge", "When the process started, Unix time.", process.create_time()),
+        ("process_open_fds", "gauge", "Open file descriptors of the process.", process.num_fds()),
+    )
+    own = [Family(name, kind, text, (Sample(name, (), float(value)),)) for name, kind, text, value in use]
+    return [*REGISTRY.collect(), *own]
 
 
 class SelfCollector:
@@ -85,18 +80,3 @@ class SelfCollector:
             for sample in family.samples:
                 values[Labels({**dict(sample.labels), **common, METRIC_NAME: sample.name})] = sample.value
         return values
-
-
-def families_json(families: Sequence[Family]) -> list[list[object]]:
-    """Families as JSON values for the bus: [name, kind, help, [[sample name, labels, value], ...]]."""
-    return [[f.name, f.kind, f.help, [[s.name, list(s.labels), s.value] for s in f.samples]] for f in families]
-
-
-def families_of(values: Sequence[Sequence[object]]) -> list[Family]:
-    """The other way. Raises TypeError, ValueError for what is not families."""
-    out = []
-    for name, kind, text, samples in values:
-        assert isinstance(samples, list)
-        kept = tuple(Sample(str(n), tuple((str(k), str(v)) for k, v in labels), float(value)) for n, labels, value in samples)
-        out.append(Family(str(name), str(kind), str(text), kept))
-    return out

@@ -1,0 +1,192 @@
+"""One entry of `scrape_configs`, as Prometheus 3.5 knows it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import re2
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from tocsin.collect.relabel import DEFAULT_REGEX, Action, RelabelRule
+from tocsin.collect.target import PROTOCOLS
+from tocsin.config.fields import DurationMs, Section, Text, Texts
+from tocsin.config.prometheus_http import ByteSize, HttpClientConfig
+from tocsin.model.labels import compile_anchored
+
+Count = Annotated[int, Field(ge=0)]
+
+UNSUPPORTED_DISCOVERY = frozenset(
+    f"{name}_sd_configs"
+    for name in (
+        "azure", "consul", "digitalocean", "docker", "dockerswarm", "ec2", "eureka", "gce", "hetzner", "ionos", "kubernetes",
+        "kuma", "lightsail", "linode", "marathon", "nerve", "nomad", "openstack", "ovhcloud", "puppetdb", "scaleway",
+        "serverset", "stackit", "triton", "uyuni", "vultr",
+    )
+)  # fmt: skip
+
+
+def _protocols(value: tuple[str, ...]) -> tuple[str, ...]:
+    known = (*PROTOCOLS, "PrometheusProto")
+    for name in value:
+        if name not in known:
+            raise ValueError(f"unknown scrape protocol {name!r}, supported: {', '.join(known)}")
+    if len(set(value)) != len(value):
+        raise ValueError("duplicated protocol in scrape_protocols")
+    return value
+
+
+def _address(value: str) -> str:
+    if "/" in value or not value:
+        raise ValueError(f"{value!r} is not a valid hostname (expected host:port without scheme and path)")
+    return value
+
+
+def _regex(value: Any) -> str:
+    text = str(value)
+    try:
+        compile_anchored(text)
+    except re2.error as error:
+        raise ValueError(f"not a regular expression that RE2 accepts: {error}") from None
+    return text
+
+
+def _sd_file(value: str) -> str:
+    if not re.search(r"^[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)$", value):
+        raise ValueError(f"path name {value!r} is not valid for file discovery (expected *.json, *.yml or *.yaml)")
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"expected a URL with scheme http or https and a host, got {value!r}")
+    return value
+
+
+TextMap = dict[str, Text]
+Protocols = Annotated[tuple[str, ...], AfterValidator(_protocols)]
+Address = Annotated[Text, AfterValidator(_address)]
+Regex = Annotated[str, BeforeValidator(_regex)]
+
+
+class StaticConfig(Section):
+    targets: tuple[Address, ...] = ()
+    labels: TextMap = Field({})
+
+
+class FileSd(Section):
+    files: tuple[Annotated[str, AfterValidator(_sd_file)], ...] = Field(min_length=1)
+    refresh_interval: DurationMs = 300_000
+
+
+class HttpSd(HttpClientConfig):
+    url: Annotated[str, AfterValidator(_url)]
+    refresh_interval: DurationMs = 60_000
+
+
+class DnsSd(Section):
+    names: tuple[str, ...] = Field(min_length=1)
+    type: Literal["SRV", "A", "AAAA", "MX", "NS"] = "SRV"
+    port: int = Field(0, ge=0, le=65535)
+    refresh_interval: DurationMs = 30_000
+
+    @model_validator(mode="after")
+    def _port(self) -> Self:
+        if self.type != "SRV" and not self.port:
+            raise ValueError("a port is required in DNS-SD configs for all record types except SRV")
+        return self
+
+
+_NEEDS_TARGET = (Action.REPLACE, Action.HASH_MOD, Action.LOWERCASE, Action.UPPERCASE, Action.KEEP_EQUAL, Action.DROP_EQUAL)
+
+
+class RelabelConfig(Section):
+    source_labels: Texts = ()
+    separator: Text = ";"
+    regex: Regex = DEFAULT_REGEX
+    modulus: Count = 0
+    target_label: Text = ""
+    replacement: Text = "$1"
+    action: Annotated[Action, BeforeValidator(lambda value: str(value).lower())] = Action.REPLACE
+
+    @model_validator(mode="after")
+    def _fits_the_action(self) -> Self:
+        given = self.model_fields_set
+        if self.action in _NEEDS_TARGET and not self.target_label:
+            raise ValueError(f"relabel configuration for {self.action} action requires 'target_label' value")
+        if self.action is Action.HASH_MOD and not self.modulus:
+            raise ValueError("relabel configuration for hashmod requires non-zero modulus")
+        if self.action in (Action.LOWERCASE, Action.UPPERCASE) and self.replacement != "$1":
+            raise ValueError(f"'replacement' can not be set for {self.action} action")
+        allowed = {
+            Action.LABEL_DROP: {"regex", "action"},
+            Action.LABEL_KEEP: {"regex", "action"},
+            Action.KEEP_EQUAL: {"source_labels", "target_label", "action"},
+            Action.DROP_EQUAL: {"source_labels", "target_label", "action"},
+        }.get(self.action)
+        if allowed is not None and (extra := sorted(given - allowed)):
+            wanted = " and ".join(f"'{name}'" for name in sorted(allowed - {"action"}))
+            raise ValueError(f"{self.action} action requires only {wanted}, and no other fields (found {', '.join(extra)})")
+        return self
+
+    def rule(self) -> RelabelRule:
+        return RelabelRule(
+            self.action, self.source_labels, self.separator, self.regex, self.modulus, self.target_label, self.replacement
+        )
+
+
+class ScrapeConfig(HttpClientConfig):
+    """All keys. What is accepted without effect gives a warning (config/prometheus.py)."""
+
+    job_name: Text = Field(min_length=1)
+    scrape_interval: DurationMs = 0
+    scrape_timeout: DurationMs = 0
+    scrape_protocols: Protocols | None = None
+    fallback_scrape_protocol: str = ""
+    metrics_path: str = "/metrics"
+    scheme: Literal["http", "https"] = "http"
+    params: dict[str, Texts] = {}  # noqa: RUF012  (pydantic copies it)
+    honor_labels: bool = False
+    honor_timestamps: bool = True
+    track_timestamps_staleness: bool = False
+    enable_compression: bool = True
+    always_scrape_classic_histograms: bool = False
+    convert_classic_histograms_to_nhcb: bool = False
+    native_histogram_bucket_limit: Count = 0
+    native_histogram_min_bucket_factor: float = 0.0
+    metric_name_validation_scheme: Literal["", "utf8", "legacy"] = ""
+    metric_name_escaping_scheme: Literal["", "allow-utf-8", "underscores", "dots", "values"] = ""
+    scrape_failure_log_file: str = ""
+    body_size_limit: ByteSize = 0
+    sample_limit: Count = 0
+    label_limit: Count = 0
+    label_name_length_limit: Count = 0
+    label_value_length_limit: Count = 0
+    target_limit: Count = 0
+    keep_dropped_targets: Count = 0
+    static_configs: tuple[StaticConfig, ...] = ()
+    file_sd_configs: tuple[FileSd, ...] = ()
+    http_sd_configs: tuple[HttpSd, ...] = ()
+    dns_sd_configs: tuple[DnsSd, ...] = ()
+    relabel_configs: tuple[RelabelConfig, ...] = ()
+    metric_relabel_configs: tuple[RelabelConfig, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_discovery(cls, value: Any) -> Any:
+        """An unsupported discovery would silently watch nothing: refuse it by name. A key without a value is not set."""
+        if not isinstance(value, dict):
+            return value
+        for key in value:
+            if key in UNSUPPORTED_DISCOVERY:
+                text = "use file_sd_configs, http_sd_configs, dns_sd_configs or static_configs"
+                raise ValueError(f"the discovery {key!r} is not supported; {text}")
+        return {key: item for key, item in value.items() if item is not None}
+
+    @model_validator(mode="after")
+    def _fallback(self) -> Self:
+        if self.fallback_scrape_protocol and self.fallback_scrape_protocol not in (*PROTOCOLS, "PrometheusProto"):
+            raise ValueError(f"unknown fallback_scrape_protocol {self.fallback_scrape_protocol!r}")
+        return self
