@@ -38,7 +38,7 @@ def take_intake(work: Work) -> Turned:
     """Empty the intake into `alerts` and `episodes`, and put what fires into its groups."""
     turned = Turned()
     for _ in range(_MOST_BATCHES):
-        batch = intake.take(work.tx, limit=_BATCH)
+        batch = intake.take_reports(work.tx, limit=_BATCH)
         work.taken += len(batch)
         if not batch:
             break
@@ -50,13 +50,12 @@ def take_intake(work: Work) -> Turned:
     return turned
 
 
-def _take_batch(work: Work, batch: list[tuple[Alert, str]], turned: Turned) -> None:
-    reports = [(alert.fingerprint, alert, trace) for alert, trace in batch]
-    known = rows.read_alerts(work.tx, {fingerprint for fingerprint, _, _ in reports})
+def _take_batch(work: Work, batch: list[tuple[str, Alert, str]], turned: Turned) -> None:
+    known = work.read_alerts(fingerprint for fingerprint, _, _ in batch)
     log = _EpisodeLog()
-    for fingerprint, report, trace in reports:
+    for fingerprint, report, trace in batch:
         known[fingerprint] = _take_one(work, known.get(fingerprint), fingerprint, report, trace, turned, log)
-    rows.write_alerts(work.tx, list(known.values()))
+    work.write_alerts(known)
     log.write(work)
 
 
@@ -94,7 +93,7 @@ def expire(work: Work, turned: Turned) -> None:
         .join(episodes, episodes.c.fingerprint == alerts.fingerprint)
         .where(alerts.ends_at_ms > 0, alerts.ends_at_ms <= work.now_ms, episodes.c.ends_at_ms == 0)
     )
-    over = rows.read_alerts(work.tx, work.tx.execute(query).scalars())
+    over = work.read_alerts(work.tx.execute(query).scalars())
     if not over:
         return
     log = _EpisodeLog()

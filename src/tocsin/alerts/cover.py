@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tocsin.alerts import rows
 from tocsin.alerts.admit import Turned
 from tocsin.alerts.explain import causes_text
@@ -22,11 +24,9 @@ def renew(work: Work, turned: Turned, *, everything: bool) -> None:
     )
     if not everything and not (turned.started and (silences or rules)):
         return
-    candidates = rows.read_all_alerts(work.tx) if everything else turned.started
-    firing = {}
-    if rules:
-        known = candidates if everything else rows.read_firing(work.tx, work.now_ms)
-        firing = {fp: k.alert.labels for fp, k in known.items() if k.alert.firing(work.now_ms)}
+    known = work.read_all_alerts() if everything or rules else {}
+    candidates = known if everything else turned.started
+    firing = {fp: k.alert.labels for fp, k in known.items() if k.alert.firing(work.now_ms)} if rules else {}
     suppressor = Suppressor(work.routing, silences, firing, work.now_ms)
     _record(work, shifts(candidates.values(), suppressor))
 
@@ -39,6 +39,7 @@ def _crossed(silence: Silence, seen_ms: int, now_ms: int) -> bool:
 def _record(work: Work, changed: list[Shift]) -> None:
     rows.write_suppression(work.tx, {shift.fingerprint: shift.after for shift in changed})
     for shift in changed:
+        work.alerts[shift.fingerprint] = replace(work.alerts[shift.fingerprint], suppressed_by=shift.after)
         if shift.after:
             text = f"Notifications are held: {causes_text(shift.after)}"
             work.note("suppressed", shift.fingerprint, text, causes=rows.dump_causes(shift.after))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,10 @@ def read_firing(connection: Connection, now_ms: int) -> dict[str, KnownAlert]:
     return {row.fingerprint: _known(row) for row in connection.execute(query)}
 
 
-def read_all_alerts(connection: Connection) -> dict[str, KnownAlert]:
-    return {row.fingerprint: _known(row) for row in connection.execute(sa.select(alerts).order_by(alerts.c.fingerprint))}
+def read_all_alerts(connection: Connection, *, but: Container[str] = ()) -> dict[str, KnownAlert]:
+    """All alerts by fingerprint in order, without those in `but`."""
+    query = sa.select(alerts).order_by(alerts.c.fingerprint)
+    return {row.fingerprint: _known(row) for row in connection.execute(query) if row.fingerprint not in but}
 
 
 def write_alerts(tx: Connection, known: Sequence[KnownAlert]) -> None:

@@ -18,7 +18,7 @@ def look_at_due(work: Work) -> None:
     if not groups:
         return
     fingerprints = rows.read_members(work.tx, groups)
-    alerts = rows.read_alerts(work.tx, {fp for of_group in fingerprints.values() for fp in of_group})
+    alerts = work.read_alerts(fp for of_group in fingerprints.values() for fp in of_group)
     mutes = _Mutes(work)
     kept: list[Group] = []
     empty: list[str] = []

@@ -37,11 +37,17 @@ def put(tx: Connection, alerts: list[Alert], *, now_ms: int, trace_id: str = "")
 
 def take(tx: Connection, *, limit: int = 2000) -> list[tuple[Alert, str]]:
     """Remove and return the oldest intake rows with their trace ids, in order of arrival."""
+    return [(alert, trace_id) for _, alert, trace_id in take_reports(tx, limit=limit)]
+
+
+def take_reports(tx: Connection, *, limit: int = 2000) -> list[tuple[str, Alert, str]]:
+    """The same with the fingerprint first, which costs more to work out than to read."""
     rows = tx.execute(sa.select(alert_intake).order_by(alert_intake.c.seq).limit(limit)).all()
     if rows:
         tx.execute(sa.delete(alert_intake).where(alert_intake.c.seq <= rows[-1].seq))
     return [
         (
+            row.fingerprint,
             Alert(
                 labels=Labels(row.labels),
                 annotations=row.annotations,
