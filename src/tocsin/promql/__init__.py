@@ -1,0 +1,1 @@
+"""PromQL: text -> syntax tree -> values, with the answers of Prometheus 3.5."""

@@ -1,0 +1,266 @@
+"""Evaluation of a prepared query over all its steps at once: a frame for each vector, an array for each scalar.
+
+Every node is evaluated for the whole array of steps `t_ms` [s]; an instant query has one step. `@` and `offset` only
+change which instants a selector looks at, a subquery evaluates its inside on steps of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.errors import ExecutionError
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.ports import SampleReader, SelectHints
+from tocsin.model.series import ABSENT_NAN, Float64, Int64, Selection, SeriesGroup, ValueType
+from tocsin.promql import ast, binary, ranking
+from tocsin.promql.aggregate import aggregate
+from tocsin.promql.annotation import Notes
+from tocsin.promql.frame import Frame, merged
+from tocsin.promql.function import Call, Function
+from tocsin.promql.functions import FUNCTIONS
+from tocsin.promql.labelsets import LabelCache
+from tocsin.promql.limits import Budget
+from tocsin.promql.parser import valid_label_name
+from tocsin.promql.plan import Plan
+from tocsin.promql.select import instants, windows
+from tocsin.promql.text import go_quote
+
+Value = Frame | Float64 | str
+
+_COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What stays the same during one query."""
+
+    reader: SampleReader
+    plan: Plan
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    lookback_ms: int
+    subquery_step_ms: int
+    budget: Budget
+    notes: Notes
+    cache: LabelCache
+
+
+class Evaluator:
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def evaluate(self, expr: ast.Expr, t_ms: Int64) -> Value:
+        """Value of an expression at each step. Raises QueryError."""
+        scope = self.scope
+        scope.budget.check()
+        if t_ms.size > 1 and id(expr) in scope.plan.invariant:
+            return _repeated(self.evaluate(expr, t_ms[:1]), t_ms.size)
+        held = scope.budget.samples_held
+        value = self._node(expr, t_ms)
+        scope.budget.release(scope.budget.samples_held - held)
+        if not isinstance(value, str):
+            scope.budget.hold(value.values.size if isinstance(value, Frame) else value.size)
+        return value
+
+    def vector(self, expr: ast.Expr, t_ms: Int64) -> Frame:
+        value = self.evaluate(expr, t_ms)
+        assert isinstance(value, Frame)
+        return value
+
+    def scalar(self, expr: ast.Expr, t_ms: Int64) -> Float64:
+        value = self.evaluate(expr, t_ms)
+        assert isinstance(value, np.ndarray)
+        return value
+
+    def _node(self, expr: ast.Expr, t_ms: Int64) -> Value:
+        match expr:
+            case ast.NumberLiteral():
+                return np.full(t_ms.size, expr.value)
+            case ast.StringLiteral():
+                return expr.value
+            case ast.Paren():
+                return self.evaluate(expr.expr, t_ms)
+            case ast.VectorSelector():
+                return self.instant(expr, t_ms)[0].compact()
+            case ast.Unary():
+                return self._unary(expr, t_ms)
+            case ast.Binary():
+                return self._binary(expr, t_ms)
+            case ast.Aggregate():
+                return self._aggregate(expr, t_ms)
+            case ast.Call():
+                return self._call(expr, t_ms)
+            case _:
+                raise ExecutionError(f"unexpected {type(expr).__name__} in an expression")
+
+    # -- selectors -----------------------------------------------------------------------------------------------
+
+    def moments(self, at: ast.At | None, offset_ms: int, t_ms: Int64) -> Int64:
+        """The instants that a modified selector looks at."""
+        if at is None:
+            return t_ms - offset_ms if offset_ms else t_ms
+        anchors = {ast.AtAnchor.START: self.scope.start_ms, ast.AtAnchor.END: self.scope.end_ms}
+        fixed = anchors[at] if isinstance(at, ast.AtAnchor) else at
+        return np.full_like(t_ms, fixed - offset_ms)
+
+    def instant(self, selector: ast.VectorSelector, t_ms: Int64) -> tuple[Frame, Float64]:
+        """Values, and the seconds at which they were taken; rows may be empty."""
+        moments = self.moments(selector.at, selector.offset_ms, t_ms)
+        lookback_ms = self.scope.lookback_ms
+        selection = self._select(selector, int(moments.min()) - lookback_ms + 1, int(moments.max()), 0, "")
+        self.scope.budget.hold(selection.series_count * t_ms.size)
+        frame, taken = instants(selection, moments, lookback_ms)
+        self.scope.budget.read(frame.values.size if frame.present is None else int(frame.present.sum()))
+        return frame, taken
+
+    def range_of(self, expr: ast.Expr, t_ms: Int64, func: str) -> tuple[Selection, Int64, int]:
+        """Samples of a range vector, the window ends [s] and the width of the windows."""
+        expr = ast.unwrap(expr)
+        if isinstance(expr, ast.Subquery):
+            return self.subquery(expr, t_ms)
+        assert isinstance(expr, ast.MatrixSelector)
+        selector, range_ms = expr.selector, expr.range_ms
+        ends = self.moments(selector.at, selector.offset_ms, t_ms)
+        selection = self._select(selector, int(ends.min()) - range_ms + 1, int(ends.max()), range_ms, func)
+        return selection, ends, range_ms
+
+    def subquery(self, expr: ast.Subquery, t_ms: Int64) -> tuple[Selection, Int64, int]:
+        """The inside evaluated at multiples of its step, as samples."""
+        ends = self.moments(expr.at, expr.offset_ms, t_ms)
+        step_ms = expr.step_ms or self.scope.subquery_step_ms
+        start_ms = ((int(ends.min()) - expr.range_ms) // step_ms + 1) * step_ms
+        inner = np.arange(start_ms, int(ends.max()) + 1, step_ms, dtype=np.int64)
+        if not inner.size:
+            return Selection(()), ends, expr.range_ms
+        frame = self.vector(expr.expr, inner)
+        values = frame.values if frame.present is None else np.where(frame.present, frame.values, ABSENT_NAN)
+        return Selection((SeriesGroup(frame.labels, inner, values),) if frame.labels else ()), ends, expr.range_ms
+
+    def _select(self, selector: ast.VectorSelector, start_ms: int, end_ms: int, range_ms: int, func: str) -> Selection:
+        hints = SelectHints(func=func, step_ms=self.scope.step_ms, range_ms=range_ms)
+        selection = self.scope.reader.select(selector.matchers, start_ms, end_ms, hints)
+        for warning in selection.warnings:
+            self.scope.notes.from_store(warning)
+        self.scope.budget.series_read += selection.series_count
+        return selection
+
+    # -- operators -----------------------------------------------------------------------------------------------
+
+    def _unary(self, expr: ast.Unary, t_ms: Int64) -> Value:
+        value = self.evaluate(expr.expr, t_ms)
+        if expr.op == "+" or isinstance(value, str):
+            return value
+        if isinstance(value, Frame):
+            negative = Frame(self.scope.cache.without_name(value.labels), -value.values, value.present)
+            return merged(negative, strict=True)
+        return -value
+
+    def _binary(self, expr: ast.Binary, t_ms: Int64) -> Value:
+        left, right = self.evaluate(expr.left, t_ms), self.evaluate(expr.right, t_ms)
+        cache = self.scope.cache
+        if isinstance(left, Frame) and isinstance(right, Frame):
+            assert expr.matching is not None
+            if expr.op in ast.SET_OPERATORS:
+                return binary.set_operation(expr.op, left, right, expr.matching, cache)
+            return binary.between_vectors(expr.op, left, right, expr.matching, cache, return_bool=expr.return_bool)
+        if isinstance(left, Frame):
+            assert isinstance(right, np.ndarray)
+            return binary.with_scalar(expr.op, left, right, cache, swapped=False, return_bool=expr.return_bool)
+        assert isinstance(left, np.ndarray)
+        if isinstance(right, Frame):
+            return binary.with_scalar(expr.op, right, left, cache, swapped=True, return_bool=expr.return_bool)
+        assert isinstance(right, np.ndarray)
+        return binary.calculate(expr.op, left, right)
+
+    def _aggregate(self, expr: ast.Aggregate, t_ms: Int64) -> Frame:
+        if expr.op == "count_values":
+            return self._count_values(expr, t_ms)
+        param = None if expr.param is None else self.scalar(expr.param, t_ms)
+        frame = self.vector(expr.expr, t_ms)
+        grouping = tuple(sorted(set(expr.grouping)))
+        numbers, groups = self.scope.cache.grouped(frame.labels, grouping, without=expr.without)
+        if param is None:
+            return aggregate(expr.op, frame, numbers, groups, None)
+        assert expr.param is not None
+        if expr.op == "quantile":
+            for q in np.unique(param):
+                if not 0 <= q <= 1:
+                    self.scope.notes.invalid_quantile(float(q), expr.param.span)
+            return aggregate(expr.op, frame, numbers, groups, param)
+        if expr.op == "limit_ratio":
+            for ratio, used in ((param.max(), 1.0), (param.min(), -1.0)):
+                if abs(ratio) > 1 and ratio * used > 0:
+                    self.scope.notes.invalid_ratio(float(ratio), used, expr.param.span)
+        return ranking.pick(expr.op, frame, numbers, len(groups), param)
+
+    def _count_values(self, expr: ast.Aggregate, t_ms: Int64) -> Frame:
+        name = ast.unwrap(expr.param) if expr.param is not None else None
+        assert isinstance(name, ast.StringLiteral)
+        if not valid_label_name(name.value):
+            raise ExecutionError(f"invalid label name {go_quote(name.value)}")
+        frame = self.vector(expr.expr, t_ms)
+        return ranking.count_values(frame, name.value, expr.grouping, without=expr.without)
+
+    # -- functions -----------------------------------------------------------------------------------------------
+
+    def _call(self, expr: ast.Call, t_ms: Int64) -> Value:
+        function = FUNCTIONS[expr.name]
+        call = Call(expr, t_ms, self.scope.notes)
+        if function.raw:
+            value: Value = function.run(self, call)
+            return value
+        if function.takes_windows:
+            return self._over_windows(function, call)
+        arguments = [self.evaluate(argument, t_ms) for argument in expr.args]
+        value = function.run(call, *arguments)
+        if not isinstance(value, Frame) or function.keeps_name:
+            return value
+        return merged(Frame(self.scope.cache.without_name(value.labels), value.values, value.present)).compact()
+
+    def _over_windows(self, function: Function, call: Call) -> Frame:
+        node, t_ms = call.node, call.t_ms
+        position = function.params.index(ValueType.MATRIX)
+        arguments = [None if index == position else self.evaluate(argument, t_ms) for index, argument in enumerate(node.args)]
+        labels, values, present = self.map_windows(function, call, arguments, position)
+        if function.name in ("rate", "increase"):
+            self._note_non_counters(labels, present.any(axis=1), node)
+        if not function.keeps_name:
+            labels = self.scope.cache.without_name(labels)
+        frame = Frame(labels, values, present).compact()
+        return merged(frame, strict=True)
+
+    def map_windows(
+        self, function: Function, call: Call, arguments: list[Value | None], position: int
+    ) -> tuple[tuple[Labels, ...], Float64, np.ndarray]:  # type: ignore[type-arg]
+        """Runs a range function piece by piece: labels [k], values [k, s], present [k, s]."""
+        selection, ends, range_ms = self.range_of(call.node.args[position], call.t_ms, function.name)
+        labels, pieces = windows(selection, ends, range_ms)
+        shape = (len(labels), call.t_ms.size)
+        self.scope.budget.hold(shape[0] * shape[1])
+        values, present = np.zeros(shape), np.zeros(shape, bool)
+        for piece in pieces:
+            self.scope.budget.check()
+            self.scope.budget.read(piece.windows.samples())
+            arguments[position] = piece.windows  # type: ignore[call-overload]
+            filled = piece.windows.count > 0
+            if filled.any():
+                values[piece.rows], where = function.run(call, *arguments)
+                present[piece.rows] = filled if where is None else filled & where
+        return labels, values, present
+
+    def _note_non_counters(self, labels: tuple[Labels, ...], used: np.ndarray, node: ast.Call) -> None:  # type: ignore[type-arg]
+        names = {labels[row].get(METRIC_NAME) for row in np.flatnonzero(used).tolist()}
+        for name in sorted(names):
+            if name and not name.endswith(_COUNTER_SUFFIXES):
+                self.scope.notes.possible_non_counter(name, node.args[0].span)
+
+
+def _repeated(value: Value, steps: int) -> Value:
+    """The single step of a value, at every step."""
+    if isinstance(value, Frame):
+        present = None if value.present is None else np.repeat(value.present, steps, axis=1)
+        return Frame(value.labels, np.repeat(value.values, steps, axis=1), present)
+    return value if isinstance(value, str) else np.repeat(value, steps)

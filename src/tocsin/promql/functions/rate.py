@@ -1,0 +1,106 @@
+"""rate, increase, delta and their instant variants."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tocsin.model.series import Float64
+from tocsin.promql.function import Call, Cells, function
+from tocsin.promql.sums import PrefixSums, exact_sum
+from tocsin.promql.window import Windows
+
+
+@function("rate")
+def rate(call: Call, series: Windows) -> Cells:
+    """Per-second increase of counters over the window, corrected for resets, extrapolated to the window's edges."""
+    return extrapolated(series, counter=True, per_second=True)
+
+
+@function("increase")
+def increase(call: Call, series: Windows) -> Cells:
+    """Increase of counters over the window, corrected for resets, extrapolated to the window's edges."""
+    return extrapolated(series, counter=True, per_second=False)
+
+
+@function("delta")
+def delta(call: Call, series: Windows) -> Cells:
+    """Difference between the last and the first value of gauges, extrapolated to the window's edges."""
+    return extrapolated(series, counter=False, per_second=False)
+
+
+@function("irate")
+def irate(call: Call, series: Windows) -> Cells:
+    """Per-second increase between the last two samples of counters."""
+    return _last_two(series, counter=True)
+
+
+@function("idelta")
+def idelta(call: Call, series: Windows) -> Cells:
+    """Difference between the last two samples of gauges."""
+    return _last_two(series, counter=False)
+
+
+def extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Cells:
+    """Change over each window [k, s], absent where it has fewer than two samples.
+
+    Goes to a window edge when the nearest sample is within 1.1 mean spacings of it, else half a spacing beyond the
+    sample; a counter never below zero. Source: Prometheus `extrapolatedRate`.
+    """
+    enough = windows.count >= 2
+    first, last = windows.first, windows.last
+    at_first = windows.at(windows.values, first)
+    with np.errstate(all="ignore"):
+        change = windows.at(windows.values, last) - at_first
+        if counter:
+            change = _with_resets(windows, change)
+        first_ms, last_ms = windows.times(first), windows.times(last)
+        sampled = (last_ms - first_ms) / 1000
+        spacing = sampled / (windows.count - 1)
+        to_start = (first_ms - (windows.end_ms - windows.range_ms)) / 1000
+        to_end = (windows.end_ms - last_ms) / 1000
+        to_start = np.where(to_start >= spacing * 1.1, spacing / 2, to_start)
+        to_end = np.where(to_end >= spacing * 1.1, spacing / 2, to_end)
+        if counter:
+            to_zero = sampled * (at_first / change)
+            limited = (change > 0) & (at_first >= 0) & (to_zero < to_start)
+            to_start = np.where(limited, to_zero, to_start)
+        factor = (sampled + to_start + to_end) / sampled
+        if per_second:
+            factor = factor / (windows.range_ms / 1000)
+        change *= factor
+    return change, enough
+
+
+def _with_resets(windows: Windows, change: Float64) -> Float64:
+    """Adds the value before each reset inside a window. A NaN is never a reset."""
+    values = windows.values
+    fell = values[..., 1:] < values[..., :-1]
+    if not fell.any():
+        return change
+    lost = np.zeros(values.shape)
+    np.copyto(lost[..., 1:], values[..., :-1], where=fell)
+    infinite = np.isinf(lost)
+    prefix = PrefixSums(np.where(infinite, 0.0, lost))
+    begin = np.minimum(windows.lo + 1, windows.hi)
+    correction = prefix.between(begin, windows.hi)
+    doubtful = (prefix.error() > 1e-13 * np.abs(change + correction)) & (correction != 0)
+    if infinite.any():
+        doubtful = doubtful | np.ones(change.shape, bool)
+    for row, step in np.argwhere(doubtful).tolist():
+        window = windows.cell(row, step)[0].tolist()
+        correction[row, step] = exact_sum([a for a, b in zip(window, window[1:], strict=False) if b < a])
+    return change + correction
+
+
+def _last_two(windows: Windows, *, counter: bool) -> Cells:
+    last = windows.last
+    before = windows.clipped(last - 1)
+    enough = windows.count >= 2
+    newest = windows.at(windows.values, last)
+    previous = windows.at(windows.values, before)
+    with np.errstate(all="ignore"):
+        change = newest - previous
+        if counter:
+            change = np.where(newest < previous, newest, change)
+            change /= (windows.times(last) - windows.times(before)) / 1000
+    return change, enough

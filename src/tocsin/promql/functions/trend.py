@@ -1,0 +1,76 @@
+"""Lines and smoothing through the samples of a window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tocsin.errors import ExecutionError
+from tocsin.model.series import Float64, Int64
+from tocsin.promql.function import EXPERIMENTAL, Call, Cells, Scalar, function
+from tocsin.promql.sums import two_sum
+from tocsin.promql.window import Windows
+
+
+@function("deriv")
+def deriv(call: Call, series: Windows) -> Cells:
+    """Per-second slope of the least-squares line through the window."""
+    slope, _ = regression(series, series.times(series.first))
+    return slope, series.count >= 2
+
+
+@function("predict_linear", at_safe=False)
+def predict_linear(call: Call, series: Windows, seconds: Scalar) -> Cells:
+    """Value of the least-squares line that many seconds from now."""
+    slope, intercept = regression(series, call.t_ms)
+    with np.errstate(all="ignore"):
+        return slope * seconds + intercept, series.count >= 2
+
+
+@function("double_exponential_smoothing", feature=EXPERIMENTAL)
+def double_exponential_smoothing(call: Call, series: Windows, smoothing: Scalar, trend: Scalar) -> Cells:
+    """Smoothed value of gauges; both factors between 0 and 1, higher = recent samples and trends count more."""
+    for what, factors in (("smoothing", smoothing), ("trend", trend)):
+        if len(wrong := factors[(factors <= 0) | (factors >= 1)]):
+            limits = f"0 < {what[0]}f < 1"
+            raise ExecutionError(f"invalid {what} factor. Expected: {limits}, got: {wrong[0]:f}")
+    values = series.values
+    smooth = series.at(values, series.first)
+    before = np.zeros(series.shape)
+    with np.errstate(all="ignore"):
+        slope = series.at(values, series.clipped(series.lo + 1)) - smooth
+        for offset in range(1, series.longest()):
+            inside = series.lo + offset < series.hi
+            if offset > 1:
+                slope = np.where(inside, trend * (smooth - before) + (1 - trend) * slope, slope)
+            value = series.at(values, series.clipped(series.lo + offset))
+            following = smoothing * value + (1 - smoothing) * (smooth + slope)
+            before, smooth = np.where(inside, smooth, before), np.where(inside, following, smooth)
+    return smooth, series.count >= 2
+
+
+def regression(windows: Windows, origin_ms: Int64) -> tuple[Float64, Float64]:
+    """Slope per second and value at `origin_ms` ([s] or [k, s]) of the least-squares line of each window, both [k, s].
+
+    All four sums are compensated. A constant window has slope 0 exactly; a constant infinity gives NaN.
+    """
+    shape = windows.shape
+    sums = [(np.zeros(shape), np.zeros(shape)) for _ in range(4)]
+    first = windows.at(windows.values, windows.first)
+    constant = np.ones(shape, bool)
+    with np.errstate(all="ignore"):
+        for offset in range(windows.longest()):
+            index = windows.clipped(windows.lo + offset)
+            inside = windows.lo + offset < windows.hi
+            y = windows.at(windows.values, index)
+            x = (windows.times(index) - origin_ms) / 1000
+            constant &= ~(inside & (y != first))
+            for number, term in enumerate((x, y, x * y, x * x)):
+                high, low = sums[number]
+                added, lost = two_sum(high, np.where(inside, term, 0.0))
+                sums[number] = (added, low + np.where(np.isinf(added), 0.0, lost))
+        sum_x, sum_y, sum_xy, sum_xx = (high + low for high, low in sums)
+        count = np.maximum(windows.count, 1)
+        slope = (sum_xy - sum_x * sum_y / count) / (sum_xx - sum_x * sum_x / count)
+        intercept = sum_y / count - slope * sum_x / count
+    flat = np.where(np.isinf(first), np.nan, 0.0)
+    return np.where(constant, flat, slope), np.where(constant, first + flat, intercept)

@@ -1,0 +1,100 @@
+"""What queries do to the labels of many series at once, remembered.
+
+Deriving labels is Python work per series; the answers depend on nothing but the label sets, so one cache serves all
+queries and rules. A key hashes and compares its label sets by cached hashes and identity, which is far cheaper.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tocsin.model.labels import EMPTY_LABELS, METRIC_NAME, Labels
+from tocsin.model.series import Int64
+from tocsin.promql.ast import Cardinality, VectorMatching
+
+METADATA_LABELS = (METRIC_NAME, "__type__", "__unit__")
+"""What an operation that changes a metric's meaning takes away."""
+Rows = tuple[Labels, ...]
+T = TypeVar("T")
+
+
+class LabelCache:
+    """The last answers, up to `capacity` label sets in all keys together. Usable from any thread."""
+
+    def __init__(self, capacity: int = 500_000) -> None:
+        self._capacity = capacity
+        self._held = 0
+        self._answers: OrderedDict[tuple[Any, ...], tuple[int, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[Any, ...], size: int, compute: Callable[[], T]) -> T:
+        with self._lock:
+            if (found := self._answers.get(key)) is not None:
+                self._answers.move_to_end(key)
+                answer: T = found[1]
+                return answer
+        answer = compute()
+        with self._lock:
+            if key not in self._answers:
+                self._answers[key] = (size, answer)
+                self._held += size
+            while self._held > self._capacity and len(self._answers) > 1:
+                self._held -= self._answers.popitem(last=False)[1][0]
+        return answer
+
+    def without_name(self, rows: Rows) -> Rows:
+        return self.get(("name", rows), len(rows), lambda: tuple(map(nameless, rows)))
+
+    def grouped(self, rows: Rows, names: tuple[str, ...], *, without: bool) -> tuple[Int64, Rows]:
+        """Group number of each row, and the labels of each group, in order of first appearance."""
+        return self.get(("group", rows, names, without), len(rows), lambda: _grouped(rows, names, without=without))
+
+    def signatures(self, rows: Rows, matching: VectorMatching) -> Rows:
+        """What each row is matched by."""
+
+        def compute() -> Rows:
+            if matching.on:
+                return tuple(labels.only(matching.labels) for labels in rows)
+            return tuple(labels.without(METRIC_NAME, *matching.labels) for labels in rows)
+
+        return self.get(("signature", rows, matching.labels, matching.on), len(rows), compute)
+
+    def results(self, many: Rows, one: Rows, matching: VectorMatching, *, changes: bool, to_bool: bool) -> Rows:
+        """Labels of the results of matched pairs (many[i], one[i])."""
+
+        def compute() -> Rows:
+            rows = (_result(a, b, matching, changes=changes) for a, b in zip(many, one, strict=True))
+            return tuple(map(nameless, rows)) if to_bool else tuple(rows)
+
+        return self.get(("result", many, one, matching, changes, to_bool), len(many), compute)
+
+
+def _grouped(rows: Rows, names: tuple[str, ...], *, without: bool) -> tuple[Int64, Rows]:
+    if not without and not names:
+        return np.zeros(len(rows), np.int64), (EMPTY_LABELS,) if rows else ()
+    first: dict[Labels, int] = {}
+    numbers = np.empty(len(rows), np.int64)
+    for row, labels in enumerate(rows):
+        group = labels.without(METRIC_NAME, *names) if without else labels.only(names)
+        numbers[row] = first.setdefault(group, len(first))
+    return numbers, tuple(first)
+
+
+def nameless(labels: Labels) -> Labels:
+    """Without the name, and without `__type__` and `__unit__` where they are labels."""
+    return labels.without(*METADATA_LABELS)
+
+
+def _result(many: Labels, one: Labels, matching: VectorMatching, *, changes: bool) -> Labels:
+    if changes:
+        many = nameless(many)
+    if matching.cardinality is Cardinality.ONE_TO_ONE:
+        many = many.only(matching.labels) if matching.on else many.without(*matching.labels)
+    if matching.include:
+        many = many.merged({name: one.get(name) for name in matching.include})
+    return many

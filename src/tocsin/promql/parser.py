@@ -1,0 +1,527 @@
+"""PromQL text -> syntax tree: a Pratt parser over the grammar of Prometheus 3.5, with Prometheus's error texts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection
+
+from tocsin.errors import ParseError
+from tocsin.model.labels import METRIC_NAME, Matcher, MatchOp
+from tocsin.promql import ast, durations
+from tocsin.promql.check import check
+from tocsin.promql.errors import fail
+from tocsin.promql.function import EXPERIMENTAL
+from tocsin.promql.functions import FUNCTIONS
+from tocsin.promql.lexer import Lexer
+from tocsin.promql.text import format_float, go_quote, unquote
+from tocsin.promql.token import LABEL_WORDS, METRIC_WORDS, Kind, Token
+
+_PRECEDENCE = {
+    "or": 1, "and": 2, "unless": 2,
+    "==": 3, ">=": 3, ">": 3, "<": 3, "<=": 3, "!=": 3,
+    "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
+}  # fmt: skip
+_UNARY = _PRECEDENCE["*"] + 1
+"""A sign binds like a product, so its operand holds powers only: -2^2 = -(2^2)."""
+_MAX_DEPTH = 500
+"""Deeper nesting is refused instead of exhausting Python's stack."""
+_NO_CONTEXT = ("", "")
+Duration = ast.NumberLiteral | ast.DurationExpr
+
+
+def parse(text: str, features: Collection[str] = ()) -> ast.Expr:
+    """The checked syntax tree of a query. `features` are Prometheus's flags such as `promql-experimental-functions`.
+
+    Raises ParseError whose text starts with `line:column: parse error:`.
+    """
+    parser = Parser(text, features)
+    expr = parser.query()
+    check(expr, text)
+    return expr
+
+
+def parse_selector(text: str) -> tuple[Matcher, ...]:
+    """Matchers of `metric{a="b"}`, as `match[]` parameters give them. Raises ParseError."""
+    parser = Parser(text, ())
+    selector = parser.selector()
+    parser.end()
+    return selector.matchers
+
+
+class Parser:
+    def __init__(self, text: str, features: Collection[str] = ()) -> None:
+        self.text = text
+        self._lexer = Lexer(text)
+        self._features = features
+        self._ahead: Token | None = None
+        self._contexts: list[tuple[str, str]] = [_NO_CONTEXT]
+        self._closing = 0
+        self._depth = 0
+
+    # -- the whole text ------------------------------------------------------------------------------------------
+
+    def query(self) -> ast.Expr:
+        if self._peek().kind is Kind.EOF:
+            raise fail(self.text, ast.Span(0, 0), "no expression found in input")
+        expr = self._expression(0)
+        self.end()
+        return expr
+
+    def selector(self) -> ast.VectorSelector:
+        token = self._peek()
+        if token.text == "{" or self._names_metric(token):
+            return self._vector_selector()
+        raise self._unexpected()
+
+    def end(self) -> None:
+        if self._peek().kind is not Kind.EOF:
+            raise self._unexpected()
+
+    # -- tokens --------------------------------------------------------------------------------------------------
+
+    def _peek(self) -> Token:
+        if self._ahead is None:
+            self._ahead = self._lexer.next()
+            if self._ahead.kind is Kind.ERROR:
+                raise fail(self.text, ast.Span(self._ahead.start, len(self.text)), self._ahead.text)
+        return self._ahead
+
+    def _advance(self) -> Token:
+        token = self._peek()
+        self._ahead = None
+        if token.text in (")", "}", "]") or token.kind in (Kind.DURATION, Kind.NUMBER):
+            self._closing = token.end
+        return token
+
+    def _accept(self, text: str) -> Token | None:
+        token = self._peek()
+        return self._advance() if token.text == text and token.kind is not Kind.STRING else None
+
+    def _expect(self, text: str, context: str | None = None, expected: str = "") -> Token:
+        return self._accept(text) or self._give_up(context, expected)
+
+    def _give_up(self, context: str | None, expected: str) -> Token:
+        raise self._unexpected(context, expected)
+
+    def _unexpected(self, context: str | None = None, expected: str = "") -> ParseError:
+        """The error about the next token; without a context that of the innermost construct it stands in."""
+        token = self._peek()
+        if context is None:
+            context, expected = self._contexts[-1]
+        message = f"unexpected {token.describe()}"
+        message += f" in {context}" if context else ""
+        message += f", expected {expected}" if expected else ""
+        return fail(self.text, _span(token), message)
+
+    # -- expressions ---------------------------------------------------------------------------------------------
+
+    def _expression(self, least: int) -> ast.Expr:
+        """Operators of at least this precedence, by precedence climbing."""
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise fail(self.text, _span(self._peek()), "expression is nested too deeply")
+        left = self._postfix(self._prefix())
+        while True:
+            token = self._peek()
+            precedence = _PRECEDENCE.get(token.word, 0) if token.kind is Kind.OPERATOR else 0
+            if precedence == 0 or precedence < least:
+                self._depth -= 1
+                return left
+            self._advance()
+            return_bool, matching = self._binary_modifiers()
+            right = self._expression(precedence if token.word == "^" else precedence + 1)
+            span = ast.Span(left.span.start, right.span.end)
+            left = ast.Binary(token.word, left, right, span, matching, return_bool)
+
+    def _prefix(self) -> ast.Expr:
+        token = self._peek()
+        match token.kind:
+            case Kind.NUMBER | Kind.DURATION:
+                return self._number()
+            case Kind.STRING:
+                self._advance()
+                return ast.StringLiteral(unquote(token.text), _span(token))
+            case Kind.IDENTIFIER:
+                self._advance()
+                return self._call(token) if self._peek().text == "(" else self._vector_selector(token)
+            case Kind.AGGREGATOR:
+                self._advance()
+                if self._peek().text == "(" or self._peek().word in ("by", "without"):
+                    return self._aggregate(token)
+                return self._vector_selector(token)
+            case Kind.OPERATOR if token.text in "+-":
+                return self._signed()
+            case Kind.PUNCTUATION if token.text == "(":
+                return self._parenthesised()
+        if token.text == "{" or self._names_metric(token):
+            return self._vector_selector()
+        raise self._unexpected()
+
+    def _signed(self) -> ast.Expr:
+        sign = self._advance()
+        operand = self._expression(_UNARY)
+        span = ast.Span(sign.start, operand.span.end)
+        if isinstance(operand, ast.NumberLiteral):
+            return dataclasses.replace(operand, value=-operand.value if sign.text == "-" else operand.value, span=span)
+        return ast.Unary(sign.text, operand, span)
+
+    def _parenthesised(self) -> ast.Expr:
+        opening = self._advance()
+        inner = self._expression(0)
+        closing = self._expect(")")
+        return ast.Paren(inner, ast.Span(opening.start, closing.end))
+
+    def _number(self) -> ast.NumberLiteral:
+        token = self._advance()
+        if token.kind is Kind.DURATION:
+            return ast.NumberLiteral(self._duration_seconds(token), _span(token), duration=True)
+        return ast.NumberLiteral(self._number_value(token), _span(token))
+
+    def _duration_seconds(self, token: Token) -> float:
+        try:
+            return durations.parse_seconds(token.text)
+        except ValueError as error:
+            raise fail(self.text, _span(token), str(error)) from None
+
+    def _number_value(self, token: Token) -> float:
+        try:
+            return durations.parse_number(token.text)
+        except ValueError:
+            message = f"error parsing number: strconv.ParseFloat: parsing {go_quote(token.text)}: invalid syntax"
+        except OverflowError:
+            message = f"error parsing number: strconv.ParseFloat: parsing {go_quote(token.text)}: value out of range"
+        raise fail(self.text, _span(self._ahead or token), message)
+
+    # -- what follows an operand ---------------------------------------------------------------------------------
+
+    def _postfix(self, expr: ast.Expr) -> ast.Expr:
+        while True:
+            token = self._peek()
+            if token.text == "[" and token.kind is Kind.PUNCTUATION:
+                expr = self._bracketed(expr)
+            elif token.word == "offset" and token.kind is Kind.KEYWORD:
+                self._advance()
+                expr = self._with_offset(expr)
+            elif token.text == "@" and token.kind is Kind.PUNCTUATION:
+                self._advance()
+                expr = self._with_at(expr)
+            else:
+                return expr
+
+    def _bracketed(self, expr: ast.Expr) -> ast.Expr:
+        opening = self._advance()
+        length = self._positive_duration("subquery selector", "number or duration")
+        if self._peek().kind is Kind.COLON:
+            self._advance()
+            return self._subquery(expr, length)
+        closing = self._expect("]", "subquery or range", '":" or "]"')
+        problem = ""
+        if not isinstance(expr, ast.VectorSelector):
+            problem = "ranges only allowed for vector selectors"
+        elif expr.offset_ms:
+            problem = "no offset modifiers allowed before range"
+        elif isinstance(expr.at, int):
+            problem = "no @ modifiers allowed before range"
+        if problem:
+            raise fail(self.text, ast.Span(opening.start, closing.end), problem)
+        assert isinstance(expr, ast.VectorSelector)
+        range_ms, range_expr = _literal_or_expr(length)
+        return ast.MatrixSelector(expr, range_ms, ast.Span(expr.span.start, self._closing), range_expr)
+
+    def _subquery(self, expr: ast.Expr, length: Duration) -> ast.Subquery:
+        range_ms, range_expr = _literal_or_expr(length)
+        step_ms, step_expr = 0, None
+        if self._peek().text != "]":
+            step = self._positive_duration("subquery selector", 'number or duration or "]"')
+            step_ms, step_expr = _literal_or_expr(step)
+        closing = self._expect("]", "subquery selector", '"]"')
+        return ast.Subquery(expr, range_ms, step_ms, ast.Span(expr.span.start, closing.end), range_expr, step_expr)
+
+    def _with_offset(self, expr: ast.Expr) -> ast.Expr:
+        amount = self._offset_amount()
+        target = self._modifiable(expr, "offset")
+        if target.offset_ms or target.offset_expr is not None:
+            raise fail(self.text, expr.span, "offset may not be set multiple times")
+        offset_ms, offset_expr = _literal_or_expr(amount)
+        return self._modified(expr, offset_ms=offset_ms, offset_expr=offset_expr)
+
+    def _with_at(self, expr: ast.Expr) -> ast.Expr:
+        at = self._at_value(expr)
+        target = self._modifiable(expr, "@")
+        if target.at is not None:
+            raise fail(self.text, expr.span, "@ <timestamp> may not be set multiple times")
+        return self._modified(expr, at=at)
+
+    def _at_value(self, expr: ast.Expr) -> ast.At:
+        context = ("@", "timestamp")
+        if self._peek().kind is Kind.ANCHOR:
+            anchor = ast.AtAnchor(self._advance().word)
+            self._expect("(", *context)
+            self._expect(")", *context)
+            return anchor
+        sign = self._advance() if self._peek().text in ("+", "-") else None
+        if self._peek().kind not in (Kind.NUMBER, Kind.DURATION):
+            raise self._unexpected(*context)
+        seconds = self._number().value * (-1 if sign is not None and sign.text == "-" else 1)
+        if not -(2.0**63) < seconds < 2.0**63:
+            shown = f"{seconds:f}" if math.isfinite(seconds) else format_float(seconds)
+            raise fail(self.text, expr.span, f"timestamp out of bounds for @ modifier: {shown}")
+        return round_half_away(seconds * 1000)
+
+    def _modifiable(self, expr: ast.Expr, what: str) -> ast.VectorSelector | ast.Subquery:
+        match expr:
+            case ast.VectorSelector() | ast.Subquery():
+                return expr
+            case ast.MatrixSelector():
+                return expr.selector
+        needs = "an instant vector selector or range vector selector or a subquery"
+        raise fail(self.text, expr.span, f"{what} modifier must be preceded by {needs}")
+
+    def _modified(self, expr: ast.Expr, **changes: object) -> ast.Expr:
+        span = ast.Span(expr.span.start, self._closing)
+        if isinstance(expr, ast.MatrixSelector):
+            return dataclasses.replace(expr, selector=dataclasses.replace(expr.selector, **changes), span=span)  # type: ignore[arg-type]
+        assert isinstance(expr, ast.VectorSelector | ast.Subquery)
+        return dataclasses.replace(expr, span=span, **changes)  # type: ignore[arg-type]
+
+    # -- durations -----------------------------------------------------------------------------------------------
+
+    def _positive_duration(self, context: str, expected: str) -> Duration:
+        self._contexts.append((context, expected))
+        amount = self._duration(0)
+        self._contexts.pop()
+        if isinstance(amount, ast.NumberLiteral) and amount.value <= 0:
+            raise fail(self.text, amount.span, "duration must be greater than 0")
+        return amount
+
+    def _offset_amount(self) -> Duration:
+        """A plain number or duration ends the offset (`foo offset -2^2` is a power of foo); a parenthesis opens arithmetic."""
+        self._contexts.append(("offset", "number or duration"))
+        sign = self._advance() if self._peek().text in ("+", "-") else None
+        if self._peek().kind in (Kind.NUMBER, Kind.DURATION):
+            amount: Duration = self._signed_duration(sign, self._number())
+        elif sign is None:
+            amount = self._duration(0)
+        else:
+            amount = self._duration_operators(self._signed_duration(sign, self._duration(_UNARY)), 0)
+        self._contexts.pop()
+        return amount
+
+    def _duration(self, least: int) -> Duration:
+        token = self._peek()
+        left: Duration
+        if token.kind in (Kind.NUMBER, Kind.DURATION):
+            left = self._in_range(self._number())
+        elif token.text in ("+", "-") and token.kind is Kind.OPERATOR:
+            self._advance()
+            left = self._signed_duration(token, self._duration(_UNARY))
+        elif token.text == "(":
+            left = self._wrapped_duration()
+        else:
+            raise self._unexpected()
+        return self._duration_operators(left, least)
+
+    def _duration_operators(self, left: Duration, least: int) -> Duration:
+        while True:
+            token = self._peek()
+            precedence = _PRECEDENCE[token.text] if token.text in ("+", "-", "*", "/", "%", "^") else 0
+            if precedence == 0 or precedence < least:
+                return left
+            self._advance()
+            right = self._duration(precedence if token.text == "^" else precedence + 1)
+            self._needs_duration_feature(left)
+            if token.text in "/%" and isinstance(right, ast.NumberLiteral) and right.value == 0:
+                raise fail(self.text, _span(token), "division by zero" if token.text == "/" else "modulo by zero")
+            left = ast.DurationExpr(token.text, left, right, ast.Span(left.span.start, right.span.end))
+
+    def _wrapped_duration(self) -> Duration:
+        self._advance()
+        inner = self._duration(0)
+        self._expect(")")
+        self._needs_duration_feature(inner)
+        return dataclasses.replace(inner, wrapped=True) if isinstance(inner, ast.DurationExpr) else inner
+
+    def _signed_duration(self, sign: Token | None, amount: Duration) -> Duration:
+        if sign is None:
+            return self._in_range(amount)
+        span = ast.Span(sign.start, amount.span.end)
+        if isinstance(amount, ast.DurationExpr):
+            return amount if sign.text == "+" else ast.DurationExpr("-", None, amount, span)
+        value = -amount.value if sign.text == "-" else amount.value
+        return self._in_range(dataclasses.replace(amount, value=value, span=span))
+
+    def _in_range(self, amount: Duration) -> Duration:
+        if isinstance(amount, ast.NumberLiteral) and not abs(amount.value) <= 2**63 / 1e9:
+            if not math.isnan(amount.value):
+                raise fail(self.text, amount.span, "duration out of range")
+        return amount
+
+    def _needs_duration_feature(self, expr: Duration) -> None:
+        if "promql-duration-expr" not in self._features:
+            raise fail(self.text, expr.span, "experimental duration expression is not enabled")
+
+    # -- selectors -----------------------------------------------------------------------------------------------
+
+    def _names_metric(self, token: Token) -> bool:
+        return token.kind in (Kind.IDENTIFIER, Kind.METRIC_IDENTIFIER) or (
+            token.word in METRIC_WORDS and token.kind in (Kind.AGGREGATOR, Kind.KEYWORD, Kind.OPERATOR, Kind.ANCHOR)
+        )
+
+    def _vector_selector(self, name: Token | None = None) -> ast.VectorSelector:
+        if name is None and self._names_metric(self._peek()):
+            name = self._advance()
+        matchers: list[Matcher] = []
+        span = _span(name) if name is not None else _span(self._peek())
+        if self._peek().text == "{" and self._peek().kind is Kind.PUNCTUATION:
+            opening, (matchers, closing) = self._peek(), self._matchers()
+            span = ast.Span((name or opening).start, closing.end)
+        if name is not None:
+            matchers.append(Matcher(METRIC_NAME, MatchOp.EQUAL, name.text))
+        return ast.VectorSelector(name.text if name is not None else "", tuple(matchers), span)
+
+    def _matchers(self) -> tuple[list[Matcher], Token]:
+        self._advance()
+        matchers: list[Matcher] = []
+        while (closing := self._accept("}")) is None:
+            matchers.append(self._matcher())
+            if self._peek().text != "}" or self._peek().kind is Kind.STRING:
+                self._expect(",", "label matching", '"," or "}"')
+        return matchers, closing
+
+    def _matcher(self) -> Matcher:
+        label = self._peek()
+        if label.kind not in (Kind.IDENTIFIER, Kind.STRING):
+            raise self._unexpected("label matching", 'identifier or "}"')
+        self._advance()
+        name = unquote(label.text) if label.kind is Kind.STRING else label.text
+        operator = self._peek()
+        if operator.text not in ("=", "!=", "=~", "!~") or operator.kind is Kind.STRING:
+            if label.kind is Kind.STRING:
+                return Matcher(METRIC_NAME, MatchOp.EQUAL, name)
+            raise self._unexpected("label matching", "label matching operator")
+        self._advance()
+        value = self._peek()
+        if value.kind is not Kind.STRING:
+            raise self._unexpected("label matching", "string")
+        self._advance()
+        return self._new_matcher(name, MatchOp(operator.text), unquote(value.text), ast.Span(label.start, value.end))
+
+    def _new_matcher(self, name: str, op: MatchOp, value: str, span: ast.Span) -> Matcher:
+        import re2
+
+        try:
+            return Matcher(name, op, value)
+        except re2.error as error:
+            reason = error.args[0] if error.args else error
+            text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+            raise fail(self.text, span, f"error parsing regexp: {text}") from None
+
+    # -- calls and aggregations ----------------------------------------------------------------------------------
+
+    def _call(self, name: Token) -> ast.Call:
+        args = self._arguments()
+        function = FUNCTIONS.get(name.text)
+        span = ast.Span(name.start, self._closing)
+        if function is None:
+            raise fail(self.text, _span(name), f"unknown function with name {go_quote(name.text)}")
+        if function.feature and function.feature not in self._features:
+            raise fail(self.text, _span(name), f"function {go_quote(name.text)} is not enabled")
+        return ast.Call(name.text, args, span, function.returns)
+
+    def _arguments(self) -> tuple[ast.Expr, ...]:
+        self._expect("(")
+        if self._accept(")"):
+            return ()
+        args = [self._expression(0)]
+        while (comma := self._accept(",")) is not None:
+            if self._peek().text in (")", ",") and self._peek().kind is Kind.PUNCTUATION:
+                raise fail(self.text, _span(comma), "trailing commas not allowed in function call args")
+            args.append(self._expression(0))
+        self._expect(")")
+        return tuple(args)
+
+    def _aggregate(self, op: Token) -> ast.Aggregate:
+        self._contexts.append(("aggregation", ""))
+        grouping: tuple[str, ...] = ()
+        modifier = self._advance() if self._peek().word in ("by", "without") else None
+        if modifier is not None:
+            grouping = self._labels()
+        args = self._arguments()
+        self._contexts.pop()
+        span = ast.Span(op.start, self._closing)
+        if modifier is None and self._peek().word in ("by", "without") and self._peek().kind is Kind.KEYWORD:
+            modifier = self._advance()
+            grouping = self._labels()
+            span = ast.Span(op.start, self._closing)
+        return self._new_aggregate(op.word, args, span, grouping, modifier is not None and modifier.word == "without")
+
+    def _new_aggregate(
+        self, op: str, args: tuple[ast.Expr, ...], span: ast.Span, grouping: tuple[str, ...], without: bool
+    ) -> ast.Aggregate:
+        if not args:
+            raise fail(self.text, span, "no arguments for aggregate expression provided")
+        if op in ("limitk", "limit_ratio") and EXPERIMENTAL not in self._features:
+            flag = "must be enabled with --enable-feature=promql-experimental-functions"
+            raise fail(self.text, span, f"{op}() is experimental and {flag}")
+        wanted = 2 if op in ast.AGGREGATIONS_WITH_PARAM else 1
+        if len(args) != wanted:
+            wrong = f"wrong number of arguments for aggregate expression provided, expected {wanted}, got {len(args)}"
+            raise fail(self.text, span, wrong)
+        return ast.Aggregate(op, args[-1], span, args[0] if wanted == 2 else None, grouping, without)
+
+    def _binary_modifiers(self) -> tuple[bool, ast.VectorMatching]:
+        return_bool = self._peek().word == "bool" and self._peek().kind is Kind.KEYWORD
+        if return_bool:
+            self._advance()
+        if self._peek().kind is not Kind.KEYWORD or self._peek().word not in ("on", "ignoring"):
+            return return_bool, ast.VectorMatching()
+        on = self._advance().word == "on"
+        labels = self._labels()
+        cardinality, include = ast.Cardinality.ONE_TO_ONE, ()
+        if self._peek().kind is Kind.KEYWORD and self._peek().word in ("group_left", "group_right"):
+            left = self._advance().word == "group_left"
+            cardinality = ast.Cardinality.MANY_TO_ONE if left else ast.Cardinality.ONE_TO_MANY
+            include = self._labels() if self._peek().text == "(" else ()
+        return return_bool, ast.VectorMatching(cardinality, labels, on, include)
+
+    def _labels(self) -> tuple[str, ...]:
+        self._expect("(", "grouping opts", '"("')
+        labels: list[str] = []
+        while self._accept(")") is None:
+            labels.append(self._label())
+            if self._peek().text != ")":
+                self._expect(",", "grouping opts", '"," or ")"')
+        return tuple(labels)
+
+    def _label(self) -> str:
+        token = self._peek()
+        is_word = token.kind in (Kind.KEYWORD, Kind.OPERATOR, Kind.AGGREGATOR, Kind.ANCHOR) and token.word in LABEL_WORDS
+        if not is_word and token.kind not in (Kind.IDENTIFIER, Kind.METRIC_IDENTIFIER, Kind.STRING):
+            raise self._unexpected("grouping opts", "label")
+        self._advance()
+        name = unquote(token.text) if token.kind is Kind.STRING else token.text
+        if not valid_label_name(name):
+            raise fail(self.text, _span(token), f"invalid label name for grouping: {go_quote(name)}")
+        return name
+
+
+def valid_label_name(name: str) -> bool:
+    """Any non-empty text of valid UTF-8 (Prometheus's utf8 scheme)."""
+    return name != "" and name.isascii() or (name != "" and not any(0xD800 <= ord(char) < 0xE000 for char in name))
+
+
+def round_half_away(value: float) -> int:
+    """Go's math.Round: halves go away from zero."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))
+
+
+def _span(token: Token) -> ast.Span:
+    return ast.Span(token.start, token.end)
+
+
+def _literal_or_expr(amount: Duration) -> tuple[int, ast.DurationExpr | None]:
+    """Milliseconds of a literal, or the expression to evaluate later."""
+    if isinstance(amount, ast.DurationExpr):
+        return 0, amount
+    return round_half_away(amount.value * 1000), None

@@ -1,0 +1,200 @@
+"""What a store answers -> values at instants, and windows over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.labels import Labels
+from tocsin.model.series import Bool, Float64, Int64, Selection, SeriesGroup, is_absent, is_stale
+from tocsin.promql.frame import Frame, concatenate
+from tocsin.promql.window import Windows
+
+_BLOCK_ROWS = 256
+"""Rows per kernel call: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
+_SMALL_GROUP = 8
+"""Groups of up to this many series are laid end to end and handled together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of a selection with their windows; `rows` are positions in `labels`."""
+
+    rows: Int64
+    windows: Windows
+
+
+def instants(selection: Selection, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Float64]:
+    """The newest sample in (t - lookback, t] of each series at each instant, and when it was taken (seconds).
+
+    at_ms [s] -> Frame [k, s], float64 [k, s]. A staleness marker ends a series: nothing there.
+    """
+    frames, taken = [], []
+    small = [group for group in selection.groups if len(group.labels) <= _SMALL_GROUP]
+    large = [group for group in selection.groups if len(group.labels) > _SMALL_GROUP]
+    if len(small) > 1:
+        frame, when = _instants_of_many(small, at_ms, lookback_ms)
+        frames.append(frame)
+        taken.append(when)
+    else:
+        large += small
+    for group in large:
+        frame, when = _instants_of_group(group, at_ms, lookback_ms)
+        frames.append(frame)
+        taken.append(when)
+    if not frames:
+        return concatenate([], at_ms.size), np.empty((0, at_ms.size))
+    return concatenate(frames, at_ms.size), np.concatenate([when for when in taken if len(when)] or taken[:1])
+
+
+def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Float64]:
+    shape = (len(group.labels), at_ms.size)
+    if not group.t_ms.size:
+        return Frame(group.labels, np.zeros(shape), np.zeros(shape, bool)), np.zeros(shape)
+    column = np.searchsorted(group.t_ms, at_ms, "right") - 1
+    found = column >= 0
+    column = np.maximum(column, 0)
+    if np.isnan(group.values).any() and (holes := is_absent(group.values)).any():
+        filled = np.maximum.accumulate(np.where(holes, -1, np.arange(group.t_ms.size)), axis=1)
+        index = filled[:, column]
+        found = found & (index >= 0)
+        index = np.maximum(index, 0)
+        values = np.take_along_axis(group.values, index, axis=1)
+        when = group.t_ms[index]
+    else:
+        values = group.values[:, column]
+        when = group.t_ms[column]
+    present = np.broadcast_to(found & (when > at_ms - lookback_ms), shape)
+    if np.isnan(values).any():
+        present = present & ~is_stale(np.ascontiguousarray(values))
+    full = bool(present.all())
+    return Frame(group.labels, values, None if full else present), np.broadcast_to(when / 1000, shape)
+
+
+def _instants_of_many(groups: Sequence[SeriesGroup], at_ms: Int64, lookback_ms: int) -> tuple[Frame, Float64]:
+    """Series on their own timestamps, laid end to end."""
+    flat = _lay_out(groups, keep_stale=True)
+    hi = flat.search(at_ms)
+    lo = flat.search(at_ms - lookback_ms)
+    present = hi > lo
+    if not flat.values.size:
+        return Frame(flat.labels, np.zeros(hi.shape), present), np.zeros(hi.shape)
+    index = np.maximum(hi - 1, 0)
+    values = flat.values[index]
+    if np.isnan(values).any():
+        present &= ~is_stale(values)
+    return Frame(flat.labels, values, None if present.all() else present), flat.t_ms[index] / 1000
+
+
+def windows(selection: Selection, end_ms: Int64, range_ms: int) -> tuple[tuple[Labels, ...], Iterator[Piece]]:
+    """Labels of all series, and their windows (end - range, end] in pieces of at most a few hundred rows."""
+    small = [group for group in selection.groups if len(group.labels) <= _SMALL_GROUP]
+    large = [group for group in selection.groups if len(group.labels) > _SMALL_GROUP]
+    if len(small) == 1:
+        large, small = large + small, []
+    labels = tuple(each for group in large + small for each in group.labels)
+    return labels, _pieces(large, small, end_ms, range_ms)
+
+
+def _pieces(large: Sequence[SeriesGroup], small: Sequence[SeriesGroup], end_ms: Int64, range_ms: int) -> Iterator[Piece]:
+    offset = 0
+    for group in large:
+        for start in range(0, len(group.labels), _BLOCK_ROWS):
+            part = SeriesGroup(group.labels[start : start + _BLOCK_ROWS], group.t_ms, group.values[start : start + _BLOCK_ROWS])
+            yield from _windows_of_group(part, offset + start, end_ms, range_ms)
+        offset += len(group.labels)
+    for start in range(0, len(small), _BLOCK_ROWS):
+        flat = _lay_out(small[start : start + _BLOCK_ROWS])
+        rows = np.arange(offset, offset + len(flat.labels))
+        yield Piece(rows, flat.windows(end_ms, range_ms))
+        offset += len(flat.labels)
+
+
+def _windows_of_group(group: SeriesGroup, offset: int, end_ms: Int64, range_ms: int) -> Iterator[Piece]:
+    """Rows without holes share one grid; the others are laid end to end without their holes."""
+    rows = np.arange(offset, offset + len(group.labels))
+    missing = _missing(group.values) if np.isnan(group.values).any() else None
+    if missing is None or not missing.any():
+        yield Piece(rows, _shared(group.values, group.t_ms, end_ms, range_ms))
+        return
+    somewhere = ~missing.all(axis=0)
+    values, t_ms, missing = group.values[:, somewhere], group.t_ms[somewhere], missing[:, somewhere]
+    whole = ~missing.any(axis=1)
+    if whole.any():
+        yield Piece(rows[whole], _shared(values[whole], t_ms, end_ms, range_ms))
+    if not whole.all():
+        holed = ~whole
+        yield Piece(rows[holed], _without_holes(values[holed], missing[holed], t_ms, end_ms, range_ms))
+
+
+def _missing(values: Float64) -> Bool:
+    return is_absent(values) | is_stale(values)
+
+
+def _shared(values: Float64, t_ms: Int64, end_ms: Int64, range_ms: int) -> Windows:
+    lo = np.searchsorted(t_ms, end_ms - range_ms, "right")
+    hi = np.searchsorted(t_ms, end_ms, "right")
+    first, last = int(lo.min(initial=0 if not lo.size else lo[0])), int(hi.max(initial=0))
+    values, t_ms = values[:, first:last], t_ms[first:last]
+    return Windows(_padded(values), _padded(t_ms), lo - first, hi - first, end_ms, range_ms)
+
+
+def _padded(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """At least one column, so that kernels may index even when every window is empty."""
+    if array.shape[-1]:
+        return array
+    return np.zeros((*array.shape[:-1], 1), array.dtype)
+
+
+def _without_holes(values: Float64, missing: Bool, t_ms: Int64, end_ms: Int64, range_ms: int) -> Windows:
+    """Windows of rows with holes: counting real samples turns column numbers into positions in the flat layout."""
+    real = ~missing
+    running = np.zeros((len(values), t_ms.size + 1), np.int64)
+    np.cumsum(real, axis=1, out=running[:, 1:])
+    starts = np.concatenate([[0], np.cumsum(running[:, -1])[:-1]])[:, None]
+    lo = np.searchsorted(t_ms, end_ms - range_ms, "right")
+    hi = np.searchsorted(t_ms, end_ms, "right")
+    flat_t = np.broadcast_to(t_ms, values.shape)[real]
+    return Windows(_padded(values[real]), _padded(flat_t), starts + running[:, lo], starts + running[:, hi], end_ms, range_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flat:
+    """Series end to end: values and t_ms [n], series i at [starts[i], starts[i + 1])."""
+
+    labels: tuple[Labels, ...]
+    values: Float64
+    t_ms: Int64
+    starts: Int64
+
+    def search(self, at_ms: Int64) -> Int64:
+        """Position behind the last sample at or before each instant, [k, s], inside each series."""
+        out = np.empty((len(self.labels), at_ms.size), np.int64)
+        bounds = self.starts.tolist()
+        for row, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+            out[row] = np.searchsorted(self.t_ms[start:end], at_ms, "right") + start
+        return out
+
+    def windows(self, end_ms: Int64, range_ms: int) -> Windows:
+        lo, hi = self.search(end_ms - range_ms), self.search(end_ms)
+        return Windows(_padded(self.values), _padded(self.t_ms), lo, hi, end_ms, range_ms)
+
+
+def _lay_out(groups: Sequence[SeriesGroup], *, keep_stale: bool = False) -> _Flat:
+    labels: list[Labels] = []
+    values: list[Float64] = []
+    times: list[Int64] = []
+    for group in groups:
+        holes = np.isnan(group.values).any()
+        for row, each in enumerate(group.labels):
+            series, t_ms = group.values[row], group.t_ms
+            if holes and np.isnan(series).any():
+                real = ~is_absent(series) if keep_stale else ~_missing(series)
+                series, t_ms = series[real], t_ms[real]
+            labels.append(each)
+            values.append(series)
+            times.append(t_ms)
+    starts = np.concatenate([[0], np.cumsum([len(each) for each in values])]).astype(np.int64)
+    return _Flat(tuple(labels), np.concatenate(values), np.concatenate(times), starts)
