@@ -219,7 +219,7 @@ def _episode_row(fingerprint: str, alert: Alert) -> dict[str, Any]:
         "fingerprint": fingerprint,
         "alertname": alert.labels.get("alertname"),
         "severity": alert.labels.get("severity"),
-        "labels": dict(alert.labels),
+        "labels": dict(alert.labels.pairs),
         "annotations": dict(alert.annotations),
         "starts_at_ms": alert.starts_at_ms,
         "ends_at_ms": 0,

@@ -219,7 +219,7 @@ def _groups(connection: Connection) -> list[dict[str, Any]]:
             "group_key": group.group_key,
             "route_id": group.route_id,
             "receiver": group.receiver,
-            "labels": dict(group.labels),
+            "labels": dict(group.labels.pairs),
             "created_ms": group.created_ms,
             "next_flush_ms": group.next_flush_ms,
             "last_notified_ms": group.last_notified_ms,

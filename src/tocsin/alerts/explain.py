@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tocsin.alerts.stages import Member, Outcome
 from tocsin.model.alert import Alert, SuppressedBy, Suppression
@@ -22,6 +23,7 @@ def causes_text(causes: Iterable[SuppressedBy]) -> str:
     return ", ".join(_COVER[cause.kind].format(by=cause.by) for cause in causes)
 
 
+@lru_cache(maxsize=256)
 def clock_text(t_ms: int) -> str:
     return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 

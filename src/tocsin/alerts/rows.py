@@ -102,7 +102,7 @@ def _alert_row(known: KnownAlert) -> dict[str, Any]:
     alert = known.alert
     return {
         "fingerprint": known.fingerprint,
-        "labels": dict(alert.labels),
+        "labels": dict(alert.labels.pairs),
         "annotations": dict(alert.annotations),
         "starts_at_ms": alert.starts_at_ms,
         "ends_at_ms": alert.ends_at_ms,
@@ -187,7 +187,7 @@ def _group_row(group: Group) -> dict[str, Any]:
         "key": group.key,
         "route_id": group.route_id,
         "receiver": group.receiver,
-        "labels": dict(group.labels),
+        "labels": dict(group.labels.pairs),
         "created_ms": group.created_ms,
         "next_flush_ms": group.next_flush_ms,
         "last_flush_ms": group.last_flush_ms,
