@@ -13,6 +13,7 @@ from tocsin.model.series import Bool, Float64, Int64
 from tocsin.promql.ast import COMPARISONS, Cardinality, VectorMatching
 from tocsin.promql.frame import Frame, empty, merged
 from tocsin.promql.labelsets import LabelCache, Rows
+from tocsin.promql.text import go_quote
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.fmod, "^": np.power, "atan2": np.arctan2,
@@ -100,11 +101,11 @@ def between_vectors(
     a, b = (pair_one.values, pair_many.values) if swapped else (pair_many.values, pair_one.values)
     if op in COMPARISONS and not return_bool:
         kept = compare(op, a, b)
-        values, present = a, kept if both is None else both & kept
+        values, both = a, kept if both is None else both & kept
     else:
-        values, present = calculate(op, a, b), both
+        values = calculate(op, a, b)
     labels = cache.results(pair_many.labels, pair_one.labels, matching, changes=op not in COMPARISONS, to_bool=return_bool)
-    result = Frame(labels, values, present)
+    result = Frame(labels, values, both)
     _refuse_ambiguous(result, many_ids[many_rows], matching)
     return merged(result.compact())
 
@@ -163,8 +164,6 @@ def _refuse_duplicates(
 
 def braced(labels: Labels) -> str:
     """As Prometheus prints a label set in errors: the name is a pair like any other."""
-    from tocsin.promql.text import go_quote
-
     return "{" + ", ".join(f"{name}={go_quote(value)}" for name, value in labels.pairs) + "}"
 
 

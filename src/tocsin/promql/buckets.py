@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tocsin.model.series import Bool, Float64
+from tocsin.model.series import Bool, Float64, Int64
 
 _SMALL = 1e-12
 """Relative difference of neighbouring counts that is rounding, not an observation."""
@@ -37,18 +37,18 @@ def bucket_quantile(q: Float64, bounds: Float64, counts: Float64, mask: Bool) ->
 
 def _interpolated(
     rank: Float64,
-    bucket: np.ndarray,
+    bucket: Int64,
     counts: Float64,
     upper: Float64,
     mask: Bool,
-    bounds: Float64,  # type: ignore[type-arg]
+    bounds: Float64,
 ) -> Float64:
     index = bucket[:, None, :]
     count = np.take_along_axis(counts, index, axis=1)[:, 0]
     end = bounds[bucket]
     below = np.maximum(index - 1, 0)
-    has_below = (np.cumsum(mask, axis=1) - mask).astype(bool)
-    has_below = np.take_along_axis(has_below, index, axis=1)[:, 0]
+    before_it = np.cumsum(mask, axis=1) - mask.astype(np.int64)
+    has_below = np.take_along_axis(before_it, index, axis=1)[:, 0] > 0
     before = np.where(has_below, np.take_along_axis(counts, below, axis=1)[:, 0], 0.0)
     start = np.where(has_below, np.take_along_axis(upper, below, axis=1)[:, 0], 0.0)
     result = start + (end - start) * ((rank - before) / (count - before))
@@ -76,7 +76,7 @@ def _almost_equal(a: Float64, b: Float64) -> Bool:
     total, difference = np.abs(a) + np.abs(b), np.abs(a - b)
     tiny = (a == 0) | (b == 0) | (total < _MIN_NORMAL)
     near = np.where(tiny, difference < _SMALL * _MIN_NORMAL, difference / np.minimum(total, 1.7976931348623157e308) < _SMALL)
-    return (a == b) | near | (np.isnan(a) & np.isnan(b))
+    return np.asarray((a == b) | near | (np.isnan(a) & np.isnan(b)))
 
 
 def _carried(values: Float64, mask: Bool) -> Float64:

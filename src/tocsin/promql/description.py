@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from tocsin.errors import ParseError
 from tocsin.model.labels import Labels, MatchOp
 from tocsin.model.series import STALE_NAN
 from tocsin.promql import durations

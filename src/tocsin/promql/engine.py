@@ -15,6 +15,7 @@ from tocsin.model.labels import EMPTY_LABELS
 from tocsin.model.ports import SampleReader
 from tocsin.model.series import (
     ABSENT_NAN,
+    Int64,
     Matrix,
     QueryResult,
     QueryStats,
@@ -104,7 +105,7 @@ class Engine:
         value = Evaluator(run).evaluate(plan.expr, t_ms)
         return _range_result(value, t_ms, run)
 
-    def _steps(self, plan: Plan, start_ms: int, end_ms: int, step_ms: int) -> np.ndarray:  # type: ignore[type-arg]
+    def _steps(self, plan: Plan, start_ms: int, end_ms: int, step_ms: int) -> Int64:
         kind = ast.type_of(plan.expr)
         if kind not in (ValueType.VECTOR, ValueType.SCALAR):
             shown = ast.DOCUMENTED_TYPE[kind]
@@ -200,7 +201,7 @@ def _instant_result(value: Value, t_ms: int, scope: Scope) -> QueryResult:
     return QueryResult(ValueType.VECTOR, t_ms, vector=vector, annotations=notes, stats=stats)
 
 
-def _range_result(value: Value, t_ms: np.ndarray, scope: Scope) -> QueryResult:  # type: ignore[type-arg]
+def _range_result(value: Value, t_ms: Int64, scope: Scope) -> QueryResult:
     assert not isinstance(value, str)
     frame = value.compact() if isinstance(value, Frame) else Frame((EMPTY_LABELS,), value[None, :])
     order = sorted(range(len(frame.labels)), key=lambda row: frame.labels[row].pairs)

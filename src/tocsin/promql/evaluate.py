@@ -7,13 +7,14 @@ change which instants a selector looks at, a subquery evaluates its inside on st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tocsin.errors import ExecutionError
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.ports import SampleReader, SelectHints
-from tocsin.model.series import ABSENT_NAN, Float64, Int64, Selection, SeriesGroup, ValueType
+from tocsin.model.series import ABSENT_NAN, Bool, Float64, Int64, Selection, SeriesGroup, ValueType
 from tocsin.promql import ast, binary, ranking
 from tocsin.promql.aggregate import aggregate
 from tocsin.promql.annotation import Notes
@@ -226,15 +227,15 @@ class Evaluator:
         arguments = [None if index == position else self.evaluate(argument, t_ms) for index, argument in enumerate(node.args)]
         labels, values, present = self.map_windows(function, call, arguments, position)
         if function.name in ("rate", "increase"):
-            self._note_non_counters(labels, present.any(axis=1), node)
+            self._note_non_counters(labels, np.asarray(present.any(axis=1)), node)
         if not function.keeps_name:
             labels = self.scope.cache.without_name(labels)
         frame = Frame(labels, values, present).compact()
         return merged(frame, strict=True)
 
     def map_windows(
-        self, function: Function, call: Call, arguments: list[Value | None], position: int
-    ) -> tuple[tuple[Labels, ...], Float64, np.ndarray]:  # type: ignore[type-arg]
+        self, function: Function, call: Call, arguments: list[Any], position: int
+    ) -> tuple[tuple[Labels, ...], Float64, Bool]:
         """Runs a range function piece by piece: labels [k], values [k, s], present [k, s]."""
         selection, ends, range_ms = self.range_of(call.node.args[position], call.t_ms, function.name)
         labels, pieces = windows(selection, ends, range_ms)
@@ -244,14 +245,14 @@ class Evaluator:
         for piece in pieces:
             self.scope.budget.check()
             self.scope.budget.read(piece.windows.samples())
-            arguments[position] = piece.windows  # type: ignore[call-overload]
+            arguments[position] = piece.windows
             filled = piece.windows.count > 0
             if filled.any():
                 values[piece.rows], where = function.run(call, *arguments)
                 present[piece.rows] = filled if where is None else filled & where
         return labels, values, present
 
-    def _note_non_counters(self, labels: tuple[Labels, ...], used: np.ndarray, node: ast.Call) -> None:  # type: ignore[type-arg]
+    def _note_non_counters(self, labels: tuple[Labels, ...], used: Bool, node: ast.Call) -> None:
         names = {labels[row].get(METRIC_NAME) for row in np.flatnonzero(used).tolist()}
         for name in sorted(names):
             if name and not name.endswith(_COUNTER_SUFFIXES):

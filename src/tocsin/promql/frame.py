@@ -8,7 +8,7 @@ import numpy as np
 
 from tocsin.errors import ExecutionError
 from tocsin.model.labels import Labels
-from tocsin.model.series import Bool, Float64
+from tocsin.model.series import Bool, Float64, Int64
 
 SAME_LABELSET = "vector cannot contain metrics with the same labelset"
 
@@ -33,7 +33,7 @@ class Frame:
         """`present` as an array."""
         return np.ones(self.values.shape, bool) if self.present is None else self.present
 
-    def rows(self, index: np.ndarray) -> Frame:  # type: ignore[type-arg]
+    def rows(self, index: Int64) -> Frame:
         """The frame of these rows, in this order."""
         present = None if self.present is None else self.present[index]
         return Frame(tuple(self.labels[i] for i in index.tolist()), self.values[index], present)

@@ -478,7 +478,8 @@ class Parser:
             return return_bool, ast.VectorMatching()
         on = self._advance().word == "on"
         labels = self._labels()
-        cardinality, include = ast.Cardinality.ONE_TO_ONE, ()
+        cardinality = ast.Cardinality.ONE_TO_ONE
+        include: tuple[str, ...] = ()
         if self._peek().kind is Kind.KEYWORD and self._peek().word in ("group_left", "group_right"):
             left = self._advance().word == "group_left"
             cardinality = ast.Cardinality.MANY_TO_ONE if left else ast.Cardinality.ONE_TO_MANY
@@ -508,7 +509,7 @@ class Parser:
 
 def valid_label_name(name: str) -> bool:
     """Any non-empty text of valid UTF-8 (Prometheus's utf8 scheme)."""
-    return name != "" and name.isascii() or (name != "" and not any(0xD800 <= ord(char) < 0xE000 for char in name))
+    return name != "" and (name.isascii() or not any(0xD800 <= ord(char) < 0xE000 for char in name))
 
 
 def round_half_away(value: float) -> int:

@@ -6,6 +6,7 @@ import re
 
 from tocsin.model.duration import format_duration
 from tocsin.model.labels import METRIC_NAME, Matcher, MatchOp
+from tocsin.model.series import ValueType
 from tocsin.promql import ast
 from tocsin.promql.text import format_float, go_quote
 
@@ -123,7 +124,7 @@ def _subquery(expr: ast.Subquery) -> str:
 def _operator(expr: ast.Binary) -> str:
     text = expr.op + (" bool" if expr.return_bool else "")
     matching = expr.matching
-    scalars = ast.type_of(expr.left) is not ast.ValueType.VECTOR or ast.type_of(expr.right) is not ast.ValueType.VECTOR
+    scalars = ast.type_of(expr.left) is not ValueType.VECTOR or ast.type_of(expr.right) is not ValueType.VECTOR
     if matching is None or scalars or not (matching.labels or matching.on):
         return text
     text += f" {'on' if matching.on else 'ignoring'} ({', '.join(matching.labels)})"

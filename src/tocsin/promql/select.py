@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -136,12 +138,12 @@ def _missing(values: Float64) -> Bool:
 def _shared(values: Float64, t_ms: Int64, end_ms: Int64, range_ms: int) -> Windows:
     lo = np.searchsorted(t_ms, end_ms - range_ms, "right")
     hi = np.searchsorted(t_ms, end_ms, "right")
-    first, last = int(lo.min(initial=0 if not lo.size else lo[0])), int(hi.max(initial=0))
+    first, last = int(lo.min()), int(hi.max())
     values, t_ms = values[:, first:last], t_ms[first:last]
     return Windows(_padded(values), _padded(t_ms), lo - first, hi - first, end_ms, range_ms)
 
 
-def _padded(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _padded(array: Any) -> Any:
     """At least one column, so that kernels may index even when every window is empty."""
     if array.shape[-1]:
         return array
@@ -173,7 +175,7 @@ class _Flat:
         """Position behind the last sample at or before each instant, [k, s], inside each series."""
         out = np.empty((len(self.labels), at_ms.size), np.int64)
         bounds = self.starts.tolist()
-        for row, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for row, (start, end) in enumerate(pairwise(bounds)):
             out[row] = np.searchsorted(self.t_ms[start:end], at_ms, "right") + start
         return out
 

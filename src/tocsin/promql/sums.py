@@ -46,12 +46,12 @@ class PrefixSums:
         lost = (right - (total - part)) - (left + part)
         lost += np.take(self.low, hi, axis=-1)
         lost -= np.take(self.low, lo, axis=-1)
-        return total + lost
+        return np.asarray(total + lost)
 
     def error(self) -> Float64:
         """A bound of the absolute error of any window sum, [..., 1]."""
         size = self.high.shape[-1]
-        return np.abs(self.high).max(axis=-1, keepdims=True) * (size * _ROUNDING)
+        return np.asarray(np.abs(self.high).max(axis=-1, keepdims=True) * (size * _ROUNDING))
 
 
 def window_sums(windows: Windows) -> Float64:
@@ -131,4 +131,5 @@ def total(rows: Float64) -> Float64:
                 rows, lost = np.concatenate([high, rows[-1:]]), np.concatenate([low, lost[-1:]])
             else:
                 rows, lost = high, low
-        return np.where(np.isfinite(rows[0]), rows[0] + np.where(np.isfinite(lost[0]), lost[0], 0.0), rows[0])
+        high, low = rows[0], lost[0]
+        return np.asarray(np.where(np.isfinite(high) & np.isfinite(low), high + low, high))

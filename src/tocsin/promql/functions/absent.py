@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @function("absent")
 def absent(call: Call, vector: Frame) -> Frame:
     """1 where the vector is empty, with the labels that its selector fixes."""
-    return _where(~vector.mask().any(axis=0), call.node.args[0])
+    return _where(~np.asarray(vector.mask().any(axis=0)), call.node.args[0])
 
 
 @raw_function("absent_over_time", takes={"series": ValueType.MATRIX})

@@ -1,0 +1,203 @@
+"""Query results and other answers -> bytes of the Prometheus HTTP API.
+
+    {"status":"success","data":{"resultType":"matrix","result":[...]},"warnings":[...],"infos":[...]}
+
+Rows of a matrix are written without a Python object per point: orjson prints the row of floats, the timestamps are a
+template that they are filled into. Numbers are as Prometheus writes them: shortest exact decimals, an exponent below
+1e-6 and from 1e21 on, NaN, +Inf, -Inf.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from tocsin.model.labels import Labels
+from tocsin.model.series import Float64, Int64, Matrix, QueryResult, QueryStats, RawSeries, ValueType, Vector, is_absent
+
+_PIECE_BYTES = 512 * 1024
+_MAX_ANNOTATIONS = 10
+"""As many warnings, and as many infos, as Prometheus shows."""
+_EXPONENT = (1e-5, 1e16)
+"""Outside, orjson writes exponents where Prometheus does not, or spells them differently."""
+
+
+def encode_result(result: QueryResult, *, limit: int = 0, stats: bool = False) -> bytes:
+    """The whole answer. `limit` > 0 cuts the series and says so in a warning; `stats` adds the counts."""
+    return b"".join(_fragments(result, limit, stats))
+
+
+def stream_result(result: QueryResult, *, limit: int = 0, stats: bool = False) -> Iterator[bytes]:
+    """The same bytes in pieces well under 1 MB (a single series may exceed it), so that nothing large is joined."""
+    piece: list[bytes] = []
+    size = 0
+    for fragment in _fragments(result, limit, stats):
+        piece.append(fragment)
+        size += len(fragment)
+        if size >= _PIECE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+    if piece:
+        yield b"".join(piece)
+
+
+def encode_data(data: Any, *, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> bytes:
+    """`{"status":"success","data":...}` of plain values."""
+    return b'{"status":"success","data":' + orjson.dumps(data) + _annotations(warnings, infos) + b"}"
+
+
+def encode_error(error_type: str, message: str, *, data: Any = None) -> bytes:
+    """`{"status":"error","errorType":...,"error":...}`."""
+    body = {"status": "error"} | ({"data": data} if data is not None else {})
+    return orjson.dumps(body | {"errorType": error_type, "error": message})
+
+
+def encode_series(series: Iterable[Labels], *, warnings: Sequence[str] = ()) -> bytes:
+    """Answer of /api/v1/series."""
+    items = b",".join(_metric(labels) for labels in series)
+    return b'{"status":"success","data":[' + items + b"]" + _annotations(warnings, ()) + b"}"
+
+
+def encode_names(names: Iterable[str], *, warnings: Sequence[str] = ()) -> bytes:
+    """Answer of /api/v1/labels and label values."""
+    return encode_data([_clean(name) for name in names], warnings=warnings)
+
+
+def format_value(value: float) -> str:
+    """One sample value as the API prints it."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    text = repr(value)
+    if "e" in text and 1e-6 <= abs(value) < 1e21:
+        return np.format_float_positional(value, trim="-")
+    return text.removesuffix(".0")
+
+
+def format_seconds(t_ms: int) -> str:
+    """A timestamp as the API prints it: seconds, with milliseconds only when there are any."""
+    sign, t_ms = ("-", -t_ms) if t_ms < 0 else ("", t_ms)
+    seconds, rest = divmod(t_ms, 1000)
+    return f"{sign}{seconds}.{rest:03d}" if rest else f"{sign}{seconds}"
+
+
+def _fragments(result: QueryResult, limit: int, stats: bool) -> Iterator[bytes]:
+    yield b'{"status":"success","data":{"resultType":"' + result.type.value.encode() + b'","result":'
+    cut = False
+    match result.type:
+        case ValueType.SCALAR:
+            yield f'[{format_seconds(result.t_ms)},"{format_value(result.scalar)}"]'.encode()
+        case ValueType.STRING:
+            yield f"[{format_seconds(result.t_ms)},".encode() + orjson.dumps(_clean(result.text)) + b"]"
+        case _:
+            cut = 0 < limit < _series_count(result)
+            yield from _list(_series(result), limit)
+    if stats:
+        yield b',"stats":' + orjson.dumps(_stats(result.stats))
+    warnings = result.annotations.warnings + (("results truncated due to limit",) if cut else ())
+    yield b"}" + _annotations(warnings, result.annotations.infos) + b"}"
+
+
+def _list(items: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    yield b"["
+    for number, item in enumerate(items):
+        if limit and number >= limit:
+            break
+        yield b"," + item if number else item
+    yield b"]"
+
+
+def _series_count(result: QueryResult) -> int:
+    if result.vector is not None:
+        return len(result.vector.labels)
+    return len(result.matrix.labels) if result.matrix is not None else len(result.raw or ())
+
+
+def _series(result: QueryResult) -> Iterator[bytes]:
+    if result.vector is not None:
+        return _vector(result.vector)
+    if result.matrix is not None:
+        return _matrix(result.matrix)
+    return _raw(result.raw or ())
+
+
+def _vector(vector: Vector) -> Iterator[bytes]:
+    numbers = _numbers(np.ascontiguousarray(vector.values))
+    for labels, number, t_ms in zip(vector.labels, numbers, vector.t_ms.tolist(), strict=True):
+        yield b'{"metric":' + _metric(labels) + b',"value":[' + format_seconds(t_ms).encode() + b',"' + number + b'"]}'
+
+
+def _matrix(matrix: Matrix) -> Iterator[bytes]:
+    full_template = _template(matrix.t_ms)
+    for labels, values in zip(matrix.labels, matrix.values, strict=True):
+        template = full_template
+        values = np.ascontiguousarray(values)
+        if np.isnan(values).any() and (missing := is_absent(values)).any():
+            values = values[~missing]
+            template = _template(matrix.t_ms[~missing])
+        yield _points(labels, template, values)
+
+
+def _raw(series: Sequence[RawSeries]) -> Iterator[bytes]:
+    for each in series:
+        yield _points(each.labels, _template(each.t_ms), np.ascontiguousarray(each.values))
+
+
+def _template(t_ms: Int64) -> bytes:
+    """`[1,"%b"],[2,"%b"]`: what a row's numbers are filled into."""
+    return b",".join(b'[%b,"%%b"]' % format_seconds(each).encode() for each in t_ms.tolist())
+
+
+def _points(labels: Labels, template: bytes, values: Float64) -> bytes:
+    return b'{"metric":' + _metric(labels) + b',"values":[' + template % tuple(_numbers(values)) + b"]}"
+
+
+def _numbers(values: Float64) -> list[bytes]:
+    """Each value as the API prints it; the fast way for numbers of everyday size."""
+    if not values.size:
+        return []
+    size = np.abs(values)
+    plain = ((size >= _EXPONENT[0]) & (size < _EXPONENT[1])) | (size == 0)
+    if plain.all():
+        texts = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        return [text[:-2] if text.endswith(b".0") else text for text in texts]
+    return [format_value(value).encode() for value in values.tolist()]
+
+
+def _metric(labels: Labels) -> bytes:
+    try:
+        return orjson.dumps(dict(labels.pairs))
+    except orjson.JSONEncodeError:
+        return orjson.dumps({_clean(name): _clean(value) for name, value in labels.pairs})
+
+
+def _clean(text: str) -> str:
+    """Bytes that are no UTF-8 (kept as surrogates inside) become the replacement character."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _annotations(warnings: Sequence[str], infos: Sequence[str]) -> bytes:
+    out = b""
+    for key, texts in ((b"warnings", warnings), (b"infos", infos)):
+        if not texts:
+            continue
+        shown = list(texts[:_MAX_ANNOTATIONS])
+        if len(texts) > _MAX_ANNOTATIONS:
+            kind = "warning" if key == b"warnings" else "info"
+            shown.append(f"{len(texts) - _MAX_ANNOTATIONS} more {kind} annotations omitted")
+        out += b',"' + key + b'":' + orjson.dumps([_clean(text) for text in shown])
+    return out
+
+
+def _stats(stats: QueryStats) -> Mapping[str, Any]:
+    """In the shape of Prometheus; timings are not measured here, so they are zero."""
+    timings = ("evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime", "execQueueTime", "execTotalTime")
+    samples = {"totalQueryableSamples": stats.samples_read, "peakSamples": stats.samples_peak}
+    return {"timings": dict.fromkeys(timings, 0), "samples": samples}
