@@ -7,7 +7,7 @@ target that was taken out of the configuration (`up` ended with a staleness mark
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,9 @@ from tocsin.model.rule import AlertRule
 from tocsin.model.series import Float64, Int64, is_absent, is_stale
 from tocsin.rules.selects import Select, Selects
 
-_MEMORY_MS = 3_600_000
-"""How long a target whose `up` stopped is remembered as blind."""
+_RECENT_MS = 900_000
+_MEMORY_MS = 6 * 3_600_000
+"""How long a target whose `up` stopped is remembered as blind (longer than any step of a clock that we promise to bear)."""
 _LOOKBACK_MS = 300_000
 _LONGEST_LOOK_MS = 86_400_000
 _ABOUT_SCRAPING = frozenset(
@@ -90,36 +91,49 @@ class Sight:
 
     def _targets(self, t_ms: int) -> dict[tuple[str, str], _Target]:
         if self._cached[0] != t_ms:
-            self._cached = (t_ms, {**self._scraped(t_ms), **self._checked(t_ms)})
+            self._cached = (t_ms, {**self._known(_SCRAPED, t_ms, _scraped), **self._known(_CHECKED, t_ms, _checked)})
         return self._cached[1]
 
-    def _scraped(self, t_ms: int) -> dict[tuple[str, str], _Target]:
-        found = {}
-        selection = self._reader.select([Matcher(METRIC_NAME, MatchOp.EQUAL, "up")], t_ms - _MEMORY_MS, t_ms)
-        for group in selection.groups:
+    def _known(
+        self, matchers: tuple[Matcher, ...], t_ms: int, judge: Callable[[Int64, Float64, int], _Target | None]
+    ) -> dict[tuple[str, str], _Target]:
+        """Every target these series speak of: the recent ones in one read, those that fell silent one by one."""
+        found: dict[tuple[str, str], _Target] = {}
+        recent = self._reader.select(matchers, t_ms - _RECENT_MS, t_ms)
+        seen: set[Labels] = set()
+        for group in recent.groups:
             for row, labels in enumerate(group.labels):
-                target = _seen(group.t_ms, group.values[row], t_ms)
-                if target is not None:
-                    found[_target_of(labels)] = target
-        return found
-
-    def _checked(self, t_ms: int) -> dict[tuple[str, str], _Target]:
-        found = {}
-        matchers = [Matcher(METRIC_NAME, MatchOp.EQUAL, "tocsin_check_state"), Matcher("state", MatchOp.EQUAL, "unknown")]
-        selection = self._reader.select(matchers, t_ms - _MEMORY_MS, t_ms)
-        for group in selection.groups:
-            for row, labels in enumerate(group.labels):
-                present = ~is_absent(group.values[row])
-                if not present.any():
-                    continue
-                last, last_ms = group.values[row][present][-1:], int(group.t_ms[present][-1])
-                if not is_stale(last)[0]:
-                    unknown, silent = bool(last[0] == 1), t_ms - last_ms > _LOOKBACK_MS
-                    found[_target_of(labels)] = _Target(unknown, silent, False)
+                seen.add(labels)
+                _keep(found, labels, judge(group.t_ms, group.values[row], t_ms))
+        for labels in self._reader.series([matchers], t_ms - _MEMORY_MS, t_ms):
+            if labels not in seen:
+                exact = [Matcher(name, MatchOp.EQUAL, value) for name, value in labels.pairs]
+                for group in self._reader.select(exact, t_ms - _MEMORY_MS, t_ms).groups:
+                    for row, found_labels in enumerate(group.labels):
+                        if found_labels == labels:
+                            _keep(found, labels, judge(group.t_ms, group.values[row], t_ms))
         return found
 
 
-def _seen(t_ms: Int64, values: Float64, now_ms: int) -> _Target | None:
+_SCRAPED = (Matcher(METRIC_NAME, MatchOp.EQUAL, "up"),)
+_CHECKED = (Matcher(METRIC_NAME, MatchOp.EQUAL, "tocsin_check_state"), Matcher("state", MatchOp.EQUAL, "unknown"))
+
+
+def _keep(found: dict[tuple[str, str], _Target], labels: Labels, target: _Target | None) -> None:
+    if target is not None:
+        found[_target_of(labels)] = target
+
+
+def _checked(t_ms: Int64, values: Float64, now_ms: int) -> _Target | None:
+    """What a check's `unknown` series says; None for one that ended."""
+    present = ~is_absent(values)
+    times, unknown = t_ms[present], values[present]
+    if not times.size or is_stale(unknown[-1:])[0]:
+        return None
+    return _Target(bool(unknown[-1] == 1), bool(now_ms - times[-1] > _LOOKBACK_MS), False)
+
+
+def _scraped(t_ms: Int64, values: Float64, now_ms: int) -> _Target | None:
     """What the `up` series of one target says; None for one that ended."""
     present = ~is_absent(values)
     times, ups = t_ms[present], values[present]

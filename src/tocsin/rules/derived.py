@@ -13,6 +13,9 @@ GROUP = "checks"
 _FILE = "tocsin:checks"
 _INTERVAL_MS = 15_000
 ALERT = "CheckDown"
+DATABASE_ALERT = "DatabaseDown"
+"""Checks of databases alert under the name of the shipped rule, so that one inhibition covers both."""
+_DATABASES = frozenset({"postgres", "postgresql", "mysql", "mariadb", "redis", "mongo", "mongodb"})
 
 
 def check_rules(specs: Iterable[CheckSpec]) -> RuleGroup:
@@ -25,7 +28,7 @@ def _rule(spec: CheckSpec) -> AlertRule:
     return AlertRule(
         id=f"check:{spec.id}",
         group=GROUP,
-        name=ALERT,
+        name=DATABASE_ALERT if spec.type in _DATABASES else ALERT,
         expr=f'tocsin_check_state{{check={quote(spec.id)},state="down"}} == 1',
         for_ms=spec.alert.for_ms,
         labels={

@@ -128,7 +128,8 @@ class Evaluator:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Evaluate for ever. Restores the states of the last run first."""
+        """Evaluate for ever. Restores the states of the last run first, once the rules are known."""
+        await self._reloaded.wait()
         await self._restore()
         while True:
             self._reloaded.clear()

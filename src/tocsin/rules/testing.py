@@ -16,7 +16,7 @@ from tocsin.model.duration import format_duration
 from tocsin.model.labels import Labels
 from tocsin.model.rule import AlertRule, RuleGroup
 from tocsin.model.series import Batch
-from tocsin.promql.engine import Engine
+from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.rules.alerting import is_firing
 from tocsin.rules.group import GroupRun, Surroundings, as_vector, batch_of
 from tocsin.rules.memory import MemoryStore
@@ -106,7 +106,7 @@ class _Bench:
         self._interval_ms = tests.evaluation_interval_ms
         self._fuzzy = tests.fuzzy
         self._store = MemoryStore()
-        self._engine = Engine(self._store)
+        self._engine = Engine(self._store, EngineOptions(subquery_step_ms=tests.evaluation_interval_ms))
         self._runs = [GroupRun(group) for group in groups]
         self._around = Surroundings(self._engine, test.external_url, test.external_labels)
         for series in test.series:
