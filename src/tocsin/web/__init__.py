@@ -1,0 +1,1 @@
+"""The public port: dashboard, Prometheus and Alertmanager APIs, our own REST, ingest, sign-in and the live stream."""

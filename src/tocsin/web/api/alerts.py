@@ -1,0 +1,324 @@
+"""Alerts: firing, pending and past ones, each with why it was told or not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.formats.matchers import MatcherError, parse_matchers
+from tocsin.model.alert import AlertPhase
+from tocsin.model.incident import IncidentState
+from tocsin.model.labels import Labels, Matcher, all_match
+from tocsin.state import events
+from tocsin.state.schema import alert_states, alerts, episodes, incident_alerts, incidents
+from tocsin.web.answers import json_answer
+from tocsin.web.api.paging import Page, page_of
+from tocsin.web.api.shapes import AlertDetail, AlertList, AlertRow, Episode, RuleOfAlert, TimelineEntry
+from tocsin.web.desk import Desk
+from tocsin.web.endpoint import Endpoint, Permission
+from tocsin.web.problem import Refused
+
+_CELL_MS = 30 * 60_000
+_CELLS = 48
+_HISTORY = 200
+_NO_RULE = RuleOfAlert("", "", "", 0, "")
+OPEN = tuple(state.value for state in IncidentState if state.open)
+STATES = ("firing", "pending", "clearing", "resolved")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleIndex:
+    """Definitions of alerting rules by id and by name, from the core's `rules.state`."""
+
+    by_id: Mapping[str, RuleOfAlert]
+    by_name: Mapping[str, RuleOfAlert]
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> RuleIndex:
+        by_id: dict[str, RuleOfAlert] = {}
+        by_name: dict[str, RuleOfAlert] = {}
+        for group in state.get("groups", ()):
+            for rule in group.get("rules", ()):
+                if rule.get("type", "alerting") != "alerting":
+                    continue
+                own = rule.get("tocsin", {})
+                found = RuleOfAlert(
+                    group=group.get("name", ""),
+                    name=rule.get("name", ""),
+                    expr=rule.get("query", ""),
+                    for_ms=round(float(rule.get("duration", 0)) * 1000),
+                    source=own.get("place") or group.get("file", ""),
+                )
+                by_name.setdefault(found.name, found)
+                if own.get("id"):
+                    by_id[own["id"]] = found
+        return cls(by_id, by_name)
+
+    def find(self, rule_id: str, name: str) -> RuleOfAlert:
+        return self.by_id.get(rule_id) or self.by_name.get(name) or _NO_RULE
+
+
+class Alerts:
+    """Handlers of `/alerts`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def endpoints(self, prefix: str) -> list[Endpoint]:
+        viewer = Permission.VIEWER
+        return [
+            Endpoint(prefix + "/alerts", self.list, permission=viewer, answer=AlertList),
+            Endpoint(prefix + "/alerts/{fingerprint}", self.detail, permission=viewer, answer=AlertDetail),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        """Alerts by `state` (firing,pending,clearing,resolved), `severity`, `m` (matcher, repeated) and `q` (text)."""
+        query = request.query_params
+        wanted = _states(query.get("state", ""))
+        chosen = Filter.of(query.get("severity", ""), query.getlist("m"), query.get("q", ""))
+        page = page_of(query)
+        rules = await self.rules()
+        now_ms = self._desk.now_ms()
+        rows, following = await self._desk.parts.database.read(lambda tx: alert_page(tx, wanted, rules, now_ms, page))
+        kept = [row for row in rows if chosen.keeps(row)]
+        return await json_answer(request, AlertList(now_ms, self._desk.hub.cursor, kept, following))
+
+    async def detail(self, request: Request) -> Response:
+        """One alert with its past and every decision about it."""
+        fingerprint = request.path_params["fingerprint"]
+        rules = await self.rules()
+        now_ms = self._desk.now_ms()
+        answer = await self._desk.parts.database.read(lambda tx: _detail(tx, fingerprint, rules, now_ms))
+        if answer is None:
+            raise Refused(404, "no_such_alert", f"there is no alert {fingerprint!r}")
+        return await json_answer(request, answer)
+
+    async def rules(self) -> RuleIndex:
+        return RuleIndex.of(await self._desk.state.try_ask("rules.state", {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to."""
+
+    severities: frozenset[str]
+    matchers: tuple[Matcher, ...]
+    text: str
+
+    @classmethod
+    def of(cls, severity: str, matchers: Iterable[str], text: str) -> Filter:
+        """Raises Refused 400 for a text that is no matcher."""
+        try:
+            parsed = tuple(matcher for item in matchers for matcher in parse_matchers(item))
+        except MatcherError as error:
+            raise Refused(400, "bad_matcher", str(error)) from None
+        return cls(frozenset(filter(None, severity.split(","))), parsed, text.lower())
+
+    def keeps(self, row: AlertRow) -> bool:
+        if self.severities and row.severity not in self.severities:
+            return False
+        if not all_match(self.matchers, row.labels):
+            return False
+        return not self.text or any(self.text in value.lower() for value in (row.name, *row.labels.values()))
+
+
+def _states(text: str) -> set[str]:
+    wanted = set(filter(None, text.split(","))) or {"firing", "pending", "clearing"}
+    if unknown := wanted - set(STATES):
+        raise Refused(400, "bad_state", f"unknown state {', '.join(sorted(unknown))}: expected {', '.join(STATES)}")
+    return wanted
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def alert_rows(tx: Connection, wanted: set[str], rules: RuleIndex, now_ms: int) -> list[AlertRow]:
+    """Rows of the wanted states, newest first within each; of past ones the newest page."""
+    return alert_page(tx, wanted, rules, now_ms, Page())[0]
+
+
+def alert_page(tx: Connection, wanted: set[str], rules: RuleIndex, now_ms: int, page: Page) -> tuple[list[AlertRow], str]:
+    """Rows of the wanted states, and the cursor of the next page of past ones (what is open is always whole)."""
+    context = _Context.read(tx, now_ms)
+    rows: list[AlertRow] = []
+    following = ""
+    if wanted & {"firing", "clearing"}:
+        clearing = _phases(tx, AlertPhase.CLEARING)
+        found = [
+            context.from_alert(row, rules, "clearing" if row.fingerprint in clearing else "firing") for row in _firing(tx, now_ms)
+        ]
+        rows += [row for row in found if row.state in wanted]
+    if "pending" in wanted:
+        query = sa.select(alert_states).where(alert_states.c.phase == AlertPhase.PENDING)
+        rows += [context.from_state(row, rules) for row in tx.execute(query)]
+    if "resolved" in wanted:
+        past = list(
+            tx.execute(page.narrow(sa.select(episodes).where(episodes.c.ends_at_ms > 0), episodes.c.starts_at_ms, episodes.c.id))
+        )
+        rows += [context.from_episode(row, rules) for row in past]
+        if past:
+            following = page.next_after(len(past), past[-1].starts_at_ms, past[-1].id)
+    return rows, following
+
+
+def _firing(tx: Connection, now_ms: int) -> list[Any]:
+    still = sa.or_(alerts.c.ends_at_ms == 0, alerts.c.ends_at_ms > now_ms)
+    return list(tx.execute(sa.select(alerts).where(still).order_by(alerts.c.starts_at_ms.desc())))
+
+
+def _phases(tx: Connection, phase: AlertPhase) -> set[str]:
+    return set(tx.execute(sa.select(alert_states.c.fingerprint).where(alert_states.c.phase == phase)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What every row needs besides its own: incidents and the fire strips of the last day."""
+
+    now_ms: int
+    incident_of: Mapping[str, int]
+    spells: Mapping[str, Sequence[tuple[int, int]]]
+
+    @classmethod
+    def read(cls, tx: Connection, now_ms: int) -> _Context:
+        joined = (
+            sa.select(incident_alerts.c.fingerprint, incident_alerts.c.incident)
+            .join(incidents, incidents.c.number == incident_alerts.c.incident)
+            .where(incidents.c.state.in_(OPEN))
+            .order_by(incident_alerts.c.incident)
+        )
+        incident_of = {row.fingerprint: row.incident for row in tx.execute(joined)}
+        since_ms = now_ms - _CELLS * _CELL_MS
+        recent = sa.select(episodes.c.fingerprint, episodes.c.starts_at_ms, episodes.c.ends_at_ms).where(
+            sa.or_(episodes.c.ends_at_ms == 0, episodes.c.ends_at_ms > since_ms)
+        )
+        spells: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for row in tx.execute(recent):
+            spells[row.fingerprint].append((row.starts_at_ms, row.ends_at_ms or now_ms))
+        return cls(now_ms, incident_of, spells)
+
+    def from_alert(self, row: Any, rules: RuleIndex, state: str) -> AlertRow:
+        return self._row(row, rules, state, row.starts_at_ms, row.ends_at_ms, row.suppressed_by, row.explanation, row.source)
+
+    def from_state(self, row: Any, rules: RuleIndex) -> AlertRow:
+        rule = rules.find(row.rule_id, row.labels.get("alertname", ""))
+        left_ms = max(0, row.active_at_ms + rule.for_ms - self.now_ms)
+        return self._row(
+            row,
+            rules,
+            "pending",
+            row.active_at_ms,
+            0,
+            (),
+            "waits until `for` has passed",
+            f"rule:{row.rule_id}",
+            fires_in_ms=left_ms,
+        )
+
+    def from_episode(self, row: Any, rules: RuleIndex) -> AlertRow:
+        explanation = f"ended: {row.ended_by}" if row.ended_by else ""
+        return self._row(row, rules, "resolved", row.starts_at_ms, row.ends_at_ms, (), explanation, "", incident=row.incident)
+
+    def _row(
+        self,
+        row: Any,
+        rules: RuleIndex,
+        state: str,
+        starts_at_ms: int,
+        ends_at_ms: int,
+        suppressed_by: Sequence[Mapping[str, str]],
+        explanation: str,
+        source: str,
+        *,
+        fires_in_ms: int = 0,
+        incident: int = 0,
+    ) -> AlertRow:
+        name = row.labels.get("alertname", "")
+        return AlertRow(
+            fingerprint=row.fingerprint,
+            name=name,
+            severity=row.labels.get("severity", ""),
+            state=state,
+            labels=row.labels,
+            annotations=row.annotations,
+            value=row.value,
+            starts_at_ms=starts_at_ms,
+            ends_at_ms=ends_at_ms,
+            fires_in_ms=fires_in_ms,
+            suppressed_by=suppressed_by,
+            explanation=explanation,
+            incident=incident or self.incident_of.get(row.fingerprint, 0),
+            rule=rules.find(source.removeprefix("rule:"), name),
+            source=source,
+            strip=self._strip(row.fingerprint),
+        )
+
+    def _strip(self, fingerprint: str) -> str:
+        """One digit per half hour of the last day, oldest first: 1 = it fired."""
+        start_ms = self.now_ms - _CELLS * _CELL_MS
+        cells = ["0"] * _CELLS
+        for from_ms, to_ms in self.spells.get(fingerprint, ()):
+            first = max(0, (from_ms - start_ms) // _CELL_MS)
+            final = min(_CELLS - 1, (to_ms - 1 - start_ms) // _CELL_MS)
+            for cell in range(first, final + 1):
+                cells[cell] = "1"
+        return "".join(cells)
+
+
+def _detail(tx: Connection, fingerprint: str, rules: RuleIndex, now_ms: int) -> AlertDetail | None:
+    context = _Context.read(tx, now_ms)
+    row = _current(tx, context, fingerprint, rules, now_ms)
+    past = list(
+        tx.execute(
+            sa.select(episodes)
+            .where(episodes.c.fingerprint == fingerprint)
+            .order_by(episodes.c.starts_at_ms.desc())
+            .limit(_HISTORY)
+        )
+    )
+    if row is None:
+        if not past:
+            return None
+        row = context.from_episode(past[0], rules)
+    return AlertDetail(
+        **{name: getattr(row, name) for name in AlertRow.__dataclass_fields__},
+        history=[Episode(e.starts_at_ms, e.ends_at_ms, e.ended_by, e.incident) for e in past],
+        trace=timeline_entries(tx, f"alert:{fingerprint}"),
+    )
+
+
+def _current(tx: Connection, context: _Context, fingerprint: str, rules: RuleIndex, now_ms: int) -> AlertRow | None:
+    row = tx.execute(sa.select(alerts).where(alerts.c.fingerprint == fingerprint)).first()
+    if row is not None and (row.ends_at_ms == 0 or row.ends_at_ms > now_ms):
+        return context.from_alert(row, rules, "firing")
+    state = tx.execute(
+        sa.select(alert_states).where(alert_states.c.fingerprint == fingerprint, alert_states.c.phase == AlertPhase.PENDING)
+    ).first()
+    if state is not None:
+        return context.from_state(state, rules)
+    return context.from_alert(row, rules, "resolved") if row is not None else None
+
+
+def timeline_entries(tx: Connection, subject: str, *, limit: int = 1000) -> list[TimelineEntry]:
+    """Events about a subject, oldest first."""
+    return [
+        TimelineEntry(event.id, event.t_ms, event.actor, event.verb, event.text, event.cause, event.data)
+        for event in events.read(tx, subject=subject, limit=limit)
+    ]
+
+
+def preview(tx: Connection, matchers: Sequence[Matcher], rules: RuleIndex, now_ms: int) -> tuple[list[AlertRow], int]:
+    """Firing alerts that `matchers` cover now, and how many different ones they covered within seven days."""
+    now = [row for row in alert_rows(tx, {"firing", "clearing"}, rules, now_ms) if all_match(matchers, row.labels)]
+    since_ms = now_ms - 7 * 86_400_000
+    query = sa.select(episodes.c.fingerprint, episodes.c.labels).where(
+        sa.or_(episodes.c.ends_at_ms == 0, episodes.c.ends_at_ms > since_ms)
+    )
+    week = {row.fingerprint for row in tx.execute(query) if all_match(matchers, Labels(row.labels))}
+    return now, len(week)

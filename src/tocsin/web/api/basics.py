@@ -1,0 +1,195 @@
+"""Session, targets, on-call, Tocsin's own health, search, short links, markers, audit."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.model.incident import IncidentState
+from tocsin.state.schema import events, incidents
+from tocsin.web.answers import json_answer
+from tocsin.web.api.paging import page_of
+from tocsin.web.api.shapes import (
+    AuditList,
+    Problem,
+    SearchResult,
+    SearchResults,
+    Session,
+    TargetList,
+    TargetRow,
+    TimelineEntry,
+    User,
+)
+from tocsin.web.desk import Desk, actor_of, caller_of
+from tocsin.web.endpoint import Endpoint, Permission
+from tocsin.web.forms import Body, read_body
+from tocsin.web.static import PAGES
+
+_MOST_RESULTS = 30
+
+
+class LinkBody(Body):
+    url: str
+
+
+class MarkerBody(Body):
+    """A deploy, restart or note to show on charts."""
+
+    kind: str = "deploy"
+    service: str = ""
+    text: str
+    t_ms: int = 0
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Basics:
+    """Handlers of the small resources."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def endpoints(self, prefix: str) -> list[Endpoint]:
+        viewer, responder, admin = Permission.VIEWER, Permission.RESPONDER, Permission.ADMIN
+        return [
+            Endpoint(prefix + "/session", self.session, permission=viewer, answer=Session),
+            Endpoint(prefix + "/targets", self.targets, permission=viewer, answer=TargetList),
+            Endpoint(prefix + "/oncall", self.oncall, permission=viewer, answer=dict),
+            Endpoint(prefix + "/self", self.own_health, permission=viewer, answer=dict),
+            Endpoint(prefix + "/config", self.config, permission=viewer, answer=dict),
+            Endpoint(prefix + "/search", self.search, permission=viewer, answer=SearchResults),
+            Endpoint(prefix + "/links", self.link, methods=["POST"], permission=viewer, body=LinkBody, answer=dict, status=201),
+            Endpoint(
+                prefix + "/markers", self.marker, methods=["POST"], permission=responder, body=MarkerBody, answer=dict, status=201
+            ),
+            Endpoint(prefix + "/audit", self.audit, permission=admin, answer=AuditList),
+        ]
+
+    async def session(self, request: Request) -> Response:
+        """Who is signed in, and what the dashboard needs to begin."""
+        caller = caller_of(request)
+        config = await self._desk.state.try_ask("config.state", {})
+        status = await self._desk.state.try_ask("status", {})
+        parts = self._desk.parts
+        answer = Session(
+            user=User(caller.actor.name, caller.full_name, caller.role),
+            csrf=caller.csrf,
+            version=parts.version,
+            external_url=self._desk.settings.base_url,
+            host=status.get("host", "") or socket.gethostname(),
+            severities=self._desk.settings.severities,
+            started_ms=int(status.get("started_ms", 0)) or parts.started_ms,
+            nobody_paged=bool(config.get("nobody_paged", False)),
+            config_problems=[_problem(item) for item in config.get("problems", ())],
+        )
+        return await json_answer(request, answer)
+
+    async def targets(self, request: Request) -> Response:
+        """Scrape targets."""
+        state = await self._desk.state.ask("targets.state")
+        return await json_answer(request, TargetList([_target(item) for item in state["activeTargets"]]))
+
+    async def oncall(self, request: Request) -> Response:
+        """Schedules with who is on call, policies, people."""
+        return await json_answer(request, await self._desk.state.ask("oncall.state"))
+
+    async def own_health(self, request: Request) -> Response:
+        """Tocsin's own processes, collectors, configuration."""
+        status = dict(await self._desk.state.ask("status"))
+        status["web"] = {
+            "lag_ms": self._desk.parts.lag_ms(),
+            "streams": self._desk.hub.open_streams,
+            "cursor": self._desk.hub.cursor,
+        }
+        config = await self._desk.state.try_ask("config.state", {})
+        status["config"] = {key: config.get(key) for key in ("files", "problems", "loaded_ms")}
+        return await json_answer(request, status)
+
+    async def config(self, request: Request) -> Response:
+        """The configuration in force; secrets are stars."""
+        state = await self._desk.state.ask("config.state")
+        keys = ("files", "problems", "loaded_ms", "yaml", "nobody_paged")
+        body = {key: state.get(key) for key in keys}
+        etag = '"' + hashlib.sha256(str(body).encode()).hexdigest()[:20] + '"'
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"etag": etag})
+        return await json_answer(request, body, headers={"etag": etag})
+
+    async def search(self, request: Request) -> Response:
+        """Pages, services, checks and incidents whose name holds the text; best first."""
+        text = request.query_params.get("q", "").strip().lower()[:200]
+        found: list[tuple[int, SearchResult]] = []
+
+        def offer(kind: str, title: str, url: str) -> None:
+            place = title.lower().find(text)
+            if text and place >= 0:
+                found.append((place, SearchResult(kind, title, url)))
+
+        for name in PAGES:
+            offer("page", name, f"/{name}")
+        specs: list[dict[str, Any]] = await self._desk.state.try_ask("check.list", [])
+        for spec in specs:
+            offer("check", spec.get("name", spec["id"]), f"/checks/{spec['id']}")
+        for service in sorted({spec.get("labels", {}).get("service", "") for spec in specs} - {""}):
+            offer("service", service, f"/services/{service}")
+        for row in await self._desk.parts.database.read(lambda tx: _incident_titles(tx, text)):
+            found.append((0, SearchResult("incident", f"#{row.number} {row.title}", f"/incidents/{row.number}")))
+        found.sort(key=lambda item: item[0])
+        return await json_answer(request, SearchResults([result for _, result in found[:_MOST_RESULTS]]))
+
+    async def link(self, request: Request) -> Response:
+        """A short link to a long URL of the dashboard."""
+        body = await read_body(request, LinkBody)
+        answer = await self._desk.parts.core.command("link.create", {"url": body.url}, actor_of(request))
+        return await json_answer(request, {**answer, "url": f"{self._desk.settings.base_url}/s/{answer['id']}"}, status=201)
+
+    async def marker(self, request: Request) -> Response:
+        """Mark a deploy, restart or note."""
+        body = await read_body(request, MarkerBody)
+        answer = await self._desk.parts.core.command("marker.add", body.model_dump(), actor_of(request))
+        return await json_answer(request, answer, status=201)
+
+    async def audit(self, request: Request) -> Response:
+        """Everything that happened, newest first."""
+        page = page_of(request.query_params)
+        statement = page.narrow(sa.select(events), events.c.t_ms, events.c.id)
+        rows = await self._desk.parts.database.read(lambda tx: list(tx.execute(statement)))
+        entries = [TimelineEntry(r.id, r.t_ms, r.actor, r.verb, r.text, r.cause, r.data) for r in rows]
+        following = page.next_after(len(rows), rows[-1].t_ms, rows[-1].id) if rows else ""
+        return await json_answer(request, AuditList(entries, following))
+
+
+def _problem(item: dict[str, Any]) -> Problem:
+    return Problem(str(item.get("place", "")), item.get("path", ""), item.get("message", ""), bool(item.get("warning")))
+
+
+def _target(item: dict[str, Any]) -> TargetRow:
+    """From the shape of Prometheus's /api/v1/targets, which the core answers."""
+    labels = item.get("labels", {})
+    return TargetRow(
+        job=labels.get("job", item.get("scrapePool", "")),
+        instance=labels.get("instance", ""),
+        url=item.get("scrapeUrl", ""),
+        up={"up": True, "down": False}.get(item.get("health", "")),
+        last_ms=int(item.get("last_ms", 0)),
+        duration_s=float(item.get("lastScrapeDuration", 0)),
+        samples=int(item.get("samples", 0)),
+        error=item.get("lastError", ""),
+        labels=labels,
+    )
+
+
+def _incident_titles(tx: sa.engine.Connection, text: str) -> list[Any]:
+    if not text:
+        return []
+    wanted = incidents.c.title.icontains(text, autoescape=True)
+    if text.lstrip("#").isdecimal():
+        wanted = sa.or_(wanted, incidents.c.number == int(text.lstrip("#")))
+    shown = incidents.c.state != IncidentState.MERGED
+    query = sa.select(incidents.c.number, incidents.c.title).where(wanted, shown).order_by(incidents.c.number.desc()).limit(10)
+    return list(tx.execute(query))

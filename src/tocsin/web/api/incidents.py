@@ -1,0 +1,147 @@
+"""Incidents: list, one with timeline and why, and everything a person does to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.incidents import why as reads
+from tocsin.incidents.people import Directory
+from tocsin.web.answers import json_answer
+from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow
+from tocsin.web.desk import Desk, actor_of
+from tocsin.web.endpoint import Endpoint, Handler, Permission
+from tocsin.web.forms import Body, read_body
+from tocsin.web.problem import Refused
+
+_STATES = ("open", "resolved", "all")
+_MOST = 1000
+
+
+class Seen(Body):
+    """`version` is the one the person looked at; a command that meets another answers 409."""
+
+    version: int | None = None
+
+
+class Resolve(Seen):
+    text: str = ""
+
+
+class Snooze(Seen):
+    until_ms: int
+
+
+class Note(Seen):
+    text: str
+
+
+class Assign(Seen):
+    to: str
+
+
+class Verdict(Seen):
+    verdict: str
+
+
+class Remediation(Seen):
+    """What was done and found; free fields, shown with later incidents of the same group."""
+
+    summary: str = ""
+    kind: str = ""
+    cause: str = ""
+    actions: list[dict[str, Any]] = Field(default_factory=list)
+
+
+_COMMANDS: dict[str, type[Seen]] = {
+    "acknowledge": Seen,
+    "unacknowledge": Seen,
+    "resolve": Resolve,
+    "escalate": Seen,
+    "snooze": Snooze,
+    "note": Note,
+    "assign": Assign,
+    "verdict": Verdict,
+    "remediation": Remediation,
+}
+
+
+class Incidents:
+    """Handlers of `/incidents`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def endpoints(self, prefix: str) -> list[Endpoint]:
+        viewer, one = Permission.VIEWER, prefix + "/incidents/{number:int}"
+        return [
+            Endpoint(prefix + "/incidents", self.list, permission=viewer, answer=IncidentList),
+            Endpoint(one, self.detail, permission=viewer, answer=IncidentDetail),
+            *(
+                Endpoint(
+                    f"{one}/{name}",
+                    self._doer(name, body),
+                    methods=["POST"],
+                    permission=Permission.RESPONDER,
+                    answer=IncidentRow,
+                    body=body,
+                )
+                for name, body in _COMMANDS.items()
+            ),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        """Incidents by `state` (open, resolved, all), `severity` and `q` (text)."""
+        query = request.query_params
+        state = query.get("state", "open")
+        if state not in _STATES:
+            raise Refused(400, "bad_state", f"unknown state {state!r}: expected open, resolved or all")
+        directory = directory_of(self._desk)
+        rows = await self._desk.parts.database.read(
+            lambda tx: reads.incident_rows(
+                tx, directory, state=state, severity=query.get("severity", ""), text=query.get("q", ""), limit=_MOST
+            )
+        )
+        answer = {"now_ms": self._desk.now_ms(), "cursor": self._desk.hub.cursor, "incidents": rows, "next": ""}
+        return await json_answer(request, answer)
+
+    async def detail(self, request: Request) -> Response:
+        """One incident: alerts, timeline, every message, and why each person was or was not told."""
+        number, directory = request.path_params["number"], directory_of(self._desk)
+        found = await self._desk.parts.database.read(lambda tx: reads.incident_detail(tx, number, directory))
+        if found is None:
+            raise Refused(404, "no_such_incident", f"there is no incident #{number}")
+        return await json_answer(request, found)
+
+    def _doer(self, name: str, model: type[Seen]) -> Handler:
+        async def do(request: Request) -> Response:
+            number = request.path_params["number"]
+            body = await read_body(request, model)
+            args = {"number": number, **body.model_dump(exclude_none=True)}
+            await self._desk.parts.core.command(f"incident.{name}", args, actor_of(request))
+            row = await self.row(number)
+            return await json_answer(request, row)
+
+        do.__doc__ = f"{name.capitalize()} an incident."
+        return do
+
+    async def row(self, number: int) -> Mapping[str, Any]:
+        directory = directory_of(self._desk)
+        found = await self._desk.parts.database.read(lambda tx: reads.incident_row(tx, number, directory))
+        if found is None:
+            raise Refused(404, "no_such_incident", f"there is no incident #{number}")
+        return found
+
+
+def directory_of(desk: Desk) -> Directory:
+    """What reading incidents needs of the people side: the order of severities."""
+    return Directory(severities=tuple(desk.settings.severities))
+
+
+def open_incidents(tx: Connection, directory: Directory) -> list[dict[str, Any]]:
+    return reads.incident_rows(tx, directory, state="open")

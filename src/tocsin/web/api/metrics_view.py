@@ -1,0 +1,169 @@
+"""Hosts, services and key figures by PromQL, for the overview. Metric names: specs/metrics.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tocsin.errors import QueryError
+from tocsin.model.ports import Queryable
+from tocsin.model.series import QueryResult
+from tocsin.web.api.columns import by_label, last, trends
+from tocsin.web.api.shapes import HostRow, Kpi, Trend
+
+_TREND_MS = 30 * 60_000
+_STEP_MS = 60_000
+
+# Pseudo file systems would always be the fullest ones.
+_REAL_FS = (
+    'fstype!~"tmpfs|devtmpfs|overlay|squashfs|proc|sysfs|ramfs|iso9660|autofs|fuse.*",mountpoint!~"/(dev|proc|sys|run)(/.*)?"'
+)
+
+_HOST = {
+    "cpu": 'clamp_min(1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[2m])), 0)',
+    "memory": "1 - max by (instance) (node_memory_MemAvailable_bytes) / max by (instance) (node_memory_MemTotal_bytes)",
+    "disk": f"max by (instance) (1 - node_filesystem_avail_bytes{{{_REAL_FS}}} / node_filesystem_size_bytes{{{_REAL_FS}}})",
+    "network": (
+        'sum by (instance) (rate(node_network_receive_bytes_total{device!="lo"}[2m]) '
+        '+ rate(node_network_transmit_bytes_total{device!="lo"}[2m]))'
+    ),
+    "load": "max by (instance) (node_load1)",
+}
+_DISKS = f"1 - node_filesystem_avail_bytes{{{_REAL_FS}}} / node_filesystem_size_bytes{{{_REAL_FS}}}"
+_INODES = f"max by (instance) (1 - node_filesystem_files_free{{{_REAL_FS}}} / (node_filesystem_files{{{_REAL_FS}}} > 0))"
+_CORES = 'count by (instance) (node_cpu_seconds_total{mode="idle"})'
+_RECEIVED = 'sum by (instance) (rate(node_network_receive_bytes_total{device!="lo"}[2m]))'
+_SENT = 'sum by (instance) (rate(node_network_transmit_bytes_total{device!="lo"}[2m]))'
+
+_REQUESTS = "http_server_request_duration_seconds_count"
+_SERVICE_RATE = f"sum by (service) (rate({_REQUESTS}[5m]))"
+_SERVICE_ERRORS = f'sum by (service) (rate({_REQUESTS}{{http_response_status_code=~"5.."}}[5m])) / ({_SERVICE_RATE} > 0)'
+_SERVICE_P95 = "histogram_quantile(0.95, sum by (le, service) (rate(http_server_request_duration_seconds_bucket[5m])))"
+
+_ERRORS = f'sum(rate({_REQUESTS}{{http_response_status_code=~"5.."}}[5m])) / sum(rate({_REQUESTS}[5m]))'
+_P95 = "histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket[5m])))"
+_PAYMENTS = 'sum(rate(payments_total{outcome="success"}[15m])) / sum(rate(payments_total[15m]))'
+
+# id, title, query, unit, and where it turns to warning and to critical (None = never judged)
+_KPIS: tuple[tuple[str, str, str, str, float | None, float | None], ...] = (
+    ("requests", "Requests", f"sum(rate({_REQUESTS}[5m]))", "1/s", None, None),
+    ("errors", "5xx", _ERRORS, "ratio", 0.01, 0.05),
+    ("p95", "p95", _P95, "s", 1.0, 5.0),
+    ("payments", "Payments ok", _PAYMENTS, "ratio", None, None),
+    ("checks", "Checks up", "avg(probe_success)", "ratio", None, None),
+    ("cpu", "CPU worst", f"max({_HOST['cpu']})", "ratio", 0.85, 0.95),
+    ("memory", "Memory worst", f"max({_HOST['memory']})", "ratio", 0.85, 0.95),
+    ("disk", "Disk worst", f"max({_HOST['disk']})", "ratio", 0.85, 0.95),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMetrics:
+    """RED figures of one service; None where it does not report them."""
+
+    rate: float | None = None
+    error_ratio: float | None = None
+    p95_s: float | None = None
+    trend: Trend = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsView:
+    hosts: Sequence[HostRow] = ()
+    services: Mapping[str, ServiceMetrics] = field(default_factory=dict)
+    kpis: Sequence[Kpi] = ()
+
+
+def read_metrics(engine: Queryable, now_ms: int) -> MetricsView:
+    """Everything the overview shows of metrics. Blocking: call it from a thread."""
+    ask = _Asker(engine, now_ms)
+    return MetricsView(_hosts(ask), _services(ask), _kpis(ask))
+
+
+class _Asker:
+    """Queries at one instant; a query that fails leaves its place empty instead of taking the page down."""
+
+    def __init__(self, engine: Queryable, now_ms: int) -> None:
+        self._engine = engine
+        self._now_ms = now_ms
+        self._end_ms = now_ms - now_ms % _STEP_MS
+        self.failures: list[str] = []
+
+    def now(self, query: str, *names: str) -> dict[tuple[str, ...], float]:
+        result = self._try(lambda: self._engine.instant(query, self._now_ms))
+        return by_label(result, *names) if result else {}
+
+    def trend(self, query: str, *names: str) -> dict[tuple[str, ...], list[float | None]]:
+        result = self._try(lambda: self._engine.range(query, self._end_ms - _TREND_MS, self._end_ms, _STEP_MS))
+        return trends(result, *names) if result else {}
+
+    def _try(self, ask: Callable[[], QueryResult]) -> QueryResult | None:
+        try:
+            return ask()
+        except QueryError as error:
+            self.failures.append(str(error))
+            return None
+
+
+def _hosts(ask: _Asker) -> list[HostRow]:
+    lines = {name: ask.trend(query, "instance") for name, query in _HOST.items()}
+    disks, inodes, cores = ask.now(_DISKS, "instance", "mountpoint"), ask.now(_INODES, "instance"), ask.now(_CORES, "instance")
+    received, sent = ask.now(_RECEIVED, "instance"), ask.now(_SENT, "instance")
+    rows = []
+    for (instance,) in sorted(cores):
+        key = (instance,)
+        mounts = {mount: value for (host, mount), value in disks.items() if host == instance}
+        mount = max(mounts, key=lambda name: mounts[name], default="")
+        trend = {name: found.get(key, []) for name, found in lines.items()}
+        rows.append(
+            HostRow(
+                instance=instance,
+                cpu=last(trend["cpu"]),
+                memory=last(trend["memory"]),
+                disk_worst=mounts.get(mount),
+                disk_mount=mount,
+                inodes_worst=inodes.get(key),
+                load1=last(trend["load"]),
+                cores=int(cores[key]),
+                rx_bytes_s=received.get(key),
+                tx_bytes_s=sent.get(key),
+                trend=trend,
+            )
+        )
+    return rows
+
+
+def _services(ask: _Asker) -> dict[str, ServiceMetrics]:
+    rates = ask.trend(_SERVICE_RATE, "service")
+    errors, p95 = ask.now(_SERVICE_ERRORS, "service"), ask.now(_SERVICE_P95, "service")
+    return {
+        name: ServiceMetrics(last(line), errors.get((name,)), p95.get((name,)), line) for (name,), line in rates.items() if name
+    }
+
+
+def _kpis(ask: _Asker) -> list[Kpi]:
+    """Figures that have data; the others are left out rather than shown as zero."""
+    found = []
+    for kpi_id, title, query, unit, warning, critical in _KPIS:
+        line = ask.trend(query).get((), [])
+        value = last(line)
+        if value is None:
+            continue
+        state = "none" if critical is None else _judge(value, warning or 0.0, critical)
+        found.append(Kpi(kpi_id, title, value, text_of(value, unit), unit, line, state))
+    return found
+
+
+def _judge(value: float, warning: float, critical: float) -> str:
+    return "critical" if value > critical else "warning" if value > warning else "ok"
+
+
+def text_of(value: float, unit: str) -> str:
+    """For people: `97.1 %`, `412 ms`, `1,284`."""
+    match unit:
+        case "ratio":
+            return f"{value * 100:.1f} %"
+        case "s":
+            return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+        case _:
+            return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

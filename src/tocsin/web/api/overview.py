@@ -1,0 +1,224 @@
+"""What is wrong, since when, who has it: one answer for the home screen, cheap enough for a wall of browsers.
+
+Metrics come from one thread that asks the follower a dozen queries every few seconds at most; rows come from one read
+transaction; the answer is kept for as long as the cursor stands still and a moment beyond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.incidents.people import Directory
+from tocsin.model.check import CheckState
+from tocsin.state.schema import declared_checks, events, meta
+from tocsin.web.answers import bytes_answer, dumps
+from tocsin.web.api.alerts import RuleIndex, alert_rows
+from tocsin.web.api.checks import check_rows
+from tocsin.web.api.incidents import directory_of, open_incidents
+from tocsin.web.api.metrics_view import MetricsView, read_metrics
+from tocsin.web.api.services import service_rows
+from tocsin.web.api.shapes import (
+    AlertCounts,
+    AlertRow,
+    ChangeRow,
+    CheckCounts,
+    ChecklistItem,
+    CheckRow,
+    Engine,
+    OnCallNow,
+    Overview,
+    ServiceRow,
+)
+from tocsin.web.desk import Desk
+from tocsin.web.endpoint import Endpoint, Permission
+
+_METRICS_FOR_MS = 5_000
+_ANSWER_FOR_MS = 2_000
+_CHANGES = 20
+_SILENT_MS = 60_000
+_CHANGE_VERBS = (
+    "config_loaded", "config_refused", "silenced", "silence_expired", "marked", "check_added", "check_removed", "check_paused",
+    "check_resumed", "override_added", "override_removed",
+)  # fmt: skip
+_PROBLEMS = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN)
+
+
+@dataclass(slots=True)
+class _Kept:
+    key: tuple[int, ...]
+    until_ms: int
+    body: bytes
+
+
+class OverviewPage:
+    """Handler of `/overview`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._kept: _Kept | None = None
+        self._metrics = MetricsView()
+        self._metrics_ms = 0
+        self._lock = asyncio.Lock()
+
+    def endpoints(self, prefix: str) -> list[Endpoint]:
+        return [Endpoint(prefix + "/overview", self.show, permission=Permission.VIEWER, answer=Overview)]
+
+    async def show(self, request: Request) -> Response:
+        """The home screen."""
+        async with self._lock:
+            now_ms = self._desk.now_ms()
+            cursor = self._desk.hub.cursor
+            kept = self._kept
+            if kept is None or kept.key != (cursor,) or now_ms >= kept.until_ms:
+                body = dumps(await self._compute(now_ms, cursor))
+                kept = self._kept = _Kept((cursor,), now_ms + _ANSWER_FOR_MS, body)
+        return await bytes_answer(request, kept.body)
+
+    async def _compute(self, now_ms: int, cursor: int) -> Overview:
+        state = self._desk.state
+        specs: Sequence[Mapping[str, Any]] = await state.try_ask("check.list", [])
+        rules = RuleIndex.of(await state.try_ask("rules.state", {}))
+        config: Mapping[str, Any] = await state.try_ask("config.state", {})
+        duty: Mapping[str, Any] = await state.try_ask("oncall.state", {})
+        engine = await self.engine()
+        metrics = await self._fresh_metrics(now_ms)
+        severities, directory = self._desk.settings.severities, directory_of(self._desk)
+        rows = await self._desk.parts.database.read(lambda tx: _Rows.read(tx, specs, rules, directory, now_ms))
+        oncall = [
+            OnCallNow(item.get("schedule", item.get("name", "")), item.get("who", ()), int(item.get("until_ms", 0)))
+            for item in duty.get("schedules", ())
+        ]
+        services = service_rows(rows.checks, rows.alerts, metrics, config.get("services", {}), severities)
+        return Overview(
+            now_ms=now_ms,
+            cursor=cursor,
+            sentence=sentence(engine, rows.incidents, rows.alerts, rows.checks, services, oncall, severities),
+            engine=engine,
+            incidents=rows.incidents,
+            alerts=_alert_counts(rows.alerts),
+            checks=CheckCounts(
+                counts=Counter(row.state for row in rows.checks),
+                problems=[row for row in rows.checks if row.state in _PROBLEMS],
+            ),
+            services=services,
+            hosts=metrics.hosts,
+            kpis=metrics.kpis,
+            oncall=oncall,
+            changes=rows.changes,
+            checklist=_checklist(rows, config, bool(duty.get("schedules"))),
+        )
+
+    async def engine(self) -> Engine:
+        """Whether the machine behind the numbers works; nothing may look green when it does not."""
+        status: Mapping[str, Any] = await self._desk.state.try_ask("status", {})
+        now_ms, heard_ms = self._desk.now_ms(), self._desk.hub.heard_ms
+        evaluated_ms = int(status.get("last_evaluation_ms", 0))
+        lag_ms = self._desk.parts.lag_ms()
+        alive = bool(status) and now_ms - heard_ms < 15_000
+        return Engine(
+            ok=alive and lag_ms < _SILENT_MS and (not evaluated_ms or now_ms - evaluated_ms < 2 * _SILENT_MS),
+            last_evaluation_ms=evaluated_ms,
+            last_sample_ms=int(status.get("last_sample_ms", 0)),
+            core_started_ms=int(status.get("started_ms", 0)),
+            lag_ms=lag_ms,
+        )
+
+    async def _fresh_metrics(self, now_ms: int) -> MetricsView:
+        if now_ms - self._metrics_ms >= _METRICS_FOR_MS:
+            engine = self._desk.parts.engine
+            self._metrics = await self._desk.queries.together(lambda: read_metrics(engine, now_ms))
+            self._metrics_ms = now_ms
+        return self._metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What one read transaction sees."""
+
+    checks: Sequence[CheckRow]
+    alerts: Sequence[AlertRow]
+    incidents: Sequence[Mapping[str, Any]]
+    changes: Sequence[ChangeRow]
+    added_checks: int
+    dismissed: bool
+
+    @classmethod
+    def read(
+        cls, tx: Connection, specs: Sequence[Mapping[str, Any]], rules: RuleIndex, directory: Directory, now_ms: int
+    ) -> _Rows:
+        changes = tx.execute(
+            sa.select(events).where(events.c.verb.in_(_CHANGE_VERBS)).order_by(events.c.id.desc()).limit(_CHANGES)
+        )
+        return cls(
+            checks=check_rows(tx, specs, now_ms),
+            alerts=alert_rows(tx, {"firing", "clearing", "pending"}, rules, now_ms),
+            incidents=open_incidents(tx, directory),
+            changes=[ChangeRow(row.t_ms, row.actor, row.text, row.subject) for row in changes],
+            added_checks=tx.execute(sa.select(sa.func.count()).select_from(declared_checks)).scalar() or 0,
+            dismissed=tx.execute(sa.select(meta.c.value).where(meta.c.key == "checklist")).scalar() == "dismissed",
+        )
+
+
+def _alert_counts(rows: Sequence[AlertRow]) -> AlertCounts:
+    told = [row for row in rows if row.state != "pending" and not row.suppressed_by]
+    return AlertCounts(
+        firing=Counter(row.severity or "none" for row in told),
+        pending=sum(row.state == "pending" for row in rows),
+        suppressed=sum(bool(row.suppressed_by) for row in rows),
+    )
+
+
+def sentence(
+    engine: Engine,
+    incidents: Sequence[Mapping[str, Any]],
+    alerts: Sequence[AlertRow],
+    checks: Sequence[CheckRow],
+    services: Sequence[ServiceRow],
+    oncall: Sequence[OnCallNow],
+    severities: Sequence[str],
+) -> str:
+    """The first thing a person reads: "1 critical, 2 warning. 38 of 41 services healthy. On call: Ana."."""
+    if not engine.ok:
+        return "Tocsin's own engine is not answering: what you see is old."
+    parts = []
+    firing = Counter(row.severity for row in alerts if row.state != "pending" and not row.suppressed_by)
+    ordered = [f"{firing[name]} {name}" for name in reversed(severities) if firing[name]]
+    if ordered:
+        parts.append(f"{', '.join(ordered)} {'alert' if sum(firing.values()) == 1 else 'alerts'}.")
+    elif incidents:
+        parts.append(f"{len(incidents)} open {'incident' if len(incidents) == 1 else 'incidents'}, nothing firing.")
+    else:
+        parts.append("Nothing is firing.")
+    judged = [row for row in checks if row.state != CheckState.PAUSED]
+    if judged:
+        up = sum(row.state == CheckState.UP for row in judged)
+        parts.append(f"{up} of {len(judged)} checks up.")
+    if services:
+        healthy = sum(row.state == "ok" for row in services)
+        parts.append(f"{healthy} of {len(services)} services healthy.")
+    who = sorted({name for item in oncall for name in item.who})
+    if who:
+        parts.append(f"On call: {', '.join(who)}.")
+    return " ".join(parts)
+
+
+def _checklist(rows: _Rows, config: Mapping[str, Any], has_schedule: bool) -> list[ChecklistItem]:
+    """The first five minutes; empty once dismissed or done."""
+    if rows.dismissed:
+        return []
+    items = [
+        ChecklistItem("watch", "Watch a URL", bool(rows.checks) or rows.added_checks > 0),
+        ChecklistItem("scrape", "Scrape a service's metrics", bool(config.get("scrape_jobs"))),
+        ChecklistItem("page", "Choose where alerts go", not config.get("nobody_paged", True)),
+        ChecklistItem("oncall", "Make yourself on call", has_schedule),
+    ]
+    return [] if all(item.done for item in items) else items

@@ -1,0 +1,150 @@
+"""Silences: list with what each covers now, set, expire, and a preview before saving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import re2
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.model.labels import Labels, Matcher, MatchOp, all_match
+from tocsin.model.route import Silence, SilenceState
+from tocsin.state.schema import alerts, silences
+from tocsin.web.answers import json_answer
+from tocsin.web.api.alerts import Alerts, preview
+from tocsin.web.api.shapes import MatcherRow, SilenceList, SilencePreview, SilenceRow
+from tocsin.web.desk import Desk, actor_of
+from tocsin.web.endpoint import Endpoint, Permission
+from tocsin.web.forms import Body, read_body
+from tocsin.web.problem import Refused
+
+_ORDER = {SilenceState.ACTIVE: 0, SilenceState.PENDING: 1, SilenceState.EXPIRED: 2}
+
+
+class MatcherBody(Body):
+    name: str
+    value: str
+    isRegex: bool = False  # noqa: N815
+    isEqual: bool = True  # noqa: N815
+
+    def matcher(self) -> Matcher:
+        """Raises Refused 400 for a regular expression that RE2 refuses."""
+        try:
+            return Matcher(self.name, _OPS[self.isEqual, self.isRegex], self.value)
+        except re2.error as error:
+            raise Refused(400, "bad_matcher", f"{self.name}: {self.value!r} is not a regular expression: {error}") from None
+
+
+_OPS = {
+    (True, False): MatchOp.EQUAL,
+    (False, False): MatchOp.NOT_EQUAL,
+    (True, True): MatchOp.REGEX,
+    (False, True): MatchOp.NOT_REGEX,
+}
+
+
+class SetSilence(Body):
+    matchers: list[MatcherBody]
+    starts_at_ms: int = 0
+    ends_at_ms: int
+    comment: str
+    id: str = ""
+
+
+class PreviewBody(Body):
+    matchers: list[MatcherBody]
+
+
+class Silences:
+    """Handlers of `/silences`."""
+
+    def __init__(self, desk: Desk, alerts_api: Alerts) -> None:
+        self._desk = desk
+        self._alerts = alerts_api
+
+    def endpoints(self, prefix: str) -> list[Endpoint]:
+        viewer, responder, path = Permission.VIEWER, Permission.RESPONDER, prefix + "/silences"
+        return [
+            Endpoint(path, self.list, permission=viewer, answer=SilenceList),
+            Endpoint(path, self.set, methods=["POST"], permission=responder, answer=SilenceRow, body=SetSilence, status=201),
+            Endpoint(
+                path + "/preview", self.preview, methods=["POST"], permission=viewer, answer=SilencePreview, body=PreviewBody
+            ),
+            Endpoint(path + "/{id}", self.expire, methods=["DELETE"], permission=responder, status=204),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        """Active, pending and lately expired silences."""
+        now_ms = self._desk.now_ms()
+        rows = await self._desk.parts.database.read(lambda tx: silence_rows(tx, now_ms))
+        return await json_answer(request, SilenceList(now_ms, self._desk.hub.cursor, rows))
+
+    async def set(self, request: Request) -> Response:
+        """Create a silence, or change the one named by `id`."""
+        body = await read_body(request, SetSilence)
+        if not body.comment.strip():
+            raise Refused(400, "bad_body", "comment: say why, whoever is on call will read it")
+        for item in body.matchers:
+            item.matcher()
+        answer = await self._desk.parts.core.command("silence.set", body.model_dump(), actor_of(request))
+        now_ms = self._desk.now_ms()
+        rows = await self._desk.parts.database.read(lambda tx: silence_rows(tx, now_ms, only=str(answer["id"])))
+        if not rows:
+            raise Refused(404, "no_such_silence", f"there is no silence {answer['id']!r}")
+        return await json_answer(request, rows[0], status=201)
+
+    async def expire(self, request: Request) -> Response:
+        """End a silence now."""
+        await self._desk.parts.core.command("silence.expire", {"id": request.path_params["id"]}, actor_of(request))
+        return Response(status_code=204)
+
+    async def preview(self, request: Request) -> Response:
+        """What these matchers cover now, and how much they covered within a week."""
+        body = await read_body(request, PreviewBody)
+        matchers = [item.matcher() for item in body.matchers]
+        rules = await self._alerts.rules()
+        now_ms = self._desk.now_ms()
+        now, week = await self._desk.parts.database.read(lambda tx: preview(tx, matchers, rules, now_ms))
+        return await json_answer(request, SilencePreview(now, week))
+
+
+def silence_rows(tx: Connection, now_ms: int, *, only: str = "") -> Sequence[SilenceRow]:
+    """Rows, active ones first; each with how many firing alerts it covers."""
+    still = sa.or_(alerts.c.ends_at_ms == 0, alerts.c.ends_at_ms > now_ms)
+    firing = [Labels(labels) for labels in tx.execute(sa.select(alerts.c.labels).where(still)).scalars()]
+    query = sa.select(silences).order_by(silences.c.ends_at_ms)
+    if only:
+        query = query.where(silences.c.id == only)
+    rows = [_row(row, firing, now_ms) for row in tx.execute(query)]
+    return sorted(rows, key=lambda row: _ORDER[SilenceState(row.state)])
+
+
+def _row(row: Any, firing: Sequence[Labels], now_ms: int) -> SilenceRow:
+    matchers = tuple(_matcher(item) for item in row.matchers)
+    silence = Silence(row.id, matchers, row.starts_at_ms, row.ends_at_ms, row.created_by, row.comment)
+    return SilenceRow(
+        id=row.id,
+        matchers=[
+            MatcherRow(m.name, m.value, m.op in (MatchOp.REGEX, MatchOp.NOT_REGEX), m.op in (MatchOp.EQUAL, MatchOp.REGEX))
+            for m in matchers
+        ],
+        starts_at_ms=row.starts_at_ms,
+        ends_at_ms=row.ends_at_ms,
+        created_by=row.created_by,
+        comment=row.comment,
+        state=silence.state(now_ms),
+        matching_now=sum(all_match(matchers, labels) for labels in firing),
+    )
+
+
+def _matcher(item: Mapping[str, Any] | Sequence[str]) -> Matcher:
+    """A matcher as the table keeps it: {name, op, value}, {name, value, isRegex, isEqual} or [name, op, value]."""
+    if isinstance(item, Mapping):
+        op = MatchOp(item["op"]) if "op" in item else _OPS[bool(item.get("isEqual", True)), bool(item.get("isRegex", False))]
+        return Matcher(item["name"], op, item["value"])
+    name, op_text, value = item
+    return Matcher(name, MatchOp(op_text), value)

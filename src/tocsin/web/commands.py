@@ -1,0 +1,186 @@
+"""What the core offers for accounts, sessions, tokens, markers and short links: `commands(...)` names the handlers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.bus.wire import Args, CommandHandler
+from tocsin.clock import Clock
+from tocsin.errors import CommandError
+from tocsin.model.event import Actor, Event
+from tocsin.model.ports import Changed, Random
+from tocsin.state import events
+from tocsin.state.schema import accounts as account_table
+from tocsin.state.schema import markers, short_links
+from tocsin.state.sql import Database
+from tocsin.web import accounts
+from tocsin.web.endpoint import Role
+
+TOKEN_PREFIX = "tcs_"  # lets secret scanners recognise a leaked token
+SIGNIN_LINK_MS = 15 * 60_000
+
+
+def new_secret(random: Random) -> str:
+    """256 random bits, safe in URLs."""
+    return base64.urlsafe_b64encode(random.randbytes(32)).rstrip(b"=").decode()
+
+
+def commands(db: Database, clock: Clock, random: Random, changed: Changed | None = None) -> Mapping[str, CommandHandler]:
+    """Handlers by command name. All of them write; each answers after its commit."""
+    handlers = _Handlers(db, clock, random, changed or (lambda topic, subject="": None))
+    return {
+        "account.create": handlers.account_create,
+        "account.update": handlers.account_update,
+        "account.password": handlers.account_password,
+        "session.create": handlers.session_create,
+        "session.end": handlers.session_end,
+        "session.touch": handlers.session_touch,
+        "token.create": handlers.token_create,
+        "token.revoke": handlers.token_revoke,
+        "token.use": handlers.token_use,
+        "marker.add": handlers.marker_add,
+        "link.create": handlers.link_create,
+    }
+
+
+class _Handlers:
+    def __init__(self, db: Database, clock: Clock, random: Random, changed: Changed) -> None:
+        self._db = db
+        self._clock = clock
+        self._random = random
+        self._changed = changed
+
+    async def account_create(self, args: Args, actor: Actor) -> Any:
+        fields = {key: str(args.get(key, "")) for key in ("name", "role", "full_name", "email", "password_hash")}
+        await self._write(lambda tx, now_ms: accounts.create_account(tx, **fields, actor=actor, now_ms=now_ms))
+        return {"name": fields["name"]}
+
+    async def account_update(self, args: Args, actor: Actor) -> Any:
+        name, changes = str(args["name"]), dict(args["changes"])
+        await self._write(lambda tx, now_ms: accounts.update_account(tx, name, changes, actor=actor, now_ms=now_ms))
+        return {"name": name}
+
+    async def account_password(self, args: Args, actor: Actor) -> Any:
+        name, password_hash, keep = str(args["name"]), str(args["password_hash"]), str(args.get("keep_session", ""))
+        await self._write(
+            lambda tx, now_ms: accounts.set_password(tx, name, password_hash, actor=actor, now_ms=now_ms, keep_session=keep)
+        )
+        return {"name": name}
+
+    async def session_create(self, args: Args, actor: Actor) -> Any:
+        """{id_hash, csrf, expires_ms, address, agent} and `account` (id) or `signin` (hash of a one-time link)."""
+
+        def work(tx: Connection, now_ms: int) -> Any:
+            signin = str(args.get("signin", ""))
+            account = accounts.redeem_signin(tx, signin, now_ms=now_ms) if signin else int(args["account"])
+            accounts.create_session(
+                tx,
+                account=account,
+                id_hash=str(args["id_hash"]),
+                csrf=str(args["csrf"]),
+                address=str(args.get("address", "")),
+                agent=str(args.get("agent", "")),
+                expires_ms=int(args["expires_ms"]),
+                now_ms=now_ms,
+            )
+            row = tx.execute(sa.select(account_table).where(account_table.c.id == account)).one()
+            if row.disabled:
+                raise CommandError(403, "disabled", f"account {row.name} is disabled")
+            return {"name": row.name, "role": row.role, "has_password": bool(row.password_hash)}
+
+        return await self._write(work)
+
+    async def session_end(self, args: Args, actor: Actor) -> Any:
+        id_hash = str(args["id_hash"])
+        await self._write(lambda tx, now_ms: accounts.end_session(tx, id_hash, actor=actor, now_ms=now_ms))
+        return {}
+
+    async def session_touch(self, args: Args, actor: Actor) -> Any:
+        id_hash = str(args["id_hash"])
+        await self._write(lambda tx, now_ms: accounts.touch_session(tx, id_hash, now_ms=now_ms))
+        return {}
+
+    async def token_create(self, args: Args, actor: Actor) -> Any:
+        """{name, role, kind?, account?, expires_ms?} -> the secret, which nobody can ever read again."""
+        kind = str(args.get("kind", "api"))
+        secret = new_secret(self._random) if kind == "signin" else TOKEN_PREFIX + new_secret(self._random)
+        id_hash = accounts.secret_hash(secret)
+        account = str(args.get("account", ""))
+
+        def work(tx: Connection, now_ms: int) -> Any:
+            expires_ms = int(args.get("expires_ms", 0)) or (now_ms + SIGNIN_LINK_MS if kind == "signin" else 0)
+            accounts.create_token(
+                tx,
+                id_hash=id_hash,
+                name=str(args.get("name", "")) or kind,
+                role=str(args.get("role", Role.VIEWER)),
+                kind=kind,
+                account=_account_id(tx, account),
+                expires_ms=expires_ms,
+                actor=actor,
+                now_ms=now_ms,
+            )
+            return {"token": secret, "id": id_hash[:12], "expires_ms": expires_ms}
+
+        return await self._write(work)
+
+    async def token_revoke(self, args: Args, actor: Actor) -> Any:
+        token_id = str(args["id"])
+        await self._write(lambda tx, now_ms: accounts.revoke_token(tx, token_id, actor=actor, now_ms=now_ms))
+        return {}
+
+    async def token_use(self, args: Args, actor: Actor) -> Any:
+        """Note that an API token was used; the web process says so at most once a minute and token."""
+        id_hash = str(args["id_hash"])
+        await self._write(lambda tx, now_ms: accounts.mark_token_used(tx, id_hash, now_ms=now_ms))
+        return {}
+
+    async def marker_add(self, args: Args, actor: Actor) -> Any:
+        """{kind, service?, text, t_ms?, data?}: a deploy, restart or note on charts."""
+        values = {key: str(args.get(key, "")) for key in ("kind", "service", "text")}
+
+        def work(tx: Connection, now_ms: int) -> Any:
+            t_ms = int(args.get("t_ms", 0)) or now_ms
+            result = tx.execute(sa.insert(markers).values(**values, t_ms=t_ms, data=dict(args.get("data", {}))))
+            key = result.inserted_primary_key
+            assert key is not None
+            events.record(
+                tx, Event(now_ms, str(actor), "marked", f"service:{values['service']}", values["text"], {"kind": values["kind"]})
+            )
+            return {"id": int(key[0]), "t_ms": t_ms, **values}
+
+        answer = await self._write(work)
+        self._changed("overview", f"service:{values['service']}")
+        return answer
+
+    async def link_create(self, args: Args, actor: Actor) -> Any:
+        """{url} -> {id}: a stored short link; the same URL gets the same id."""
+        url = str(args["url"])
+        if not url.startswith("/") or url.startswith(("//", "/\\")) or len(url) > 64_000:
+            raise CommandError(400, "bad_url", "a short link leads to a path of this Tocsin: expected a URL that starts with /")
+        short = accounts.secret_hash(url)[:10]
+
+        def work(tx: Connection, now_ms: int) -> Any:
+            if tx.execute(sa.select(short_links.c.id).where(short_links.c.id == short)).first() is None:
+                tx.execute(sa.insert(short_links).values(id=short, url=url, created_by=str(actor), created_ms=now_ms))
+            return {"id": short}
+
+        return await self._write(work)
+
+    async def _write(self, work: Callable[[Connection, int], Any]) -> Any:
+        now_ms = self._clock.now_ms()
+        return await self._db.write(lambda tx: work(tx, now_ms))
+
+
+def _account_id(tx: Connection, name: str) -> int:
+    if not name:
+        return 0
+    row = tx.execute(sa.select(account_table.c.id).where(account_table.c.name == name)).scalar()
+    if row is None:
+        raise CommandError(404, "no_such_account", f"no account named {name!r}")
+    return int(row)

@@ -1,0 +1,88 @@
+"""What only the core knows at runtime, asked for by command and kept until it says that it changed.
+
+What each command must answer (unknown further keys are fine, missing ones read as empty):
+
+    check.list     [ CheckSpec's fields + CheckStatus's fields ], labels as object
+    config.state   {files, problems: [{place, path, message, warning}], loaded_ms, ok, yaml (redacted), nobody_paged,
+                    severities, external_url}
+    rules.state    the data of Prometheus's /api/v1/rules; what only we know stands under `tocsin`
+    targets.state  the data of Prometheus's /api/v1/targets, plus `last_ms` and `samples` per target
+    oncall.state   {schedules: [{schedule, who, until_ms, ...}], policies, people}
+    status         {started_ms, last_evaluation_ms, last_sample_ms, processes, ...}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.bus.wire import Change
+from tocsin.errors import CommandError
+from tocsin.web.parts import WebParts
+
+# How long an answer may be used when nothing was said to have changed, and which topics end it at once.
+_FRESH_MS = {
+    "check.list": (30_000, {"checks", "config"}),
+    "config.state": (30_000, {"config"}),
+    "rules.state": (2_000, {"alerts", "config"}),
+    "targets.state": (5_000, {"targets", "config"}),
+    "oncall.state": (30_000, {"config", "incidents"}),
+    "status": (2_000, set()),
+}
+
+
+@dataclass(slots=True)
+class _Kept:
+    answer: Any
+    asked_ms: int
+
+
+class CoreState:
+    """Cached views of the core. One question at a time per command: a hundred browsers ask the core once."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+        self._kept: dict[str, _Kept] = {}
+        self._asking: dict[str, asyncio.Task[Any]] = {}
+
+    def changed(self, change: Change) -> None:
+        """A change came in: what it touches is asked for anew next time."""
+        for command, (_, topics) in _FRESH_MS.items():
+            if change.topic in topics:
+                self._kept.pop(command, None)
+
+    def forget(self, command: str) -> None:
+        """What this request just changed must not be answered from memory."""
+        self._kept.pop(command, None)
+
+    async def ask(self, command: str) -> Any:
+        """The core's answer. While the core is away the last answer stands in; raises CommandError when there is none."""
+        now_ms = self._parts.clock.now_ms()
+        kept = self._kept.get(command)
+        if kept is not None and now_ms - kept.asked_ms < _FRESH_MS[command][0]:
+            return kept.answer
+        task = self._asking.get(command)
+        if task is None:
+            task = self._asking[command] = asyncio.create_task(self._ask_core(command, now_ms))
+        try:
+            return await asyncio.shield(task)
+        except CommandError:
+            if kept is None:
+                raise
+            return kept.answer
+
+    async def try_ask(self, command: str, default: Any) -> Any:
+        """As `ask`, but the default while the core is away or does not know the command: part of a page, not its point."""
+        try:
+            return await self.ask(command)
+        except CommandError:
+            return default
+
+    async def _ask_core(self, command: str, now_ms: int) -> Any:
+        try:
+            answer = await self._parts.core.command(command)
+            self._kept[command] = _Kept(answer, now_ms)
+            return answer
+        finally:
+            self._asking.pop(command, None)

@@ -1,0 +1,98 @@
+"""Server-rendered pages that work without JavaScript: every text is escaped here and nowhere else.
+
+The style sheet is `/static/pages.css`; the content security policy allows nothing inline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input of a form. `kind` is the input's type."""
+
+    name: str
+    label: str
+    kind: str = "text"
+    value: str = ""
+    autocomplete: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A POST form; `hidden` fields go with it."""
+
+    action: str
+    button: str
+    fields: Sequence[Field] = ()
+    hidden: Mapping[str, str] = field(default_factory=dict)
+
+
+def page(
+    title: str,
+    lines: Sequence[str] = (),
+    *,
+    form: Form | None = None,
+    error: str = "",
+    facts: Sequence[tuple[str, str]] = (),
+    links: Sequence[tuple[str, str]] = (),
+    note: str = "",
+    prefix: str = "",
+    body: str = "",
+) -> str:
+    """A whole page. `body` alone is HTML (built by the caller from escaped parts); everything else is text."""
+    parts = [f"<h1>{escape(title)}</h1>"]
+    if error:
+        parts.append(f'<p class="error" role="alert">{escape(error)}</p>')
+    parts += [f"<p>{escape(line)}</p>" for line in lines]
+    if facts:
+        rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+        parts.append(f"<dl>{rows}</dl>")
+    parts.append(body)
+    if form is not None:
+        parts.append(_form(form))
+    if links:
+        parts.append("<p>" + " ".join(f'<a href="{safe_href(url)}">{escape(text)}</a>' for text, url in links) + "</p>")
+    if note:
+        parts.append(f'<p class="note">{escape(note)}</p>')
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
+        f'<title>{escape(title)} - Tocsin</title><link rel="stylesheet" href="{escape(prefix)}/static/pages.css">'
+        f'</head><body><main><p class="brand">Tocsin</p>{"".join(parts)}</main></body></html>'
+    )
+
+
+def _form(form: Form) -> str:
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in form.hidden.items()
+    )
+    inputs = "".join(_input(item) for item in form.fields)
+    return f'<form method="post" action="{escape(form.action)}">{hidden}{inputs}<button>{escape(form.button)}</button></form>'
+
+
+def _input(item: Field) -> str:
+    complete = f' autocomplete="{escape(item.autocomplete)}"' if item.autocomplete else ""
+    required = " required" if item.required else ""
+    value = f' value="{escape(item.value)}"' if item.value else ""
+    name = escape(item.name)
+    return (
+        f'<label for="{name}">{escape(item.label)}</label>'
+        f'<input id="{name}" name="{name}" type="{escape(item.kind)}"{value}{complete}{required}>'
+    )
+
+
+def safe_href(url: str) -> str:
+    """An escaped URL when it is http(s) or a path of ours; `#` otherwise (javascript:, data:, //elsewhere)."""
+    if url.startswith(("http://", "https://")) or is_own_path(url):
+        return escape(url)
+    return "#"
+
+
+def is_own_path(url: str) -> bool:
+    """A path of this server: `/x`, never `//host` or `/\\host` (open redirects)."""
+    return url.startswith("/") and not url.startswith(("//", "/\\")) and not any(ord(c) < 0x20 for c in url)

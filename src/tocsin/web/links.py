@@ -1,0 +1,133 @@
+"""Links that messages carry: `/ack/{token}` (GET asks, POST acknowledges), `/i/{n}`, `/s/{id}`.
+
+A mail scanner follows every link it sees, so GET never acts.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from tocsin.errors import CommandError
+from tocsin.model.duration import human_duration
+from tocsin.model.event import Actor
+from tocsin.notify.links import AckLink, load_key, verify
+from tocsin.state.schema import incidents, short_links
+from tocsin.web.desk import Desk, peer_address
+from tocsin.web.endpoint import Endpoint, Errors, Permission
+from tocsin.web.html import Form, is_own_path, page
+from tocsin.web.limits import FailureLimit
+from tocsin.web.problem import Refused, not_found
+
+
+class Links:
+    """Handlers of links."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._failures = FailureLimit(desk.parts.clock, most=20, window_ms=60_000)
+
+    def endpoints(self) -> list[Endpoint]:
+        page_errors, token, viewer = Errors.PAGE, Permission.TOKEN, Permission.VIEWER
+        return [
+            Endpoint("/ack/{token}", self.ask, permission=token, errors=page_errors),
+            Endpoint("/ack/{token}", self.acknowledge, methods=["POST"], permission=token, errors=page_errors, max_body=4096),
+            Endpoint("/i/{number:int}", self.incident, permission=viewer, errors=page_errors),
+            Endpoint("/s/{id}", self.short, permission=viewer, errors=page_errors),
+        ]
+
+    async def ask(self, request: Request) -> Response:
+        """The page behind an acknowledge link: what it is about, and a button."""
+        link, row = await self._open(request)
+        form = None
+        if row.state in ("triggered", "snoozed"):
+            form = Form(self._desk.path(f"/ack/{request.path_params['token']}"), f"Acknowledge as {link.person}")
+        return self._page(row, link, form=form)
+
+    async def acknowledge(self, request: Request) -> Response:
+        """Acknowledge in the name of whom the link was sent to."""
+        link, row = await self._open(request)
+        actor = Actor("user", link.person, "link", peer_address(request))
+        try:
+            await self._desk.parts.core.command("incident.acknowledge", {"number": link.incident}, actor)
+        except CommandError as error:
+            return self._page(row, link, error=str(error), status=error.status)
+        return self._page(await self._row(link.incident), link)
+
+    async def _open(self, request: Request) -> tuple[AckLink, Any]:
+        """The link and its incident. Raises Refused 404: forged, too old and unknown look the same."""
+        address = peer_address(request)
+        self._failures.check(address)
+        now_ms, token = self._desk.now_ms(), request.path_params["token"]
+        key = await self._desk.parts.database.read(load_key)
+        link = verify(key, token, now_ms)
+        if link is None:
+            self._failures.failed(address)
+            raise Refused(404, "bad_link", "This link has expired or is not complete. Open Tocsin and acknowledge there.")
+        return link, await self._row(link.incident)
+
+    async def _row(self, number: int) -> Any:
+        row = await self._desk.parts.database.read(
+            lambda tx: tx.execute(sa.select(incidents).where(incidents.c.number == number)).first()
+        )
+        if row is None:
+            raise Refused(404, "bad_link", "The incident of this link does not exist any more.")
+        return row
+
+    def _page(self, row: Any, link: AckLink, *, form: Form | None = None, error: str = "", status: int = 200) -> Response:
+        now_ms = self._desk.now_ms()
+        facts = [
+            ("Severity", row.severity),
+            ("State", _state_text(row)),
+            ("Since", f"{human_duration(now_ms - row.created_ms)} ago ({_utc(row.created_ms)})"),
+        ]
+        if row.service:
+            facts.append(("Service", row.service))
+        links = [("Open the incident", self._desk.path(f"/i/{row.number}"))]
+        return HTMLResponse(
+            page(
+                f"#{row.number} {row.title}",
+                form=form,
+                error=error,
+                facts=facts,
+                links=links,
+                note=f"This link was made for {link.person} and acts only in that name.",
+                prefix=self._desk.settings.route_prefix,
+            ),
+            status,
+        )
+
+    async def incident(self, request: Request) -> Response:
+        """The short address of an incident."""
+        return RedirectResponse(self._desk.path(f"/incidents/{request.path_params['number']}"), 303)
+
+    async def short(self, request: Request) -> Response:
+        """A stored short link."""
+        short_id = request.path_params["id"]
+        url = await self._desk.parts.database.read(lambda tx: _short_url(tx, short_id))
+        if url is None or not is_own_path(url):
+            return not_found()
+        return RedirectResponse(self._desk.path(url), 303)
+
+
+def _state_text(row: Any) -> str:
+    match row.state:
+        case "acknowledged":
+            return f"acknowledged by {row.acknowledged_by}"
+        case "resolved":
+            return f"resolved by {row.resolved_by}" if row.resolved_by else "resolved"
+        case other:
+            return str(other)
+
+
+def _utc(t_ms: int) -> str:
+    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _short_url(tx: Connection, short_id: str) -> str | None:
+    return tx.execute(sa.select(short_links.c.url).where(short_links.c.id == short_id)).scalar()

@@ -1,0 +1,160 @@
+"""`/api/tocsin/v1/stream`: says THAT something changed, never what. Server-sent events with a cursor.
+
+    core ──changes──▶ Hub (one follower per web process) ──▶ every open stream
+
+Events: `change` {id, topics, subjects}, `reset` (the cursor is from another life or too old: read everything again),
+`beat` {now_ms, engine} every 10 s, and at once when the stream opens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tocsin.bus.wire import Change
+from tocsin.log import get_log
+from tocsin.metrics import Gauge
+from tocsin.web.answers import dumps
+from tocsin.web.parts import WebParts
+
+log = get_log("web.live")
+
+_KEPT = 4096
+_BEAT_S = 10.0
+_GATHER_S = 0.25  # at most four updates a second reach a browser
+_RETRY_MS = 2000
+_AGAIN_S = 0.5
+
+Beat = Callable[[], Awaitable[Mapping[str, Any]]]
+
+streams_open = Gauge("tocsin_web_streams", "Open live streams.")
+
+
+class Hub:
+    """Follows the core's changes and fans them out.
+
+    A cursor is one number that only grows: the instant at which we (re)connected to the core plus the change's own id. A
+    cursor from before the last reconnection is therefore recognised as old.
+    """
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+        self._kept: deque[Change] = deque(maxlen=_KEPT)
+        self._wake = asyncio.Event()
+        self._life_ms = parts.clock.now_ms()
+        self._last_id = 0
+        self.heard_ms = 0
+        """When the core last gave a sign of life; 0 = never."""
+        self.open_streams = 0
+        self._listeners: list[Callable[[Change], None]] = []
+
+    def on_change(self, listener: Callable[[Change], None]) -> None:
+        """Call `listener` for every change, on the loop."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """Follow the core for ever; it may go away and come back."""
+        while True:
+            self._begin()
+            async for change in self._parts.core.changes(0):
+                self.heard_ms = self._parts.clock.now_ms()
+                if change is not None:
+                    self._take(change)
+            log.info("the core's stream of changes ended; connecting again")
+            await asyncio.sleep(_AGAIN_S)
+
+    def _begin(self) -> None:
+        """Start a new life: after a break nobody knows what was missed, so every browser reads everything again."""
+        self._life_ms = max(self._parts.clock.now_ms(), self.cursor + 1)
+        self._last_id = 0
+        self._kept.clear()
+        self._notify()
+
+    def _take(self, change: Change) -> None:
+        if self._last_id and change.id != self._last_id + 1:
+            self._begin()
+        self._last_id = change.id
+        self._kept.append(change)
+        for listener in self._listeners:
+            listener(change)
+        self._notify()
+
+    def _notify(self) -> None:
+        wake, self._wake = self._wake, asyncio.Event()
+        wake.set()
+
+    @property
+    def cursor(self) -> int:
+        return self._life_ms + self._last_id
+
+    def after(self, cursor: int) -> list[Change] | None:
+        """Changes since `cursor`; None = too old, of another life, or not ours."""
+        missed = self.cursor - cursor
+        if missed < 0 or cursor < self._life_ms or missed > len(self._kept):
+            return None
+        return list(self._kept)[len(self._kept) - missed :] if missed else []
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether something changed before `seconds` were over."""
+        wake = self._wake
+        try:
+            async with asyncio.timeout(seconds):
+                await wake.wait()
+            return True
+        except TimeoutError:
+            return False
+
+
+def stream_handler(hub: Hub, beat: Beat) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint; `beat` gives the data of a beat event."""
+
+    async def stream(request: Request) -> Response:
+        """Changes as server-sent events."""
+        sent = request.headers.get("last-event-id") or request.query_params.get("cursor", "")
+        cursor = int(sent) if sent.isdigit() and len(sent) < 17 else None
+        return StreamingResponse(
+            _events(hub, beat, cursor),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store, no-transform", "x-accel-buffering": "no"},
+        )
+
+    return stream
+
+
+async def _events(hub: Hub, beat: Beat, cursor: int | None) -> AsyncIterator[bytes]:
+    hub.open_streams += 1
+    streams_open.set(hub.open_streams)
+    try:
+        # Two kilobytes of comment push the beginning through proxies that buffer.
+        yield b":" + b" " * 2048 + b"\n" + f"retry: {_RETRY_MS}\n\n".encode()
+        yield _event("beat", hub.cursor, await beat())
+        seen = hub.cursor if cursor is None else cursor
+        while True:
+            changes = hub.after(seen)
+            if changes is None:
+                yield _event("reset", hub.cursor, {"cursor": hub.cursor})
+            elif changes:
+                yield _event("change", hub.cursor, _summary(changes))
+            seen = hub.cursor
+            if await hub.wait(_BEAT_S):
+                await asyncio.sleep(_GATHER_S)
+            else:
+                yield _event("beat", hub.cursor, await beat())
+    finally:
+        hub.open_streams -= 1
+        streams_open.set(hub.open_streams)
+
+
+def _summary(changes: Iterable[Change]) -> dict[str, Any]:
+    topics = sorted({change.topic for change in changes})
+    subjects = sorted({change.subject for change in changes if change.subject})
+    return {"id": max(change.id for change in changes), "topics": topics, "subjects": subjects[:200]}
+
+
+def _event(name: str, cursor: int, data: Mapping[str, Any]) -> bytes:
+    return f"event: {name}\nid: {cursor}\ndata: ".encode() + dumps(data) + b"\n\n"

@@ -1,0 +1,1 @@
+"""Prometheus's HTTP API, as version 3.5 answers it."""

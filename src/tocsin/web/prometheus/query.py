@@ -1,0 +1,113 @@
+"""`/api/v1/query`, `query_range`, `query_exemplars`, `format_query`, `parse_query`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.errors import ParseError, QueryError
+from tocsin.formats.prometheus_json import encode_result
+from tocsin.model.series import QueryResult
+from tocsin.promql.ast import Expr
+from tocsin.promql.parser import parse
+from tocsin.promql.printer import format_expr
+from tocsin.web.answers import bytes_answer, prometheus_answer
+from tocsin.web.desk import Desk
+from tocsin.web.forms import Parameters
+from tocsin.web.problem import Refused, prometheus_error
+from tocsin.web.prometheus.ast_json import ast_json
+from tocsin.web.prometheus.params import (
+    BadParameter,
+    duration_parameter,
+    limit_parameter,
+    range_parameters,
+    time_parameter,
+)
+
+_STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "canceled": 499, "internal": 500}
+Evaluate = Callable[[threading.Event], QueryResult]
+
+
+class Queries:
+    """Handlers of the query routes."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._engine = desk.parts.engine
+
+    async def query(self, request: Request) -> Response:
+        """One evaluation at one instant."""
+        parameters = await Parameters.of(request)
+        limit = limit_parameter(parameters)
+        t_ms = time_parameter(parameters, "time", self._desk.now_ms())
+        timeout_ms = duration_parameter(parameters, "timeout", 0)
+        text, lookback_ms = self._text(parameters), duration_parameter(parameters, "lookback_delta", 0)
+
+        def evaluate(stop: threading.Event) -> QueryResult:
+            return self._engine.instant(text, t_ms, lookback_ms=lookback_ms, timeout_s=timeout_ms / 1000, cancelled=stop)
+
+        return await self._answer(request, evaluate, limit, timeout_ms, stats=parameters.get("stats"))
+
+    async def query_range(self, request: Request) -> Response:
+        """Evaluations from start to end, step apart."""
+        parameters = await Parameters.of(request)
+        limit = limit_parameter(parameters)
+        start_ms, end_ms, step_ms = range_parameters(parameters)
+        timeout_ms = duration_parameter(parameters, "timeout", 0)
+        text, lookback_ms = self._text(parameters), duration_parameter(parameters, "lookback_delta", 0)
+
+        def evaluate(stop: threading.Event) -> QueryResult:
+            return self._engine.range(
+                text, start_ms, end_ms, step_ms, lookback_ms=lookback_ms, timeout_s=timeout_ms / 1000, cancelled=stop
+            )
+
+        return await self._answer(request, evaluate, limit, timeout_ms, stats=parameters.get("stats"))
+
+    async def _answer(self, request: Request, evaluate: Evaluate, limit: int, timeout_ms: int, *, stats: str) -> Response:
+        """Evaluate and encode in one thread; the loop only passes the bytes on."""
+
+        def work(stop: threading.Event) -> bytes:
+            return encode_result(evaluate(stop), limit=limit, stats=bool(stats))
+
+        try:
+            body = await self._desk.queries.for_client(request, work, timeout_ms=timeout_ms)
+        except ParseError as error:
+            raise BadParameter("query", str(error)) from None
+        except QueryError as error:
+            return prometheus_error(_STATUS.get(error.error_type, 422), error.error_type, str(error))
+        return await bytes_answer(request, body)
+
+    async def exemplars(self, request: Request) -> Response:
+        """Tocsin keeps no exemplars: an empty list for a valid question.
+
+        Grafana probes with instants in milliseconds; they are read as seconds and simply lie in the far future.
+        """
+        parameters = await Parameters.of(request)
+        start_ms, end_ms = time_parameter(parameters, "start", 0), time_parameter(parameters, "end", 0)
+        if end_ms < start_ms:
+            raise Refused(400, "bad_data", "end timestamp must not be before start timestamp")
+        self._parse(parameters)
+        return await prometheus_answer(request, [])
+
+    async def format_query(self, request: Request) -> Response:
+        """The query, laid out."""
+        return await prometheus_answer(request, format_expr(self._parse(await Parameters.of(request))))
+
+    async def parse_query(self, request: Request) -> Response:
+        """The query's syntax tree."""
+        return await prometheus_answer(request, ast_json(self._parse(await Parameters.of(request))))
+
+    def _parse(self, parameters: Parameters) -> Expr:
+        try:
+            return parse(self._text(parameters), self._engine.options.features)
+        except ParseError as error:
+            raise BadParameter("query", str(error)) from None
+
+    def _text(self, parameters: Parameters) -> str:
+        text = parameters.get("query")
+        if len(text) > self._desk.settings.query_longest_text:
+            raise BadParameter("query", f"longer than {self._desk.settings.query_longest_text} characters")
+        return text

@@ -1,0 +1,86 @@
+"""PromQL for requests: in threads, so many at a time, with a deadline, and cancelled when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from tocsin.errors import QueryCanceled, QueryTimeout
+from tocsin.metrics import Gauge
+from tocsin.model.series import QueryResult
+from tocsin.web.parts import WebParts
+
+T = TypeVar("T")
+
+queries_running = Gauge("tocsin_web_queries", "Queries running or waiting for a thread.")
+
+
+class QueryRunner:
+    """Runs queries of requests and of our own pages on a bounded pool."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+        self._threads = ThreadPoolExecutor(parts.settings.query_concurrency, thread_name_prefix="query")
+        self._waiting = 0
+
+    async def for_client(self, request: Request, work: Callable[[threading.Event], T], *, timeout_ms: int = 0) -> T:
+        """Run `work` in a thread; the event it is given says that nobody waits any more.
+
+        Raises QueryTimeout after the deadline and QueryCanceled when the client has left.
+        """
+        longest_ms = self._parts.settings.query_timeout_ms
+        limit_ms = min(timeout_ms or longest_ms, longest_ms)
+        stop = threading.Event()
+        gone = asyncio.create_task(_left(request))
+        answer = asyncio.ensure_future(self._run(lambda: work(stop)))
+        try:
+            done, _ = await asyncio.wait({gone, answer}, timeout=limit_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+            if answer in done:
+                return answer.result()
+            answer.add_done_callback(_forget)
+            if gone in done:
+                raise QueryCanceled("query was canceled in query execution")
+            raise QueryTimeout("query timed out in query execution")
+        finally:
+            stop.set()
+            gone.cancel()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        self._waiting += 1
+        queries_running.set(self._waiting)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
+            queries_running.set(self._waiting)
+
+    # -- for our own pages -------------------------------------------------------------------------------------------
+
+    async def instant(self, query: str, t_ms: int) -> QueryResult:
+        return await self._run(lambda: self._parts.engine.instant(query, t_ms))
+
+    async def range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
+        return await self._run(lambda: self._parts.engine.range(query, start_ms, end_ms, step_ms))
+
+    async def together(self, work: Callable[[], T]) -> T:
+        """Several queries as one piece of work: one thread, one wait."""
+        return await self._run(work)
+
+
+def _forget(answer: asyncio.Future[Any]) -> None:
+    """Nobody waits for this answer: its exception is not news."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+async def _left(request: Request) -> Any:
+    """Return when the client has closed the connection. The body has been read before."""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            return None

@@ -1,0 +1,141 @@
+"""The route table: every path that Tocsin answers, with who may call it. Read it as the product's list of doors."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from starlette.routing import Route
+
+from tocsin.web.api.alerts import Alerts
+from tocsin.web.api.basics import Basics
+from tocsin.web.api.checks import Checks
+from tocsin.web.api.incidents import Incidents
+from tocsin.web.api.notifications import Notifications
+from tocsin.web.api.overview import OverviewPage
+from tocsin.web.api.people import People
+from tocsin.web.api.silences import Silences
+from tocsin.web.desk import Desk
+from tocsin.web.endpoint import Endpoint, Errors, Permission
+from tocsin.web.health import Health
+from tocsin.web.ingest import Inbound, Ingest
+from tocsin.web.links import Links
+from tocsin.web.live import stream_handler
+from tocsin.web.openapi import openapi_endpoint
+from tocsin.web.prometheus.labels import LabelQueries
+from tocsin.web.prometheus.query import Queries
+from tocsin.web.prometheus.state import RuntimeState
+from tocsin.web.prometheus.status import Status
+from tocsin.web.signin import Passwords, SignIn
+from tocsin.web.static import Dashboard
+
+API = "/api/tocsin/v1"
+_POSTED_ALERTS = 32 * 1024 * 1024
+
+
+def route_table(desk: Desk) -> list[Endpoint]:
+    """Every endpoint; the first that matches answers."""
+    passwords = Passwords()
+    return [
+        *prometheus_endpoints(desk),
+        *alertmanager_endpoints(desk),
+        *tocsin_endpoints(desk, passwords),
+        *Ingest(desk).endpoints(),
+        *Inbound(desk).endpoints(),
+        *Health(desk).endpoints(),
+        *SignIn(desk, passwords).endpoints(),
+        *Links(desk).endpoints(),
+        *Dashboard(desk).endpoints(),
+    ]
+
+
+def prometheus_endpoints(desk: Desk) -> list[Endpoint]:
+    """Prometheus's API. Methods are upstream's: clients rely on 405 where POST is not known."""
+    queries, labels, state, status = Queries(desk), LabelQueries(desk), RuntimeState(desk), Status(desk)
+    get_or_post = {
+        "query": queries.query,
+        "query_range": queries.query_range,
+        "query_exemplars": queries.exemplars,
+        "format_query": queries.format_query,
+        "parse_query": queries.parse_query,
+        "series": labels.series,
+        "labels": labels.labels,
+    }
+    get = {
+        "label/{name}/values": labels.values,
+        "metadata": labels.metadata,
+        "rules": state.rules,
+        "alerts": state.alerts,
+        "targets": state.targets,
+        "scrape_pools": state.scrape_pools,
+        "targets/metadata": state.targets_metadata,
+        "alertmanagers": state.alertmanagers,
+        "status/config": status.config,
+        "status/runtimeinfo": status.runtimeinfo,
+        "status/buildinfo": status.buildinfo,
+        "status/flags": status.flags,
+        "status/tsdb": status.tsdb,
+        "status/walreplay": status.walreplay,
+    }
+    both = [(path, handler, ("GET", "POST")) for path, handler in get_or_post.items()]
+    only = [(path, handler, ("GET",)) for path, handler in get.items()]
+    return [
+        Endpoint(
+            f"/api/v1/{path}",
+            handler,
+            methods=methods,
+            permission=Permission.LOOPBACK_READ,
+            errors=Errors.PROMETHEUS,
+            max_body=16 * 1024 * 1024,
+        )
+        for path, handler, methods in [*both, *only]
+    ]
+
+
+def alertmanager_endpoints(desk: Desk) -> list[Endpoint]:
+    if find_spec("tocsin.web.api_alertmanager") is None:
+        return []
+    from tocsin.web import api_alertmanager
+
+    return [_declared(route) for route in api_alertmanager.routes(desk.parts)]
+
+
+def _declared(route: Route) -> Endpoint:
+    """A route of the Alertmanager API with its permission: reads and posted alerts by the loopback rule, silences responders."""
+    if isinstance(route, Endpoint):
+        return route
+    methods = set(route.methods or ()) - {"HEAD"}
+    if methods == {"GET"}:
+        permission = Permission.LOOPBACK_READ
+    elif route.path.endswith("/alerts"):
+        permission = Permission.LOOPBACK_SEND
+    else:
+        permission = Permission.RESPONDER
+    return Endpoint(
+        route.path,
+        route.endpoint,
+        methods=sorted(methods),
+        permission=permission,
+        errors=Errors.ALERTMANAGER,
+        max_body=_POSTED_ALERTS,
+    )
+
+
+def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
+    """Our own REST API, the live stream, and its description."""
+    alerts, overview = Alerts(desk), OverviewPage(desk)
+
+    async def beat() -> dict[str, object]:
+        return {"now_ms": desk.now_ms(), "engine": await overview.engine()}
+
+    endpoints = [
+        *overview.endpoints(API),
+        *Checks(desk).endpoints(API),
+        *alerts.endpoints(API),
+        *Incidents(desk).endpoints(API),
+        *Silences(desk, alerts).endpoints(API),
+        *Notifications(desk).endpoints(API),
+        *People(desk, passwords).endpoints(API),
+        *Basics(desk).endpoints(API),
+        Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),
+    ]
+    return [*endpoints, openapi_endpoint(API, endpoints, desk)]
