@@ -328,4 +328,5 @@ def _decode_loose(data: bytes) -> tuple[Int64, Float64]:
 def rows_of(chunk: GridChunk, local_rows: Int64, ids: Int64) -> Bool:
     """Which of the block's rows held these ids when the window was sealed."""
     inside = local_rows < len(chunk.ids)
-    return inside & (chunk.ids[np.where(inside, local_rows, 0)] == ids)
+    held: Bool = inside & (chunk.ids[np.where(inside, local_rows, 0)] == ids)
+    return held

@@ -140,7 +140,7 @@ class Grid:
     def overdue(self, blocks: Int64, number: int) -> list[int]:
         """Blocks with samples whose window ends before scrape `number`."""
         due = (number >= self.first[blocks] + SLOTS) & (self.last[blocks] >= self.low[blocks])
-        return blocks[due].tolist() if due.any() else []  # type: ignore[no-any-return]
+        return blocks[due].tolist() if due.any() else []
 
     def open(self, blocks: Int64, number: int, *, stagger: bool, segment: int) -> None:
         """Start windows at scrape `number` where nothing is written yet and the window does not hold it."""

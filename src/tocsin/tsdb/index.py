@@ -196,7 +196,8 @@ class Index:
         """Which references still mean a series."""
         slots = refs & SLOT_MASK
         inside = (refs >= 0) & (slots < self.slot_count)
-        return inside & (self.ids[np.where(inside, slots, 0)] == refs >> 32)
+        good: npt.NDArray[np.bool_] = inside & (self.ids[np.where(inside, slots, 0)] == refs >> 32)
+        return good
 
     def labels(self, slots: Int64) -> tuple[Labels, ...]:
         """Labels of live series."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin.model.series import Float64, Int64
+from tocsin.model.series import Bool, Float64, Int64
 from tocsin.tsdb.piece import Loose
 
 _TABLE_SAMPLES = 4096
@@ -50,7 +50,8 @@ def spans(left: Int64, right: Int64) -> Int64:
     if not total:
         return np.empty(0, np.int64)
     ends = np.cumsum(counts)
-    return np.arange(total) + np.repeat(left - (ends - counts), counts)
+    joined: Int64 = np.arange(total) + np.repeat(left - (ends - counts), counts)
+    return joined
 
 
 class LooseHead:
@@ -86,7 +87,7 @@ class LooseHead:
         self._add(ids[keep], t_ms[keep], values[keep])
         return refused
 
-    def _judge(self, ids: Int64, t_ms: Int64, values: Float64, newer: Int64) -> tuple[Int64, Int64]:
+    def _judge(self, ids: Int64, t_ms: Int64, values: Float64, newer: Bool) -> tuple[Int64, Int64]:
         """(places to keep, places to refuse); neither = an equal sample is there already."""
         bits = values.view(np.uint64)
         order = np.lexsort((t_ms, ids))

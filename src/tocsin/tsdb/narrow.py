@@ -19,7 +19,7 @@ _HEAD = struct.Struct(
 )  # rows, columns, has_holes, version, integer rows by width 1 2 4 8, raw rows, constants
 _VERSION = 1
 _CONSTANT, _INT1, _INT2, _INT4, _INT8, _RAW = range(6)
-_WIDTHS: tuple[type[np.unsignedinteger[npt.NBitBase]], ...] = (np.uint8, np.uint16, np.uint32, np.uint64)
+_WIDTHS: tuple[npt.DTypeLike, ...] = (np.uint8, np.uint16, np.uint32, np.uint64)
 _EXACT = float(2**53)
 
 
@@ -121,7 +121,7 @@ def decode(data: bytes | memoryview, wanted: Int64) -> Float64:
         elif code != _CONSTANT:
             place = position[members]
             path = steps[code][place].astype(np.int64)
-            path += lowest[code][place][:, None]  # type: ignore[misc]
+            path += lowest[code][place][:, None]
             np.cumsum(path, axis=1, out=path)
             path += out[members, 0].astype(np.int64)[:, None]
             out[members, 1:] = path

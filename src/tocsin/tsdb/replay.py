@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin.model.series import Int64
+from tocsin.model.series import Float64, Int64
 from tocsin.tsdb import damage, records
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk
 from tocsin.tsdb.head import Head
@@ -95,7 +95,7 @@ class Replay:
         head.write_scrape(layout, scrape.t_ms, grid_ms, values)
         self.samples += len(values)
 
-    def _samples(self, refs: Int64, t_ms: Int64, values: records.Float64) -> None:
+    def _samples(self, refs: Int64, t_ms: Int64, values: Float64) -> None:
         known = self._head.index.known(refs)
         if not known.all():
             refs, t_ms, values = refs[known], t_ms[known], values[known]

@@ -142,7 +142,7 @@ def match_rows(table: Table, matchers: Iterable[Matcher], symbols: Symbols, verd
 
 def _column_mask(matcher: Matcher, column: UInt32, symbols: Symbols, verdicts: Verdicts) -> Bool:
     if matcher.op is MatchOp.EQUAL:
-        return column == np.int64(symbols.find(matcher.value))
+        return np.equal(column, np.int64(symbols.find(matcher.value)))
     if matcher.op is MatchOp.NOT_EQUAL:
-        return column != np.int64(symbols.find(matcher.value))
+        return np.not_equal(column, np.int64(symbols.find(matcher.value)))
     return verdicts.accepted(matcher, column)
