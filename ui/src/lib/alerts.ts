@@ -1,0 +1,27 @@
+// Alerts in tabs and groups.
+
+import type { AlertRow } from './api'
+
+/** A clearing alert still fires until its quiet time has passed. */
+export function tabOf(alert: AlertRow): string {
+  return alert.state === 'clearing' ? 'firing' : alert.state
+}
+
+export interface Group { name: string; alerts: AlertRow[] }
+
+/** In the order of the first (worst) alert of each group; alerts without the label come under "no <label>". */
+export function groupBy(alerts: AlertRow[], label: string): Group[] {
+  const groups = new Map<string, AlertRow[]>()
+  for (const alert of alerts) {
+    const name = alert.labels[label] || `no ${label}`
+    groups.set(name, [...(groups.get(name) ?? []), alert])
+  }
+  return [...groups].map(([name, members]) => ({ name, alerts: members }))
+}
+
+/** Labels worth grouping by, most used first. */
+export function labelNames(alerts: AlertRow[]): string[] {
+  const counts = new Map<string, number>()
+  for (const alert of alerts) for (const name of Object.keys(alert.labels)) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).map(([name]) => name)
+}

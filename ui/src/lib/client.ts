@@ -1,0 +1,125 @@
+// Requests to our own API and to the Prometheus API: abort, retry of reads, problem+json, CSRF token on writes.
+
+import { absolute } from './base'
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+    readonly requestId: string,
+  ) {
+    super(detail || title)
+  }
+}
+
+/** Waits before the second, third, ... try of a read that met a network error or 502, 503, 504. */
+const RETRY_MS = [300, 1200]
+const PASSING = new Set([502, 503, 504])
+
+let csrf = ''
+let signedOut: () => void = () => {}
+
+export function useCsrf(token: string): void {
+  csrf = token
+}
+
+/** What to do when the server says 401: the shell leads to the sign-in page and back. */
+export function onSignedOut(callback: () => void): void {
+  signedOut = callback
+}
+
+export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return read<T>(absolute(`/api/tocsin/v1${path}`), signal)
+}
+
+export function post<T>(path: string, body: unknown = {}, signal?: AbortSignal): Promise<T> {
+  return write<T>('POST', path, body, signal)
+}
+
+export function remove(path: string): Promise<void> {
+  return write<void>('DELETE', path, undefined)
+}
+
+/** One call of the Prometheus HTTP API; its `data`, or ApiError with Prometheus's own error text. */
+export async function prometheus<T>(path: string, parameters: URLSearchParams, signal?: AbortSignal): Promise<T> {
+  const query = parameters.toString()
+  const answer = await read<{ data: T }>(absolute(`/api/v1/${path}${query ? `?${query}` : ''}`), signal)
+  return answer.data
+}
+
+async function read<T>(url: string, signal?: AbortSignal): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    const wait = RETRY_MS[attempt]
+    try {
+      const response = await fetch(url, { headers: { accept: 'application/json' }, signal: signal ?? null })
+      if (!PASSING.has(response.status) || wait === undefined) return await decode<T>(response)
+    } catch (error) {
+      if (error instanceof ApiError || isAbort(error) || wait === undefined) throw readable(error)
+    }
+    await pause(wait ?? 0, signal)
+  }
+}
+
+async function write<T>(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json', 'x-csrf-token': csrf }
+  if (body !== undefined) headers['content-type'] = 'application/json'
+  try {
+    const response = await fetch(absolute(`/api/tocsin/v1${path}`), {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ?? null,
+    })
+    return await decode<T>(response)
+  } catch (error) {
+    throw readable(error)
+  }
+}
+
+async function decode<T>(response: Response): Promise<T> {
+  if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T
+  if (response.status === 401) signedOut()
+  throw problem(response.status, await response.text(), response.headers.get('x-request-id') ?? '')
+}
+
+/** problem+json of ours, `{status: "error"}` of the Prometheus API, FastAPI's `{detail}`, or plain text: one error. */
+export function problem(status: number, text: string, requestId: string): ApiError {
+  let fields: Record<string, unknown> = {}
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (parsed && typeof parsed === 'object') fields = parsed as Record<string, unknown>
+  } catch {
+    // An HTML page of a proxy says nothing a person wants to read here.
+  }
+  const title = typeof fields.title === 'string' ? fields.title : `HTTP ${status}`
+  const detail = typeof fields.detail === 'string' ? fields.detail : typeof fields.error === 'string' ? fields.error : meaning(status)
+  return new ApiError(status, title, detail, typeof fields.request_id === 'string' ? fields.request_id : requestId)
+}
+
+function meaning(status: number): string {
+  if (status === 401) return 'You are signed out.'
+  if (status === 403) return 'Your role does not allow this. An administrator can grant it under Settings.'
+  if (status === 404) return 'There is nothing at this address (any more).'
+  if (status === 409) return 'Somebody was faster: this has changed meanwhile.'
+  return status >= 500 ? 'Tocsin could not answer.' : 'The request was refused.'
+}
+
+function readable(error: unknown): unknown {
+  if (error instanceof ApiError || isAbort(error)) return error
+  return new ApiError(0, 'No connection', 'Tocsin does not answer. Is the program running, and this device online?', '')
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'AbortError'
+}
+
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms)
+    signal?.addEventListener('abort', () => {
+      clearTimeout(timer)
+      reject(new DOMException('aborted', 'AbortError'))
+    })
+  })
+}

@@ -1,0 +1,25 @@
+// What a check saw, as names and texts a person reads, in an order that answers first.
+
+import type { CheckResult } from './api'
+
+const FIRST = ['status', 'url', 'final_url', 'address', 'version', 'content_type', 'assertion', 'certificate_days', 'error']
+
+export function evidence(result: CheckResult): [string, string][] {
+  const names = Object.keys(result.facts)
+  const order = [...FIRST.filter((name) => names.includes(name)), ...names.filter((name) => !FIRST.includes(name))]
+  return order.map((name) => [words(name), text(result.facts[name])] as [string, string]).filter(([, value]) => value !== '')
+}
+
+export function words(name: string): string {
+  const spaced = name.replace(/_/g, ' ')
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1)
+}
+
+export function text(value: unknown): string {
+  if (value === null || value === undefined) return ''
+  if (typeof value === 'string') return value
+  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)))
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (Array.isArray(value) && value.every((one) => typeof one !== 'object')) return value.join(', ')
+  return JSON.stringify(value, null, 2)
+}

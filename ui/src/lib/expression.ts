@@ -1,0 +1,37 @@
+// A rule is usually `value > limit`: the chart draws the value and the limit as a line. Only that shape is taken apart, at the top level.
+
+export interface Comparison { value: string; limit: number | null }
+
+export function splitComparison(expression: string): Comparison {
+  const found = topLevel(expression)
+  if (!found) return { value: expression, limit: null }
+  const limit = Number(expression.slice(found.end).trim())
+  const value = expression.slice(0, found.start).trim()
+  return value && Number.isFinite(limit) && expression.slice(found.end).trim() !== '' ? { value, limit } : { value: expression, limit: null }
+}
+
+/** The one comparison outside brackets and quotes; none when a set operator makes two halves of it. */
+function topLevel(text: string): { start: number; end: number } | null {
+  let depth = 0
+  let quote = ''
+  let found: { start: number; end: number } | null = null
+  for (let index = 0; index < text.length; index++) {
+    const char = text[index] ?? ''
+    if (quote) {
+      if (char === '\\') index++
+      else if (char === quote) quote = ''
+    } else if ('"\'`'.includes(char)) quote = char
+    else if ('([{'.includes(char)) depth++
+    else if (')]}'.includes(char)) depth--
+    else if (depth === 0 && /^\s(and|or|unless)\b/i.test(text.slice(index, index + 8))) return null
+    else if (depth === 0) {
+      const operator = /^(>=|<=|==|!=|>|<)(?!~)/.exec(text.slice(index))
+      if (!operator) continue
+      if (found) return null
+      const end = index + operator[0].length
+      found = { start: index, end }
+      index = end - 1
+    }
+  }
+  return found
+}

@@ -1,0 +1,77 @@
+// Answers of the Prometheus API as columns a chart can draw: one shared time grid, null where a series has no sample.
+
+import type { Labels } from './api'
+
+export interface PromSeries { metric: Labels; values?: [number, string][]; value?: [number, string] }
+export interface PromResult { resultType: 'matrix' | 'vector' | 'scalar' | 'string'; result: PromSeries[] | [number, string] }
+
+export interface Line { name: string; labels: Labels; values: (number | null)[] }
+export interface Columns { t_s: number[]; lines: Line[]; hidden: number }
+
+/** A chart with more lines tells nothing; the rest is counted. */
+export const MOST_LINES = 12
+
+/** `step_s` spaces the grid, so that a gap of the data is a gap of the line. NaN and Inf are drawn as gaps. */
+export function columns(result: PromSeries[], start_s: number, end_s: number, step_s: number, most = MOST_LINES): Columns {
+  const count = Math.max(1, Math.floor((end_s - start_s) / step_s + 1e-6) + 1)
+  const t_s = Array.from({ length: count }, (_, index) => start_s + index * step_s)
+  const shown = result.length > most ? [...result].sort((a, b) => last(b) - last(a)).slice(0, most) : result
+  const lines = shown.map((series) => {
+    const values = new Array<number | null>(count).fill(null)
+    for (const [t, text] of series.values ?? []) {
+      const index = Math.round((t - start_s) / step_s)
+      const value = Number(text)
+      if (index >= 0 && index < count && Number.isFinite(value)) values[index] = value
+    }
+    return { name: '', labels: series.metric, values }
+  })
+  name(lines)
+  return { t_s, lines, hidden: result.length - shown.length }
+}
+
+function last(series: PromSeries): number {
+  const value = Number(series.values?.at(-1)?.[1])
+  return Number.isFinite(value) ? value : -Infinity
+}
+
+/** Name each line by the labels that tell it from the others; by all when it is alone. */
+function name(lines: Line[]): void {
+  const names = [...new Set(lines.flatMap((line) => Object.keys(line.labels)))]
+  const telling = names.filter((label) => new Set(lines.map((line) => line.labels[label] ?? '')).size > 1)
+  for (const line of lines) {
+    const used = telling.length > 0 ? telling : names
+    line.name = seriesName(line.labels, used)
+  }
+}
+
+export function seriesName(labels: Labels, only = Object.keys(labels)): string {
+  const metric = only.includes('__name__') ? (labels.__name__ ?? '') : ''
+  const rest = only.filter((label) => label !== '__name__' && labels[label] !== undefined)
+  const single = rest.length === 1 ? labels[rest[0] ?? ''] : undefined
+  if (single !== undefined && !metric) return single || `${rest[0]}=""`
+  return metric + (rest.length ? `{${rest.map((label) => `${label}="${labels[label]}"`).join(', ')}}` : metric ? '' : 'value')
+}
+
+export interface Summary { min: number; mean: number; max: number; last: number; maxAt_s: number }
+
+export function summary(t_s: number[], values: (number | null)[]): Summary | null {
+  let [min, max, sum, count, latest, maxAt] = [Infinity, -Infinity, 0, 0, NaN, 0]
+  values.forEach((value, index) => {
+    if (value === null) return
+    if (value > max) maxAt = t_s[index] ?? 0
+    min = Math.min(min, value)
+    max = Math.max(max, value)
+    sum += value
+    count += 1
+    latest = value
+  })
+  return count === 0 ? null : { min, max, mean: sum / count, last: latest, maxAt_s: maxAt }
+}
+
+/** The unit a metric's name promises: `_seconds`, `_bytes`, `_ratio`; nothing when a function hides it. */
+export function unitOf(query: string): string {
+  if (/quantile|_seconds(?!_(total|count|bucket))/.test(query) && /seconds/.test(query)) return 's'
+  if (/_bytes(?!\w)/.test(query) && !/\brate|irate|\//.test(query)) return 'bytes'
+  if (/rate\(\s*\w*_bytes_total/.test(query)) return 'bytes/s'
+  return /_ratio\b/.test(query) ? 'ratio' : ''
+}

@@ -1,0 +1,61 @@
+// What the frame itself shows of the state: open incidents and firing alerts in the rail and in the tab's title, and a spoken
+// sentence when a new critical alert arrives. The overview feeds it; other pages ask for the overview themselves.
+
+import type { Overview } from './api'
+import { get } from './client'
+import { live } from './live.svelte'
+
+const TOPICS = ['alert', 'incident', 'check']
+const EVERY_MS = 3000
+
+class Summary {
+  incidents = $state(0)
+  unacknowledged = $state(0)
+  firing = $state(0)
+  critical = $state(0)
+  problems = $state(0)
+  spoken = $state('')
+  #known = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #watched = 0 // overviews on screen: they feed us, we need not ask
+
+  get badge(): string {
+    const urgent = this.unacknowledged || this.critical
+    return live.stale ? '(?) ' : urgent ? `(${urgent}!) ` : this.firing ? `(${this.firing}) ` : ''
+  }
+
+  start() {
+    live.listen((change) => {
+      if (this.#watched > 0) return
+      if (change === null || change.topics.some((topic) => TOPICS.includes(topic.replace(/s$/, '')))) this.#soon()
+    })
+    setTimeout(() => !this.#known && this.#soon(0), 400)
+  }
+
+  /** The overview page is here and will call `take`. */
+  watch(): () => void {
+    this.#watched += 1
+    return () => (this.#watched -= 1)
+  }
+
+  take(overview: Overview) {
+    const firing = Object.values(overview.alerts.firing).reduce((sum, count) => sum + count, 0)
+    const critical = overview.alerts.firing.critical ?? 0
+    if (this.#known && critical > this.critical) this.spoken = `${critical - this.critical} new critical alert${critical - this.critical > 1 ? 's' : ''}. ${overview.sentence}`
+    this.incidents = overview.incidents.length
+    this.unacknowledged = overview.incidents.filter((one) => one.state === 'triggered').length
+    this.firing = firing
+    this.critical = critical
+    this.problems = (overview.checks.counts.down ?? 0) + (overview.checks.counts.degraded ?? 0)
+    this.#known = true
+  }
+
+  #soon(ms = EVERY_MS) {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      if (!document.hidden || ms > 0) void get<Overview>('/overview').then((overview) => this.take(overview), () => {})
+    }, ms)
+  }
+}
+
+export const summary = new Summary()

@@ -1,0 +1,17 @@
+// Lines of the timeline: who, and how loud.
+
+const BAD = new Set(['fired', 'triggered', 'opened', 'escalated', 'failed', 'undeliverable', 'not_notified', 'notification_failed', 'reopened', 'exhausted'])
+const BY_PEOPLE = new Set(['acknowledged', 'unacknowledged', 'resolved', 'snoozed', 'noted', 'note', 'silenced', 'assigned', 'verdict', 'remediated', 'judged'])
+
+export function tone(verb: string): 'person' | 'bad' | 'plain' {
+  if (BAD.has(verb)) return 'bad'
+  return BY_PEOPLE.has(verb) ? 'person' : 'plain'
+}
+
+/** `user:ana` -> "ana", `system:escalate` -> "Tocsin (escalate)", `integration:slack` -> "slack". */
+export function actorName(actor: string): string {
+  const [kind, ...rest] = actor.split(':')
+  const name = rest.join(':')
+  if (kind === 'system') return name === 'tocsin' ? 'Tocsin' : `Tocsin (${name})`
+  return name || actor
+}
