@@ -71,9 +71,7 @@ class _JudgingResolver(AbstractResolver):
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         loop = asyncio.get_running_loop()
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
         out: list[ResolveResult] = []
@@ -147,12 +145,14 @@ class RealHttp:
         except (aiohttp.ClientError, OSError) as error:
             raise HttpError(_text(error), sent=sent[0] and not isinstance(error, aiohttp.ClientConnectorError)) from None
 
-    async def _once(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, sent: list[bool]
-    ) -> HttpResponse:
+    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes, sent: list[bool]) -> HttpResponse:
         session = self._open()
         async with session.request(
-            method, url, headers={"User-Agent": self._user_agent, **headers}, data=body or None, allow_redirects=False,
+            method,
+            url,
+            headers={"User-Agent": self._user_agent, **headers},
+            data=body or None,
+            allow_redirects=False,
             trace_request_ctx=sent,
         ) as response:
             content = await _read_some(response)

@@ -58,7 +58,7 @@ class ChannelSettings:
         raise ValueError(f"{name} has no contact method {method_id} any more")
 
     def _of_receiver(self, rest: str) -> Channel:
-        name, channel, index = (rest.rsplit("/", 2) + ["", ""])[:3]
+        name, channel, index = ([*rest.rsplit("/", 2), "", ""])[:3]
         receiver = self.receivers.get(name)
         for destination in receiver.destinations if receiver else ():
             if destination.channel == channel and str(destination.index) == index:

@@ -1,0 +1,372 @@
+"""The deliverer: claims due rows of the outbox, decides once more, sends, and writes down what came of it.
+
+outbox ──claim (lease, re-decision, one transaction)──▶ channel.send ──finish (one transaction)──▶ outbox
+  ▲                                                                                                  │
+  └──────────────────────── retry with jitter, or the next way through `undelivered` ◀───────────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.clock import Clock, until_woken
+from tocsin.errors import CommandError, StateError
+from tocsin.log import get_log
+from tocsin.metrics import Counter, Gauge, Histogram
+from tocsin.model.event import SYSTEM, Actor
+from tocsin.model.notification import Delivery, Notification, NotificationKind, NotificationState
+from tocsin.model.ports import Changed, Http, Random, Smtp
+from tocsin.notify import claim as queue
+from tocsin.notify import links, render
+from tocsin.notify.channel import Channel, Io
+from tocsin.notify.lanes import Lane, Lanes
+from tocsin.notify.retry import PERSON_TTL_MS, after
+from tocsin.notify.settings import ChannelSettings
+from tocsin.state import outbox
+from tocsin.state.schema import notifications
+from tocsin.state.sql import Database
+
+log = get_log("notify")
+
+notifications_total = Counter("tocsin_notifications_total", "Notifications that are done.", ["channel", "kind", "outcome"])
+attempt_seconds = Histogram("tocsin_notification_attempt_duration_seconds", "One attempt to send.", ["channel"])
+page_latency = Histogram("tocsin_page_latency_seconds", "From the decision to page to the first request to the provider.")
+outbox_rows = Gauge("tocsin_outbox_rows", "Rows of the outbox that wait or are being sent.", ["state"])
+
+_LONGEST_NAP_MS = 5_000
+_AFTER_ERROR_MS = 2_000
+_SEND_TIMEOUT_S = 45.0
+_PLACE_TTL_MS = 24 * 3_600_000
+
+
+class Undelivered(Protocol):
+    """Told, in the deliverer's transaction, of a page that failed or that nobody accepted for a minute."""
+
+    def __call__(self, tx: Connection, note: Notification, why: str, now_ms: int) -> None: ...
+
+
+class Deliverer:
+    """Sends what the outbox holds. `run()` belongs to one task; `wake()` may come from any thread."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        http: Http,
+        smtp: Smtp,
+        random: Random,
+        changed: Changed,
+        undelivered: Undelivered,
+        settings: ChannelSettings | None = None,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._http = http
+        self._smtp = smtp
+        self._random = random
+        self._changed = changed
+        self._undelivered = undelivered
+        self._settings = settings or ChannelSettings()
+        self._channels: dict[str, Channel | str] = {}
+        self._lanes = Lanes()
+        self._lock = threading.Lock()
+        self._asked: set[str] = set()
+        self._owner = random.randbytes(8).hex()
+        self._key = b""
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def apply(self, settings: ChannelSettings) -> None:
+        """Use new channel settings. What is being sent goes on with the old ones."""
+        self._settings = settings
+        self._channels = {}
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again now."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            self._woken.set()
+        else:
+            loop.call_soon_threadsafe(self._woken.set)
+
+    # -- the loop --
+
+    async def run(self) -> None:
+        """Deliver for ever. Sends run as tasks of this one and end with it."""
+        self._loop = asyncio.get_running_loop()
+        await self._start()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._woken.clear()
+                try:
+                    claimed, next_ms = await self._db.write(self._claim_due)
+                except (StateError, sa.exc.SQLAlchemyError) as error:
+                    log.error("cannot read the outbox", error=str(error))
+                    claimed, next_ms = [], self._clock.now_ms() + _AFTER_ERROR_MS
+                for one in claimed:
+                    group.create_task(self._deliver(one))
+                if claimed:
+                    self._changed("notifications")
+                await until_woken(self._clock, self._woken, next_ms)
+
+    async def _start(self) -> None:
+        """Make the link key and void the leases of our dead predecessor."""
+        only_sender = self._db.url.startswith("sqlite")
+
+        def work(tx: Connection) -> tuple[bytes, int]:
+            key = links.ensure_key(tx, self._random)
+            now_ms = self._clock.now_ms()
+            return key, queue.recover(tx, owner=self._owner, now_ms=now_ms, everything=only_sender)
+
+        self._key, again = await self._db.write(work)
+        if again:
+            log.warning("sending again what was under way when Tocsin ended", notifications=again)
+
+    def _claim_due(self, tx: Connection) -> tuple[list[queue.Claimed], int]:
+        """One look at the outbox. Everything in this transaction: late pages, expired rows, re-decisions, leases."""
+        now_ms = self._clock.now_ms()
+        for note in queue.late_pages(tx, now_ms, _ttl_ms, asked=self._asked):
+            if queue.first_cry(tx, note.id):
+                self._undelivered(tx, note, note.state_reason or "nobody has accepted it for a minute", now_ms)
+        claimed: list[queue.Claimed] = []
+        admitted: list[Lane] = []
+        wait_ms = _LONGEST_NAP_MS
+        try:
+            for row in queue.due(tx, now_ms, blocked=self._blocked(now_ms)):
+                if len(claimed) >= queue.MOST_AT_ONCE:
+                    wait_ms = 0
+                    break
+                wait_ms = min(wait_ms, self._consider(tx, row, now_ms, claimed, admitted))
+        except BaseException:
+            with self._lock:
+                for lane in admitted:
+                    lane.put_back()
+            raise
+        later = queue.next_due(tx, now_ms)
+        for state in ("pending", "sending", "held"):
+            outbox_rows.set(queue.count_states(tx).get(state, 0), state)
+        return claimed, min(now_ms + wait_ms, later if later is not None else now_ms + _LONGEST_NAP_MS)
+
+    def _consider(self, tx: Connection, row: Any, now_ms: int, claimed: list[queue.Claimed], admitted: list[Lane]) -> int:
+        """Claim or drop one due row; returns how long to wait when its lane has no room, else the longest nap."""
+        channel = self._channel(row.settings_ref)
+        interrupts = isinstance(channel, Channel) and not channel.takes_updates
+        verdict = queue.judge(tx, row, now_ms, interrupts=interrupts)
+        if verdict.state is not None:
+            dropped = queue.drop(tx, row, verdict, now_ms)
+            notifications_total.inc(row.channel, row.kind, verdict.state.value)
+            if verdict.state is NotificationState.EXPIRED and row.kind == "page" and queue.first_cry(tx, row.id):
+                self._undelivered(tx, dropped.note, verdict.reason, now_ms)
+            return 0
+        if isinstance(channel, Channel):
+            lane = self._lane(channel)
+            with self._lock:
+                if wait := lane.wait_ms(now_ms):
+                    return wait
+                lane.admit()
+            admitted.append(lane)
+        claimed.append(queue.claim(tx, row, owner=self._owner, now_ms=now_ms))
+        return _LONGEST_NAP_MS
+
+    # -- one message --
+
+    async def _deliver(self, claimed: queue.Claimed) -> None:
+        note = claimed.note
+        channel = self._channel(note.settings_ref)
+        started = self._clock.monotonic_s()
+        if note.kind is NotificationKind.PAGE and not note.attempts:
+            page_latency.observe(max(self._clock.now_ms() - note.due_at_ms, 0) / 1000)
+        refs = dict(claimed.refs)
+        delivery = await self._attempt(channel, claimed, refs)
+        now_ms = self._clock.now_ms()
+        attempt_seconds.observe(self._clock.monotonic_s() - started, note.channel)
+        following = after(
+            delivery,
+            kind=note.kind,
+            attempts=note.attempts + 1,
+            created_ms=note.expires_ms - _ttl_ms(note.settings_ref) if note.kind is NotificationKind.PAGE else note.created_ms,
+            expires_ms=note.expires_ms,
+            now_ms=now_ms,
+            idempotent=isinstance(channel, Channel) and channel.idempotent,
+            jitter=self._random.random(),
+        )
+
+        def work(tx: Connection) -> None:
+            cry = queue.finish(tx, claimed, delivery, following, now_ms, attempts_made=note.attempts + 1)
+            if refs != claimed.refs:
+                queue.keep_refs(tx, note, refs)
+            if cry:
+                self._undelivered(tx, note, delivery.reason, now_ms)
+
+        await self._write_surely(work)
+        self._release(channel, delivery, now_ms)
+        self._say(note, delivery, following.state)
+        self._woken.set()
+
+    async def _attempt(self, channel: Channel | str, claimed: queue.Claimed, refs: dict[str, Any]) -> Delivery:
+        if isinstance(channel, str):
+            return Delivery.permanent(channel)
+        note = claimed.note
+        io = Io(http=self._http, smtp=self._smtp, now_ms=self._clock.now_ms(), refs=refs, host=self._settings.host)
+        message = render.message(
+            note,
+            external_url=self._settings.external_url,
+            ack_url=self._ack_url(note),
+            possible_repeat=claimed.possible_repeat,
+        )
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                return await channel.send(message, io)
+        except TimeoutError:
+            return Delivery.unknown(f"no answer within {_SEND_TIMEOUT_S:g} s")
+        except Exception as error:
+            # A mistake in one channel must not stop the others: this page looks for another way.
+            log.exception("channel failed", channel=note.channel, notification=note.id, trace=note.trace_id)
+            return Delivery.retry(f"internal error in channel {note.channel}: {type(error).__name__}")
+
+    async def _write_surely(self, work: Callable[[Connection], None]) -> None:
+        """What was sent must be written down: go on trying while the state database is away (disk full, locked)."""
+        while True:
+            try:
+                await self._db.write(work)
+                return
+            except (StateError, sa.exc.SQLAlchemyError) as error:
+                log.error("cannot record a delivery, trying again", error=str(error))
+                await self._clock.sleep_until_ms(self._clock.now_ms() + _AFTER_ERROR_MS)
+
+    def _ack_url(self, note: Notification) -> str:
+        if not note.settings_ref.startswith("user:") or not note.incident or not self._settings.external_url:
+            return ""
+        return links.ack_url(
+            self._settings.external_url,
+            self._key,
+            incident=note.incident,
+            person=note.recipient,
+            now_ms=note.created_ms,
+        )
+
+    def _release(self, channel: Channel | str, delivery: Delivery, now_ms: int) -> None:
+        if isinstance(channel, str):
+            return
+        with self._lock:
+            opened = self._lane(channel).release(delivery, now_ms)
+        if opened:
+            log.error("provider fails, pausing it", lane=channel.lane(), reason=delivery.reason)
+
+    def _say(self, note: Notification, delivery: Delivery, state: NotificationState) -> None:
+        fields = {"notification": note.id, "channel": note.channel, "kind": note.kind.value, "trace": note.trace_id}
+        if state is NotificationState.PENDING:
+            log.warning("delivery failed, will try again", reason=delivery.reason, **fields)
+        elif state in (NotificationState.ACCEPTED, NotificationState.DELIVERED):
+            log.info("delivered", **fields)
+            notifications_total.inc(note.channel, note.kind.value, "accepted")
+        else:
+            log.error("delivery failed for good", reason=delivery.reason, state=state.value, **fields)
+            notifications_total.inc(note.channel, note.kind.value, state.value)
+        self._changed("notifications", f"incident:{note.incident}" if note.incident else "")
+
+    # -- channels and lanes --
+
+    def _channel(self, ref: str) -> Channel | str:
+        """The channel behind a reference, or why there is none."""
+        found = self._channels.get(ref)
+        if found is None:
+            try:
+                found = self._settings.channel(ref)
+            except ValueError as error:
+                found = str(error)
+            self._channels[ref] = found
+        return found
+
+    def _lane(self, channel: Channel) -> Lane:
+        return self._lanes.get(channel.lane(), channel.rate)
+
+    def _blocked(self, now_ms: int) -> list[str]:
+        """References whose lane is paused: their rows must not crowd out the others."""
+        with self._lock:
+            paused = {name for name, lane in self._lanes.by_name.items() if lane.is_open(now_ms)}
+        if not paused:
+            return []
+        return [ref for ref, ch in self._channels.items() if isinstance(ch, Channel) and ch.lane() in paused]
+
+    def lanes(self) -> dict[str, dict[str, int]]:
+        """Each provider's state, for status pages."""
+        now_ms = self._clock.now_ms()
+        with self._lock:
+            return {
+                name: {"in_flight": lane.in_flight, "failures": lane.failures, "open_ms": max(lane.open_until_ms - now_ms, 0)}
+                for name, lane in self._lanes.by_name.items()
+            }
+
+    # -- by hand --
+
+    async def test(self, *, person: str = "", receiver: str = "", actor: Actor = SYSTEM) -> list[str]:
+        """Send a test message to every contact method of a person or destination of a receiver; returns the new ids.
+
+        Raises CommandError 404 when there is nothing to test.
+        """
+        prefix = f"user:{person}/" if person else f"receiver:{receiver}/"
+        refs = [ref for ref in self._settings.references() if ref.startswith(prefix)]
+        if not refs:
+            raise CommandError(404, "nothing_to_test", f"{person or receiver or 'nobody'} has no contact method or destination")
+
+        def work(tx: Connection) -> list[str]:
+            now_ms = self._clock.now_ms()
+            ids = outbox.new_ids(tx, now_ms=now_ms, random=self._random)
+            notes = [self._test_note(next(ids), ref, person or receiver, actor, now_ms) for ref in refs]
+            outbox.enqueue(tx, notes)
+            return [note.id for note in notes]
+
+        ids = await self._db.write(work)
+        self._changed("notifications")
+        self.wake()
+        return ids
+
+    def _test_note(self, id_: str, ref: str, name: str, actor: Actor, now_ms: int) -> Notification:
+        channel = self._channel(ref)
+        return Notification(
+            id=id_,
+            incident=0,
+            kind=NotificationKind.TEST,
+            channel=channel.type if isinstance(channel, Channel) else ref.split("/")[-2],
+            address=ref.partition(":")[2],
+            recipient=name,
+            due_at_ms=now_ms,
+            created_ms=now_ms,
+            expires_ms=now_ms + PERSON_TTL_MS[NotificationKind.TEST],
+            reason=f"Test asked for by {actor.name}",
+            dedup_key=f"test/{id_}",
+            settings_ref=ref,
+            payload={},
+            order_key=f"test/{ref}",
+        )
+
+    async def retry(self, id_: str) -> str:
+        """Send a failed, expired or cancelled notification once more. Raises CommandError 404 or 409."""
+
+        def work(tx: Connection) -> None:
+            row = tx.execute(sa.select(notifications).where(notifications.c.id == id_)).first()
+            if row is None:
+                raise CommandError(404, "not_found", f"there is no notification {id_}")
+            if row.state not in ("failed", "expired", "cancelled"):
+                raise CommandError(409, "wrong_state", f"the notification is {row.state}: only a failed one can be sent again")
+            now_ms = self._clock.now_ms()
+            values = {"state": "pending", "due_at_ms": now_ms, "expires_ms": now_ms + _ttl_ms(row.settings_ref), "done_ms": 0}
+            tx.execute(sa.update(notifications).where(notifications.c.id == id_).values(**values))
+
+        await self._db.write(work)
+        self.wake()
+        return id_
+
+
+def _ttl_ms(settings_ref: str) -> int:
+    """How long a page lives: see incidents.ledger, which set its expiry."""
+    return PERSON_TTL_MS[NotificationKind.PAGE] if settings_ref.startswith("user:") else _PLACE_TTL_MS

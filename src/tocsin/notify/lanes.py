@@ -1,0 +1,96 @@
+"""What a provider can take: a token bucket, a limit of requests at once, and a circuit breaker. Pure arithmetic of now_ms.
+
+closed ──5 failures in a row──▶ open 30 s ──▶ half open: one probe ──ok──▶ closed
+   └──429 with Retry-After──▶ open for as long as the provider says        └──fails──▶ open
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tocsin.model.notification import Delivery, DeliveryOutcome
+from tocsin.notify.channel import Rate
+
+FAILURES_TO_OPEN = 5
+OPEN_MS = 30_000
+_SHORT_NAP_MS = 1000
+
+
+@dataclass(slots=True)
+class Lane:
+    """State of one provider. `admit` before a send, `release` after it."""
+
+    rate: Rate
+    tokens: float = 0.0
+    refilled_ms: int = 0
+    in_flight: int = 0
+    failures: int = 0
+    open_until_ms: int = 0
+    opened: int = 0
+    """How often the breaker has opened."""
+
+    def __post_init__(self) -> None:
+        self.tokens = float(self.rate.burst)
+
+    def wait_ms(self, now_ms: int) -> int:
+        """0 = a message may go now; else how long until it is worth asking again."""
+        if now_ms < self.open_until_ms:
+            return self.open_until_ms - now_ms
+        if self.in_flight >= (1 if self._half_open() else self.rate.parallel):
+            return _SHORT_NAP_MS
+        self._refill(now_ms)
+        if self.tokens < 1:
+            return max(round((1 - self.tokens) / self.rate.per_s * 1000), 1)
+        return 0
+
+    def admit(self) -> None:
+        self.tokens -= 1
+        self.in_flight += 1
+
+    def put_back(self) -> None:
+        """An admitted message was not sent after all."""
+        self.tokens += 1
+        self.in_flight -= 1
+
+    def release(self, delivery: Delivery, now_ms: int) -> bool:
+        """Take note of an answer; True when the breaker opened by it."""
+        self.in_flight -= 1
+        if delivery.outcome in (DeliveryOutcome.ACCEPTED, DeliveryOutcome.PERMANENT):
+            # A refusal is an answer too: the provider lives.
+            self.failures, self.open_until_ms = 0, 0
+            return False
+        if delivery.retry_after_ms:
+            self.open_until_ms = max(self.open_until_ms, now_ms + delivery.retry_after_ms)
+            self.failures = max(self.failures, FAILURES_TO_OPEN)
+            return False
+        self.failures += 1
+        if self.failures < FAILURES_TO_OPEN:
+            return False
+        self.open_until_ms = now_ms + OPEN_MS
+        self.opened += 1
+        return self.failures == FAILURES_TO_OPEN
+
+    def is_open(self, now_ms: int) -> bool:
+        return now_ms < self.open_until_ms
+
+    def _half_open(self) -> bool:
+        return self.failures >= FAILURES_TO_OPEN
+
+    def _refill(self, now_ms: int) -> None:
+        # A clock that steps back must not stop the refill for as long as it stepped.
+        elapsed_ms = now_ms - self.refilled_ms if now_ms - self.refilled_ms >= 0 else 1000
+        self.tokens = min(float(self.rate.burst), self.tokens + elapsed_ms / 1000 * self.rate.per_s)
+        self.refilled_ms = now_ms
+
+
+@dataclass(slots=True)
+class Lanes:
+    """Every lane by name."""
+
+    by_name: dict[str, Lane] = field(default_factory=dict)
+
+    def get(self, name: str, rate: Rate) -> Lane:
+        lane = self.by_name.get(name)
+        if lane is None or lane.rate != rate:
+            lane = self.by_name[name] = Lane(rate)
+        return lane

@@ -1,0 +1,96 @@
+"""Signed, expiring links to acknowledge an incident from a message. GET shows a page, POST acknowledges.
+
+    /ack/<incident>.<expires_s in base 36>.<person, base64url>.<first 20 bytes of HMAC-SHA256, base64url>
+
+The key lies in the state database (`meta`), so core signs and web verifies without sharing anything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.model.ports import Random
+from tocsin.state.schema import meta
+
+LINK_TTL_MS = 24 * 3_600_000
+_KEY_NAME = "ack_link_key"
+_MARK_BYTES = 20
+_LONGEST = 600
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class AckLink:
+    """What a valid link says: this person may acknowledge this incident."""
+
+    incident: int
+    person: str
+    expires_ms: int
+
+
+def ensure_key(tx: Connection, random: Random) -> bytes:
+    """The signing key, made on first use."""
+    if key := load_key(tx):
+        return key
+    key = random.randbytes(32)
+    tx.execute(sa.insert(meta).values(key=_KEY_NAME, value=key.hex()))
+    return key
+
+
+def load_key(tx: Connection) -> bytes:
+    """The signing key; empty when none was made yet (then no link is valid)."""
+    value = tx.execute(sa.select(meta.c.value).where(meta.c.key == _KEY_NAME)).scalar()
+    return bytes.fromhex(value) if value else b""
+
+
+def sign(key: bytes, link: AckLink) -> str:
+    """The token of a link."""
+    body = f"{link.incident}.{_base36(link.expires_ms // 1000)}.{_encode(link.person.encode())}"
+    return f"{body}.{_mark(key, body)}"
+
+
+def verify(key: bytes, token: str, now_ms: int) -> AckLink | None:
+    """The link behind a token; None when it is forged, damaged or too old."""
+    if not key or len(token) > _LONGEST or not token.isascii():
+        return None
+    body, _, mark = token.rpartition(".")
+    if not hmac.compare_digest(mark.encode(), _mark(key, body).encode()):
+        return None
+    try:
+        incident, expires, person = body.split(".")
+        link = AckLink(int(incident), _decode(person).decode(), int(expires, 36) * 1000)
+    except (ValueError, binascii.Error):
+        return None
+    return link if now_ms < link.expires_ms else None
+
+
+def ack_url(external_url: str, key: bytes, *, incident: int, person: str, now_ms: int) -> str:
+    token = sign(key, AckLink(incident, person, now_ms + LINK_TTL_MS))
+    return f"{external_url.rstrip('/')}/ack/{token}"
+
+
+def _mark(key: bytes, body: str) -> str:
+    return _encode(hmac.new(key, f"ack.{body}".encode(), hashlib.sha256).digest()[:_MARK_BYTES])
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits or "0"
