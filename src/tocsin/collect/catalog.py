@@ -109,6 +109,7 @@ def parse_check(raw: Mapping[str, Any], *, source: str = "") -> CheckSpec:
         )
         raise _errors(raw, [((named[1],) if named else (), text, None)])
     cls, value = types[named[0]], raw[named[0]]
+    _file_only(cls, raw, source)
     common = {k: v for k, v in raw.items() if k in _COMMON}
     flat = {k: v for k, v in raw.items() if k not in _COMMON and k != named[0]}
     entry, problems = _validated(CheckEntry, common, {})
@@ -139,6 +140,7 @@ def _of_type_key(raw: Mapping[str, Any], types: Mapping[str, type[Check]], sourc
     """The dashboard's form: {type, name, settings, every, labels}."""
     if raw["type"] not in types:
         raise _errors(raw, [(("type",), f"unknown check type {raw['type']!r}; known are {', '.join(types)}", raw["type"])])
+    _file_only(types[raw["type"]], raw, source)
     rest = {k: v for k, v in raw.items() if k not in ("type", "settings")}
     unknown = [
         ((key,), f"unknown key {key!r}; a check's own fields stand under `settings` here", None)
@@ -152,6 +154,13 @@ def _of_type_key(raw: Mapping[str, Any], types: Mapping[str, type[Check]], sourc
         raise _errors(raw, [*unknown, *problems, *more])
     assert entry is not None and settings is not None
     return _spec(entry, settings, source)
+
+
+def _file_only(cls: type[Check], raw: Mapping[str, Any], source: str) -> None:
+    """What touches this machine is the operator's to declare, never somebody's with a browser."""
+    if cls.file_only and source == "ui":
+        text = f"a {cls.type} check can be declared in the configuration file only"
+        raise _errors(raw, [(("type",), text, cls.type)])
 
 
 def spec_for_url(url: str, *, name: str = "") -> CheckSpec:
@@ -226,8 +235,9 @@ def _spec(entry: CheckEntry, settings: Check, source: str) -> CheckSpec:
         target=settings.target,
         every_ms=entry.every,
         timeout_ms=timeout_ms,
-        failures=alert.failures or entry.failures,
-        successes=entry.successes,
+        # Who waits to be called hears the truth at the first word: nothing to confirm.
+        failures=1 if settings.passive else alert.failures or entry.failures,
+        successes=1 if settings.passive else entry.successes,
         labels=Labels(entry.labels),
         alert=CheckAlert(alert.severity, alert.for_, alert.annotations, alert.enabled),
         locations=entry.locations,

@@ -15,12 +15,14 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock
-from tocsin.collect import check_rows
-from tocsin.collect.catalog import check_types
+from tocsin.collect import check_rows, heartbeat
+from tocsin.collect.catalog import check_of, check_types
 from tocsin.collect.check_rows import Key
 from tocsin.collect.check_samples import HELP, write_result, write_state
 from tocsin.collect.check_state import blind, initial, overall, paused, resumed, step
+from tocsin.collect.checks.heartbeat import Heartbeat
 from tocsin.collect.series_writer import SeriesWriter
+from tocsin.errors import CommandError
 from tocsin.log import get_log
 from tocsin.metrics import Counter
 from tocsin.model.check import CheckReason, CheckResult, CheckSpec, CheckState, CheckStatus
@@ -67,6 +69,10 @@ class CheckReceiver:
         self._published_ms: dict[str, int] = {}
         self._kept_good_ms: dict[Key, int] = {}
         self._pruned_ms = 0
+        self._beats: dict[str, heartbeat.Beat] = db.read_now(heartbeat.load)
+        self._heartbeats: dict[str, Heartbeat] = {}
+        self._tokens: dict[bytes, str] = {}
+        self._key = b""
 
     # -- what is watched -----------------------------------------------------------------------------------------------
 
@@ -88,6 +94,7 @@ class CheckReceiver:
             self._db.submit(lambda tx: check_rows.forget(tx, gone))
         for spec in specs:
             self._begin(spec, old.get(spec.id), now_ms)
+        self._learn_heartbeats()
         self._changed("checks")
 
     def _begin(self, spec: CheckSpec, before: CheckSpec | None, now_ms: int) -> None:
@@ -116,7 +123,8 @@ class CheckReceiver:
         spec = self._specs[check_id]
         places = [self._places[spec.id, location] for location in spec.locations]
         status = overall(check_id, places, self._clock.now_ms())
-        return replace(status, next_ms=status.last_ms + spec.every_ms if status.last_ms else 0)
+        waits = not status.last_ms or check_types()[spec.type].passive
+        return replace(status, next_ms=0 if waits else status.last_ms + spec.every_ms)
 
     def statuses(self) -> dict[str, CheckStatus]:
         return {check_id: self.status(check_id) for check_id in self._specs}
@@ -203,6 +211,73 @@ class CheckReceiver:
         data = {"before": change.before.value, "after": status.state.value}
         return Event(status.since_ms, str(SYSTEM), "check_changed", f"check:{status.check_id}", text, data, status.reason.value)
 
+    # -- heartbeats and manual states ----------------------------------------------------------------------------------
+
+    def _learn_heartbeats(self) -> None:
+        """Settings and tokens of the heartbeats in the plan."""
+        found = {spec.id: check_of(spec) for spec in self._specs.values() if spec.type == Heartbeat.type}
+        self._heartbeats = {check_id: check for check_id, check in found.items() if isinstance(check, Heartbeat)}
+        if self._heartbeats and not self._key:
+            self._key = self._db.write_now(heartbeat.heartbeat_key)
+        self._tokens = {heartbeat.token_hash(token): check_id for check_id, token in self.tokens().items()}
+
+    def tokens(self) -> dict[str, str]:
+        """The secret part of each heartbeat's URL by check."""
+        return {check_id: heartbeat.token_of(self._key, check_id, check.token) for check_id, check in self._heartbeats.items()}
+
+    async def ping(self, token: str, kind: str = "success", body: str = "") -> dict[str, Any]:
+        """A call of a heartbeat's URL; answers after the commit. Raises CommandError: 404 unknown token, 400 bad kind."""
+        check_id = self._tokens.get(heartbeat.token_hash(token))
+        if check_id is None:
+            raise CommandError(404, "unknown_heartbeat", "not found")
+        try:
+            kind = heartbeat.kind_of(kind or "success")
+        except ValueError as error:
+            raise CommandError(400, "bad_kind", str(error)) from None
+        now_ms = self._clock.now_ms()
+        before = self._beats.get(check_id, heartbeat.Beat(check_id))
+        after = self._beats[check_id] = heartbeat.heard(before, kind, now_ms, body)
+        await self._db.write(lambda tx: heartbeat.save(tx, after))
+        if kind != "start":
+            spec = self._specs[check_id]
+            await self.take([replace(heartbeat.result_of_call(spec, before, kind, now_ms, body), location=spec.locations[0])])
+        return {"check": check_id, "kind": kind}
+
+    async def _notice_missed(self, now_ms: int) -> None:
+        """Heartbeats whose deadline has passed fail, once."""
+        late = []
+        for check_id, settings in self._heartbeats.items():
+            spec = self._specs[check_id]
+            status = self._places[check_id, spec.locations[0]]
+            beat = self._beats.get(check_id, heartbeat.Beat(check_id))
+            if status.state in (CheckState.DOWN, CheckState.PAUSED):
+                continue
+            known_ms = status.since_ms if status.state is CheckState.PENDING else self._started_ms
+            if now_ms > heartbeat.deadline_ms(settings, beat, known_since_ms=known_ms, up_since_ms=self._started_ms):
+                late.append(replace(heartbeat.missed(spec, settings, beat, now_ms), location=spec.locations[0]))
+        if late:
+            await self.take(late)
+
+    async def set_manual(self, check_id: str, state: CheckState, message: str, *, by: str) -> CheckStatus:
+        """A person says how a manual check is. Raises KeyError; CommandError 409 for a check that is measured."""
+        spec = self._specs[check_id]
+        if spec.type != "manual" or state not in (CheckState.UP, CheckState.DEGRADED, CheckState.DOWN):
+            raise CommandError(409, "not_manual", f"{spec.name} is not a manual check, or {state} cannot be set")
+        good = state is not CheckState.DOWN
+        result = CheckResult(
+            check_id,
+            self._clock.now_ms(),
+            0.0,
+            good,
+            CheckReason.MANUAL,
+            message or f"set to {state} by {by}",
+            degraded=state is CheckState.DEGRADED,
+            location=spec.locations[0],
+            manual_by=by,
+        )
+        await self.take([result])
+        return self.status(check_id)
+
     # -- people --------------------------------------------------------------------------------------------------------
 
     async def pause(self, check_id: str, *, by: str) -> CheckStatus:
@@ -249,6 +324,7 @@ class CheckReceiver:
         now_ms = self._clock.now_ms()
         await self._flush()
         await self._notice_silence(now_ms)
+        await self._notice_missed(now_ms)
         for spec in self._specs.values():
             if now_ms - self._published_ms.get(spec.id, 0) >= _REPUBLISH_MS:
                 self._publish(spec, now_ms)
