@@ -26,6 +26,7 @@ from tocsin.clock import Clock
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import silence_from_command
 from tocsin.formats.matchers import format_matchers
+from tocsin.formats.routing_json import routing_to_json
 from tocsin.metrics import Counter, Gauge
 from tocsin.model.alert import Alert
 from tocsin.model.event import SYSTEM, Actor, Event
@@ -60,6 +61,7 @@ class Dispatcher:
         self._wake_incidents = wake_incidents
         self._new_id = new_id
         self._wake = asyncio.Event()
+        self._version = new_id()
         self._routing = default_routing()
         self._tree = RouteTree(self._routing.root)
         self._regroup = True
@@ -69,6 +71,7 @@ class Dispatcher:
 
     def apply(self, routing: Routing) -> None:
         """Use this routing from the next step on; alerts are grouped anew, nobody is told twice of the same firing."""
+        self._version = self._new_id()
         self._routing = routing
         self._tree = RouteTree(routing.root)
         self._regroup = True
@@ -170,6 +173,11 @@ class Dispatcher:
         """The command `silence.expire`: {id}."""
         await self.expire_silence(str(args["id"]), actor)
         return {}
+
+    async def command_routing(self, args: Mapping[str, Any], _actor: Actor) -> dict[str, Any]:
+        """The command `alerts.routing`: {version} -> {version, routing}, the latter null when `version` is still the one."""
+        same = args.get("version") == self._version
+        return {"version": self._version, "routing": None if same else routing_to_json(self._routing)}
 
     def _silences_changed(self, silence_id: str) -> None:
         self._refresh = True

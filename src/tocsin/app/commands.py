@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,16 @@ from tocsin.app import status
 from tocsin.app.configuration import Configuration
 from tocsin.app.ingest import ingest_table
 from tocsin.app.settings import ServeSettings
-from tocsin.app.values import result_from_json, result_to_json
+from tocsin.app.values import result_to_json
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.collect.catalog import parse_check, spec_for_url
+from tocsin.collect.receive import result_of
 from tocsin.errors import CommandError
-from tocsin.metrics import Family, Sample
+from tocsin.formats.alertmanager_json import alerts_from_command
+from tocsin.formats.exposition import write_families
+from tocsin.incidents.duty import duty
+from tocsin.incidents.why import notification_row
+from tocsin.metrics import REGISTRY, Family, Sample
 from tocsin.model.event import Actor
 from tocsin.model.ports import Random
 from tocsin.model.series import ValueType
@@ -23,6 +29,8 @@ from tocsin.web.commands import commands as account_commands
 
 if TYPE_CHECKING:
     from tocsin.app.core import Core
+
+_TEST_WAIT_S = 20.0
 
 __all__ = ["command_table", "ingest_table"]
 
@@ -36,6 +44,7 @@ def command_table(
         **account_commands(core.db, core.clock, random, core.changes),
         "alerts.post": handlers.alerts_post,
         "alerts.groups": handlers.alerts_groups,
+        "alerts.routing": core.dispatcher.command_routing,
         "silence.set": core.dispatcher.command_set_silence,
         "silence.expire": core.dispatcher.command_expire_silence,
         "check.add": handlers.check_add,
@@ -52,6 +61,7 @@ def command_table(
         "probe.plan": handlers.probe_plan,
         "probe.report": handlers.probe_report,
         "process.metrics": handlers.process_metrics,
+        "process.exposition": handlers.process_exposition,
         "notification.test": handlers.notification_test,
         "notification.retry": handlers.notification_retry,
         "oncall.state": handlers.oncall_state,
@@ -85,8 +95,6 @@ class _Handlers:
     # -- alerts -------------------------------------------------------------------------------------------------------
 
     async def alerts_post(self, args: Args, actor: Actor) -> Any:
-        from tocsin.formats.alertmanager_json import alerts_from_command
-
         alerts = alerts_from_command(args["alerts"])
         await self._core.dispatcher.post(alerts, actor)
         return {"accepted": len(alerts)}
@@ -127,12 +135,20 @@ class _Handlers:
         return result_to_json(await self._core.desk.run(str(args["id"]), actor.name))
 
     async def check_pause(self, args: Args, actor: Actor) -> Any:
-        await self._core.receiver.pause(str(args["id"]), actor)
+        await self._core.receiver.pause(self._known_check(args), by=actor.name)
+        self._core.replan()
         return {}
 
     async def check_resume(self, args: Args, actor: Actor) -> Any:
-        await self._core.receiver.resume(str(args["id"]), actor)
+        await self._core.receiver.resume(self._known_check(args))
+        self._core.replan()
         return {}
+
+    def _known_check(self, args: Args) -> str:
+        check_id = str(args["id"])
+        if not any(spec.id == check_id for spec in self._configuration.config.checks):
+            raise CommandError(404, "unknown_check", f"there is no check {check_id!r}")
+        return check_id
 
     async def check_list(self, _args: Args, _actor: Actor) -> Any:
         return status.check_rows(self._configuration.config.checks, self._core.receiver.statuses())
@@ -146,7 +162,7 @@ class _Handlers:
         return await self._core.desk.plan(str(args["location"]), int(args["version"]))
 
     async def probe_report(self, args: Args, _actor: Actor) -> Any:
-        results = [result_from_json(raw) for raw in args["results"]]
+        results = [result_of(raw) for raw in args["results"]]
         await self._core.receiver.take(results)
         for result in results:
             self._core.desk.finished(result)
@@ -162,17 +178,14 @@ class _Handlers:
         return status.config_state(self._configuration)
 
     async def rules_state(self, _args: Args, _actor: Actor) -> Any:
-        return self._core.evaluator.state()
+        return {"groups": self._core.evaluator.state()["groups"]}
 
     async def targets_state(self, _args: Args, _actor: Actor) -> Any:
         return self._core.scraper.targets()
 
     async def oncall_state(self, _args: Args, _actor: Actor) -> Any:
-        from tocsin.incidents.oncallstate import oncall_state
-
-        directory = self._configuration.config.directory
         now_ms = self._core.clock.now_ms()
-        return await self._core.db.read(lambda connection: oncall_state(connection, directory, now_ms))
+        return await self._core.db.read(lambda connection: duty(self._core.escalator.directory_at(connection, now_ms), now_ms))
 
     async def process_metrics(self, args: Args, _actor: Actor) -> Any:
         """A process reports its own metrics."""
@@ -196,13 +209,16 @@ class _Handlers:
         self._core.own.take(name, families)
         return {}
 
+    async def process_exposition(self, _args: Args, _actor: Actor) -> Any:
+        """The metrics of core and probe in the text format; the web process adds its own."""
+        families = [*REGISTRY.collect(), *self._processes.get("probe", {}).get("families", ())]
+        return merged_exposition(families)
+
     async def status(self, _args: Args, _actor: Actor) -> Any:
         return await status.status(self._core, self._configuration, self._processes)
 
     async def query(self, args: Args, _actor: Actor) -> Any:
         """A PromQL expression at one instant, for the command line."""
-        import asyncio
-
         t_ms = int(args.get("t_ms", 0)) or self._core.clock.now_ms()
         result = await asyncio.to_thread(self._core.engine.instant, str(args["query"]), t_ms)
         rows = []
@@ -222,11 +238,25 @@ class _Handlers:
     # -- notifications, sign-in ---------------------------------------------------------------------------------------
 
     async def notification_test(self, args: Args, actor: Actor) -> Any:
+        """{name} of a user or receiver -> the messages with what became of them, after some seconds at most."""
         name = str(args.get("name") or args.get("user") or args.get("receiver") or "")
-        return await self._core.deliverer.test(name, actor)
+        is_person = name in self._configuration.config.directory.persons
+        who = {"person": name} if is_person else {"receiver": name}
+        ids = await self._core.deliverer.test(**who, actor=actor)
+        return await self._outcomes(ids)
 
-    async def notification_retry(self, args: Args, actor: Actor) -> Any:
-        return await self._core.deliverer.retry(str(args["id"]), actor)
+    async def _outcomes(self, ids: list[str]) -> list[dict[str, Any]]:
+        deadline_s = self._core.clock.monotonic_s() + _TEST_WAIT_S
+        while True:
+            rows = [await self._core.db.read(lambda tx, id_=id_: notification_row(tx, id_)) for id_ in ids]  # type: ignore[misc]
+            found = [row for row in rows if row is not None]
+            waiting = any(row["state"] in ("pending", "sending") and not row["attempts"] for row in found)
+            if not waiting or self._core.clock.monotonic_s() > deadline_s:
+                return found
+            await asyncio.sleep(0.2)
+
+    async def notification_retry(self, args: Args, _actor: Actor) -> Any:
+        return {"id": await self._core.deliverer.retry(str(args["id"]))}
 
     async def signin_link(self, args: Args, actor: Actor) -> Any:
         """A one-time link for an account; made for the person at the console."""

@@ -245,7 +245,7 @@ def build_routing(
             at.complain(("receivers", index, *path), message, warning=warning)
         if section.policy and section.policy not in policies:
             at.complain(("receivers", index, "policy"), f"there is no policy named {section.policy!r}")
-        receivers[section.name] = Receiver(section.name, destinations, section.policy, place)
+        receivers[section.name] = Receiver(section.name, destinations, section.policy, place, section.labels)
     if config.route is None:
         names = list(receivers)
         chosen = receivers.get(DEFAULT_RECEIVER) or (receivers[names[0]] if len(names) == 1 else None)

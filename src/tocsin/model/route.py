@@ -85,6 +85,8 @@ class Receiver:
     destinations: tuple[Destination, ...] = ()
     policy: str = ""
     place: Place = Place()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """For queries (`receiver_matchers` of the Alertmanager API); `name` is always among them there."""
 
 
 @dataclass(frozen=True, slots=True)
