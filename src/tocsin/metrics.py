@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 DURATION_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -125,6 +125,22 @@ class Registry:
     def collect(self) -> list[Family]:
         """A snapshot of every metric, in order of definition."""
         return [Family(m.name, m.kind, m.help, tuple(m.samples())) for m in list(self._metrics.values())]
+
+
+def merged(by_process: Mapping[str, Iterable[Family]]) -> list[Family]:
+    """The families of several processes as one list: each name once, samples told apart by the label `process`."""
+    found: dict[str, Family] = {}
+    for process, families in by_process.items():
+        for family in families:
+            samples = tuple(_of_process(sample, process) for sample in family.samples)
+            known = found.get(family.name)
+            found[family.name] = Family(family.name, family.kind, family.help, (*(known.samples if known else ()), *samples))
+    return list(found.values())
+
+
+def _of_process(sample: Sample, process: str) -> Sample:
+    pairs = dict(sample.labels) | {"process": process}
+    return Sample(sample.name, tuple(sorted(pairs.items())), sample.value)
 
 
 REGISTRY = Registry()

@@ -18,10 +18,10 @@ from tocsin.collect.catalog import parse_check, spec_for_url
 from tocsin.collect.receive import result_of
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import alerts_from_command
-from tocsin.formats.exposition import write_families
+from tocsin.formats.exposition import write_text
 from tocsin.incidents.duty import duty
 from tocsin.incidents.why import notification_row
-from tocsin.metrics import REGISTRY, Family, Sample
+from tocsin.metrics import REGISTRY, Family, Sample, merged
 from tocsin.model.event import Actor
 from tocsin.model.ports import Random
 from tocsin.model.series import ValueType
@@ -210,9 +210,9 @@ class _Handlers:
         return {}
 
     async def process_exposition(self, _args: Args, _actor: Actor) -> Any:
-        """The metrics of core and probe in the text format; the web process adds its own."""
-        families = [*REGISTRY.collect(), *self._processes.get("probe", {}).get("families", ())]
-        return merged_exposition(families)
+        """The metrics of every process in the text format, told apart by the label `process`."""
+        reported = {name: row["families"] for name, row in self._processes.items()}
+        return write_text(merged({"core": REGISTRY.collect(), **reported})).decode()
 
     async def status(self, _args: Args, _actor: Actor) -> Any:
         return await status.status(self._core, self._configuration, self._processes)

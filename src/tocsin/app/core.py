@@ -37,8 +37,8 @@ from tocsin.metrics import Gauge
 from tocsin.model.event import SYSTEM
 from tocsin.model.ports import Http, Random, Smtp
 from tocsin.notify.deliver import Deliverer
-from tocsin.notify.http import AioHttp
-from tocsin.notify.smtp import AioSmtp
+from tocsin.notify.http import RealHttp
+from tocsin.notify.smtp import RealSmtp
 from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.random import SystemRandom
 from tocsin.rules.evaluate import Evaluator
@@ -70,6 +70,7 @@ class Core:
     deliverer: Deliverer
     started_ms: int
     restarts: int = 0
+    egress: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     @classmethod
     def build(
@@ -88,7 +89,16 @@ class Core:
         changes = Changes()
         store = Store(path=store_path, settings=config.store, clock=clock)
         engine = Engine(store, EngineOptions())
-        deliverer = Deliverer(db=db, clock=clock, http=http, smtp=smtp, random=random, changed=changes)
+        escalator: Escalator
+        deliverer = Deliverer(
+            db=db,
+            clock=clock,
+            http=http,
+            smtp=smtp,
+            random=random,
+            changed=changes,
+            undelivered=lambda tx, note, why, now_ms: escalator.undelivered(tx, note, why, now_ms),
+        )
         escalator = Escalator(db=db, clock=clock, changed=changes, wake_notify=deliverer.wake, random=random)
         dispatcher = Dispatcher(
             db=db, sink=escalator.receive_page, clock=clock, changed=changes, wake_incidents=lambda: _wake(escalator, deliverer)
@@ -131,10 +141,16 @@ class Core:
         self.escalator.apply(config.directory)
         self.dispatcher.apply(config.routing)
         self.receiver.apply(config.checks)
-        self.desk.apply(config.checks, allow=config.egress_allow, deny=config.egress_deny)
+        self.egress = (config.egress_allow, config.egress_deny)
+        self.replan()
         self.evaluator.apply(config.rule_groups)
         self.scraper.apply(config.jobs)
         self.changes("config")
+
+    def replan(self) -> None:
+        """Tell the probes what to run; checks that somebody paused are marked in it."""
+        allow, deny = self.egress
+        self.desk.apply(self.receiver.plan(), allow=allow, deny=deny)
 
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What runs for as long as the core does."""
@@ -181,8 +197,8 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
         config=config,
         clock=clock,
         random=random,
-        http=AioHttp(),
-        smtp=AioSmtp(),
+        http=RealHttp(),
+        smtp=RealSmtp(),
         hostname=socket.gethostname(),
     )
     await asyncio.to_thread(core.store.open)

@@ -3,41 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Tally
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tocsin.bus.wire import IngestAnswer, IngestHandler, IngestRequest
 from tocsin.errors import StoreError
-from tocsin.formats.remote_write import RemoteWriteError, decode
+from tocsin.formats.remote_write import PROTO_V1, BodyError, Decoder, WriteRequest, decompress
 
 if TYPE_CHECKING:
     from tocsin.app.core import Core
 
+_RETRY_S = "30"
+
 
 def ingest_table(core: Core) -> Mapping[str, IngestHandler]:
     """Every kind of push by name."""
+    return {"write": RemoteWrite(core).take}
 
-    async def write(request: IngestRequest) -> IngestAnswer:
+
+class RemoteWrite:
+    """Remote write 1.0 and 2.0, one request at a time: a flood waits outside and is told so by its timeout."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._decoder = Decoder()
+        self._lock = asyncio.Lock()
+
+    async def take(self, request: IngestRequest) -> IngestAnswer:
+        """204 when all is stored, 400 with counts when some was refused for good, 503 when the disk is full."""
+        async with self._lock:
+            try:
+                decoded = await asyncio.to_thread(self._decode, request)
+            except BodyError as error:
+                return IngestAnswer(error.status, f"{error}\n".encode())
+            return self._store(decoded)
+
+    def _decode(self, request: IngestRequest) -> WriteRequest:
+        body = decompress(request.body, request.headers.get("content-encoding", "snappy"))
+        return self._decoder.decode(body, _message(request.headers.get("content-type", "")))
+
+    def _store(self, decoded: WriteRequest) -> IngestAnswer:
+        store = self._core.store
+        for metric, kind, help_text, unit in decoded.metadata:
+            store.set_metadata(metric, kind, help_text, unit)
         try:
-            decoded = await asyncio.to_thread(decode, request.body, request.headers)
-        except RemoteWriteError as error:
-            return IngestAnswer(error.status, f"{error}\n".encode())
-        for metric, (kind, help_text, unit) in decoded.metadata.items():
-            core.store.set_metadata(metric, kind, help_text, unit)
-        try:
-            result = core.store.append(decoded.batch)
+            result = store.append(decoded.batch)
         except StoreError as error:
-            return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": "30"})
+            return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
         headers = {
             "x-prometheus-remote-write-samples-written": str(result.accepted),
             "x-prometheus-remote-write-histograms-written": "0",
             "x-prometheus-remote-write-exemplars-written": "0",
         }
-        if result.refused:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(result.refused.items()))
-            return IngestAnswer(
-                400, f"refused: {reasons}; the other {result.accepted} samples are stored\n".encode(), headers=headers
-            )
+        refused = Tally(result.refused)
+        problems = [f"{count} {reason}" for reason, count in sorted(refused.items())] + list(decoded.errors[:10])
+        if decoded.histograms:
+            problems.append(f"{decoded.histograms} native histogram samples, which are not stored")
+        if problems:
+            text = f"refused: {'; '.join(problems)}. The other {result.accepted} samples are stored."
+            return IngestAnswer(400, f"{text}\n".encode(), headers=headers)
         return IngestAnswer(204, headers=headers)
 
-    return {"write": write}
+
+def _message(content_type: str) -> str:
+    """The protobuf message that a content type names; remote write 1.0 senders name none."""
+    for part in content_type.split(";")[1:]:
+        name, _, value = part.strip().partition("=")
+        if name == "proto":
+            return value.strip('"')
+    return PROTO_V1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import datetime as dt
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -61,19 +63,20 @@ async def status(core: Core, configuration: Configuration, processes: Mapping[st
     """Everything `tocsin status` prints; `processes` is what probe and web reported last."""
     now_ms = core.clock.now_ms()
     counts = await core.db.read(_counts)
-    store = core.store.stats()
-    rules = core.evaluator.summary()
+    store: dict[str, Any] = dict(core.store.stats())
+    collectors = await asyncio.to_thread(_collectors, core, configuration)
+    rules = _rules(core.evaluator.state()["groups"])
     return {
         "version": __version__,
         "host": socket.gethostname(),
         "now_ms": now_ms,
         "started_ms": core.started_ms,
         "last_evaluation_ms": rules["last_evaluation_ms"],
-        "last_sample_ms": store["last_sample_ms"],
+        "last_sample_ms": max((row["last_ms"] for row in collectors), default=0),
         "processes": [_own_row(core), *(_reported_row(row) for row in processes.values())],
-        "collectors": _collectors(core, configuration),
+        "collectors": collectors,
         "facts": [
-            f"{store['series']:,} series, {store['bytes'] / 1e6:.1f} MB on disk",
+            f"{store['series']:,} series, {store['head_chunk_bytes'] / 1e6:.1f} MB of head chunks",
             f"{rules['groups']} rule groups, {rules['rules']} rules, {rules['failing']} failing",
             f"{counts['open']} open incidents",
             f"{counts['waiting']} notifications waiting, {counts['failed']} failed in the last day",
@@ -114,12 +117,11 @@ def _reported_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _collectors(core: Core, configuration: Configuration) -> list[dict[str, Any]]:
     """Each collector with when it last brought something and its last error."""
-    rows: list[dict[str, Any]] = [
-        {"name": "host", "state": "up", "last_ms": core.host.last_ms, "error": core.host.last_error},
-        {"name": "tocsin", "state": "up", "last_ms": core.own.last_ms, "error": core.own.last_error},
+    rows = [*_own_collectors(core), *(_target_row(target) for target in core.scraper.targets()["activeTargets"])]
+    rows += [
+        {"name": f"scrape {job}", "state": "unknown", "last_ms": 0, "error": text}
+        for job, text in core.scraper.problems().items()
     ]
-    for target in core.scraper.rows():
-        rows.append({"name": f"scrape {target['job']} {target['instance']}", **target})
     statuses = core.receiver.statuses()
     for spec in configuration.config.checks:
         found = statuses.get(spec.id)
@@ -128,6 +130,47 @@ def _collectors(core: Core, configuration: Configuration) -> list[dict[str, Any]
             error = found.message if failed else ""
             rows.append({"name": f"check {spec.id}", "state": found.state.value, "last_ms": found.last_ms, "error": error})
     return rows
+
+
+def _own_collectors(core: Core) -> list[dict[str, Any]]:
+    """The host's and our own metrics, judged by the samples that they left in the store."""
+    answer = core.engine.instant('max by (job) (timestamp(up{job=~"host|tocsin"}))', core.clock.now_ms()).vector
+    found = dict(zip((labels.get("job") for labels in answer.labels), answer.values, strict=True)) if answer is not None else {}
+    return [
+        {
+            "name": job,
+            "state": "up" if job in found else "unknown",
+            "last_ms": int(found.get(job, 0) * 1000),
+            "error": "" if job in found else "no samples in the last 5 minutes",
+        }
+        for job in ("host", "tocsin")
+    ]
+
+
+def _target_row(target: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": f"scrape {target['scrapePool']} {target['labels'].get('instance', '')}",
+        "state": target["health"],
+        "last_ms": time_ms(target["lastScrape"]),
+        "error": target["lastError"],
+    }
+
+
+def time_ms(text: str) -> int:
+    """RFC 3339 -> ms; Go's zero time -> 0."""
+    if not text or text.startswith("0001-"):
+        return 0
+    return int(dt.datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _rules(groups: list[dict[str, Any]]) -> dict[str, int]:
+    rules = [rule for group in groups for rule in group["rules"]]
+    return {
+        "groups": len(groups),
+        "rules": len(rules),
+        "failing": sum(rule["health"] == "err" for rule in rules),
+        "last_evaluation_ms": max((time_ms(group["lastEvaluation"]) for group in groups), default=0),
+    }
 
 
 def _counts(connection: Connection) -> dict[str, int]:

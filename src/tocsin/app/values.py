@@ -1,11 +1,11 @@
-"""Check specs and results across the socket: JSON -> the values (the other way orjson does by itself)."""
+"""Check specs and results across the socket (results are read by `collect.receive.result_of`)."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-from tocsin.model.check import CheckAlert, CheckReason, CheckResult, CheckSpec, Phase
+from tocsin.model.check import CheckAlert, CheckResult, CheckSpec
 from tocsin.model.labels import Labels
 
 
@@ -23,14 +23,3 @@ def spec_from_json(raw: dict[str, Any]) -> CheckSpec:
 
 def result_to_json(result: CheckResult) -> dict[str, Any]:
     return {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
-
-
-def result_from_json(raw: dict[str, Any]) -> CheckResult:
-    return CheckResult(
-        **{
-            **raw,
-            "reason": CheckReason(raw["reason"]),
-            "phases": tuple(Phase(**phase) for phase in raw["phases"]),
-            "samples": tuple((name, labels, value) for name, labels, value in raw["samples"]),
-        }
-    )

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import signal
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 import uvicorn
 
@@ -77,11 +79,11 @@ async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket
     await core.close()
 
 
-async def _core_state(core: CoreClient) -> dict[str, object]:
+async def _core_state(core: CoreClient) -> Mapping[str, Any]:
     """What the configuration says to the web; waits while the core starts."""
     while True:
         try:
-            state: dict[str, object] = await core.command("config.state")
+            state: Mapping[str, Any] = await core.command("config.state")
             return state
         except CommandError:
             await asyncio.sleep(0.2)
@@ -96,6 +98,6 @@ async def _follow_settings(core: CoreClient, parts: WebParts) -> None:
                 parts.settings = dataclasses.replace(
                     parts.settings,
                     external_url=str(state["external_url"]),
-                    severities=tuple(state["severities"]),  # type: ignore[arg-type]
+                    severities=tuple(state["severities"]),
                 )
         await asyncio.sleep(0.5)

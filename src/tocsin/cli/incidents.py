@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -42,10 +41,11 @@ def resolve(number: int, data_dir: Path) -> None:
 @json_option
 def incidents(everything: bool, data_dir: Path, as_json: bool) -> None:
     """List incidents, newest first."""
-    from tocsin.incidents import timeline
+    from tocsin.incidents.people import Directory
+    from tocsin.incidents.why import incident_rows
 
-    db = read_state(data_dir)
-    rows: Any = db.read_now(lambda connection: timeline.incident_rows(connection, state="all" if everything else "open"))
+    state = "all" if everything else "open"
+    rows = read_state(data_dir).read_now(lambda connection: incident_rows(connection, Directory(), state=state))
     if as_json:
         print_json(rows)
         return
@@ -61,20 +61,18 @@ def incidents(everything: bool, data_dir: Path, as_json: bool) -> None:
 @json_option
 def why(number: int, data_dir: Path, as_json: bool) -> None:
     """Say why each person was, or was not, notified of an incident."""
-    from tocsin.incidents import timeline
-    from tocsin.incidents import why as reasons
+    from tocsin.incidents.people import Directory
+    from tocsin.incidents.why import incident_detail
 
-    db = read_state(data_dir)
-    incident: Any = db.read_now(lambda connection: timeline.incident_detail(connection, number))
+    incident = read_state(data_dir).read_now(lambda connection: incident_detail(connection, number, Directory()))
     if incident is None:
         raise CommandError(404, "not_found", f"there is no incident #{number}")
-    rows: Any = db.read_now(lambda connection: reasons.why_rows(connection, number))
     if as_json:
-        print_json({"incident": incident, "why": rows})
+        print_json(incident)
         return
     click.echo(f"#{number} {incident['title']}  [{incident['severity']}, {incident['state']}]")
     click.echo("\nwho was told, and why")
-    for row in rows:
+    for row in incident["why"]:
         click.echo(f"  {'told    ' if row['told'] else 'not told'}  {row['who']:<20} {local_time(row['t_ms'])}  {row['text']}")
     click.echo("\ntimeline")
     for entry in incident["timeline"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from tocsin.config.tree import Path, Tree, path_text
@@ -59,6 +59,7 @@ MinuteOfDay = Annotated[int, BeforeValidator(_minute_of_day)]
 TimeZone = Annotated[str, BeforeValidator(_time_zone)]
 Text = Annotated[str, BeforeValidator(_text)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_many)]
+TextMap = Annotated[dict[str, Text], Field(default_factory=dict)]
 
 
 def problems_of(error: ValidationError, tree: Tree, prefix: Path = ()) -> list[Problem]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -23,6 +23,7 @@ from tocsin.config import alertmanager, prometheus
 from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
 from tocsin.config.people import DEFAULT_POLICY, PeopleReader
+from tocsin.config.receivers import GlobalSection
 from tocsin.config.schema import OwnSections, Service
 from tocsin.config.secrets import hide_secrets, resolve_secrets
 from tocsin.config.sources import Sources, expand, main_files, read_text
@@ -38,7 +39,14 @@ from tocsin.rules.rulefile import parse_rule_file
 from tocsin.rules.shipped import shipped_groups
 from tocsin.tsdb.settings import StoreSettings
 
+T = TypeVar("T")
 _OWN_KEYS = frozenset(OwnSections.model_fields)
+_ALERTMANAGER_GLOBAL = frozenset(field.alias or name for name, field in GlobalSection.model_fields.items())
+_NOT_SENT = {
+    "alerting": "alerts are handled here; they are not sent on to these Alertmanagers",
+    "remote_write": "samples are kept here; they are not sent on",
+}
+"""Sections of a prometheus.yml that this version accepts, says aloud, and does not act on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,6 @@ class Config:
     host_enabled: bool
     egress_allow: tuple[str, ...]
     egress_deny: tuple[str, ...]
-    alertmanagers: tuple[Mapping[str, Any], ...]
     nobody_paged: bool
     warnings: tuple[Problem, ...]
 
@@ -121,16 +128,14 @@ class _Builder:
     def config(self) -> Config:
         tree = self._tree()
         own = self._own(tree)
-        prom = self._section(
-            lambda: prometheus.read(self._part(tree, prometheus.KEYS, prometheus.GLOBAL_KEYS), tree), prometheus.EMPTY
-        )
+        prom = self._prometheus(tree)
+        checks = self._checks(tree)
+        rules = self._rules(tree, prom.evaluation_interval_ms, own)
         self._stop_if_wrong()
         routing = self._alerting(tree, own)
         people = PeopleReader(own, tree, routing.receivers)
         directory = people.directory()
         self._problems += people.problems
-        rules = self._rules(tree, prom.evaluation_interval_ms, own)
-        checks = self._checks(tree)
         channels = self._channels(own, directory, routing.receivers, tree)
         self._egress(own, tree)
         self._stop_if_wrong()
@@ -160,7 +165,6 @@ class _Builder:
             host_enabled=own.host.enabled,
             egress_allow=own.egress.allow,
             egress_deny=own.egress.deny,
-            alertmanagers=prom.alertmanagers,
             nobody_paged=nobody,
             warnings=tuple(self._problems),
         )
@@ -172,8 +176,11 @@ class _Builder:
     def _tree(self) -> Tree:
         trees: list[Tree] = []
         for name in self._sources.main:
-            tree = self._section(lambda name=name: parse_yaml(self._sources.texts[name], name), None)  # type: ignore[misc]
-            if tree is not None:
+            try:
+                tree = parse_yaml(self._sources.texts[name], name)
+            except ConfigError as error:
+                self._problems += error.problems
+            else:
                 value, problems = resolve_secrets(tree, Path(name).parent)
                 self._problems += problems
                 trees.append(Tree(value, tree.places, tree.file))
@@ -187,7 +194,7 @@ class _Builder:
         return merged
 
     def _unknown_keys(self, tree: Tree) -> None:
-        known = {*_OWN_KEYS, "checks", *prometheus.KEYS, *alertmanager.ALERTMANAGER_KEYS, "global"}
+        known = {*_OWN_KEYS, "checks", *prometheus.KEYS, *alertmanager.ALERTMANAGER_KEYS}
         for key in tree.value:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
@@ -211,10 +218,19 @@ class _Builder:
             part["global"] = {key: value for key, value in shared.items() if key in set(global_keys)}
         return part
 
+    def _prometheus(self, tree: Tree) -> prometheus.PrometheusPart:
+        part = self._part(tree, prometheus.KEYS, prometheus.GLOBAL_KEYS)
+        read = self._section(lambda: prometheus.read(part, tree), prometheus.EMPTY)
+        self._problems += read.warnings
+        for key, why in _NOT_SENT.items():
+            if part.get(key):
+                self._problems.append(Problem(tree.place((key,)), key, why, warning=True))
+        return read
+
     def _alerting(self, tree: Tree, own: OwnSections) -> Routing:
         """Routes and receivers; without `route:` the built-in route pages the policy `default`, or the only one there is."""
         self._unknown_global(tree)
-        part = self._part(tree, alertmanager.ALERTMANAGER_KEYS, alertmanager.ALERTMANAGER_GLOBAL_KEYS)
+        part = self._part(tree, alertmanager.ALERTMANAGER_KEYS, _ALERTMANAGER_GLOBAL)
         file, problems = alertmanager.read_alertmanager(part, tree, route_needed=False)
         self._problems += problems
         self._stop_if_wrong()
@@ -241,7 +257,7 @@ class _Builder:
         shared = tree.value.get("global")
         if not isinstance(shared, dict):
             return
-        known = {*prometheus.GLOBAL_KEYS, *alertmanager.ALERTMANAGER_GLOBAL_KEYS}
+        known = {*prometheus.GLOBAL_KEYS, *_ALERTMANAGER_GLOBAL}
         for key in shared:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
@@ -331,7 +347,7 @@ class _Builder:
 
     # -- problems -----------------------------------------------------------------------------------------------------
 
-    def _section(self, read: Any, default: Any) -> Any:
+    def _section(self, read: Callable[[], T], default: T) -> T:
         try:
             return read()
         except ConfigError as error:

@@ -207,8 +207,9 @@ def _method(name: str, contact: Contact) -> ContactMethod:
     """A URL as address is a secret (whoever knows it can post): it becomes a setting, and people see the contact's name."""
     cls = registry().get(contact.channel)
     settings = dict(contact.settings)
-    if cls is not None and cls.address_field and "://" in contact.address:
-        settings.setdefault(cls.address_field, contact.address)
+    field = (cls.url_field or cls.address_field) if cls is not None else ""
+    if field and "://" in contact.address:
+        settings.setdefault(field, contact.address)
         return ContactMethod(name, contact.channel, name, settings)
     return ContactMethod(name, contact.channel, contact.address, settings)
 

@@ -158,9 +158,9 @@ class Escalator:
     # -- shared --
 
     def _ledger(self, tx: Connection, now_ms: int) -> Ledger:
-        return Ledger(tx=tx, directory=self._with_overrides(tx, now_ms), now_ms=now_ms, random=self._random)
+        return Ledger(tx=tx, directory=self.directory_at(tx, now_ms), now_ms=now_ms, random=self._random)
 
-    def _with_overrides(self, tx: Connection, now_ms: int) -> Directory:
+    def directory_at(self, tx: Connection, now_ms: int) -> Directory:
         """The directory with the schedule overrides that people entered in the dashboard."""
         c = schedule_overrides.c
         found: dict[str, list[Override]] = {}

@@ -61,12 +61,11 @@ class Health:
 
     async def metrics(self, request: Request) -> Response:
         """Metrics of every process of this Tocsin in the text format."""
-        families = exposition(REGISTRY.collect())
         try:
-            others = await self._desk.parts.core.command("process.exposition")
+            text = str(await self._desk.parts.core.command("process.exposition"))
         except CommandError:
-            others = ""
-        return await bytes_answer(request, (str(others) + families).encode(), media_type=_TEXT)
+            text = exposition(REGISTRY.collect())  # the core is away: at least our own
+        return await bytes_answer(request, text.encode(), media_type=_TEXT)
 
 
 def exposition(families: list[Family]) -> str:

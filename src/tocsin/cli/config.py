@@ -1,0 +1,77 @@
+"""`tocsin config check|schema`, `tocsin route test`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tocsin.cli.core import print_json
+from tocsin.cli.main import config_option, json_option
+from tocsin.config.load import Config, build, read_sources
+from tocsin.errors import ConfigError, UsageError
+
+
+@click.group()
+def config() -> None:
+    """The configuration file."""
+
+
+def load(paths: tuple[Path, ...]) -> Config:
+    return build(read_sources(paths or (Path("tocsin.yaml"),), optional=not paths))
+
+
+@config.command("check")
+@config_option
+@json_option
+def check(config_paths: tuple[Path, ...], as_json: bool) -> None:
+    """Read the configuration and everything it names; say what is wrong, at which line, and what was expected."""
+    found: Config | None = None
+    try:
+        found = load(config_paths)
+        problems = list(found.warnings)
+    except ConfigError as error:
+        problems = error.problems
+    if as_json:
+        rows = [{"place": str(p.place), "path": p.path, "message": p.message, "warning": p.warning} for p in problems]
+        print_json({"ok": found is not None, "problems": rows})
+    else:
+        for problem in problems:
+            click.echo(str(problem), err=found is None)
+        if found is not None:
+            rules = sum(len(group.rules) for group in found.rule_groups)
+            click.echo(
+                f"ok: {len(found.checks)} checks, {len(found.jobs)} scrape jobs, {rules} rules, "
+                f"{len(found.directory.persons)} users, {len(found.directory.policies)} policies"
+            )
+    sys.exit(0 if found is not None else 1)
+
+
+@config.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of Tocsin's own sections, for editors."""
+    from tocsin.config.schema import OwnSections
+
+    print_json(OwnSections.model_json_schema())
+
+
+@click.group()
+def route() -> None:
+    """The routing tree."""
+
+
+@route.command("test")
+@click.argument("labels", nargs=-1, required=True)
+@config_option
+def route_test(labels: tuple[str, ...], config_paths: tuple[Path, ...]) -> None:
+    """Show which receivers an alert with these labels reaches, e.g. `tocsin route test severity=critical service=shop`."""
+    from tocsin.alerts.explain import explain_route
+    from tocsin.model.labels import Labels
+
+    pairs = [label.partition("=") for label in labels]
+    if any(not separator for _, separator, _ in pairs):
+        raise UsageError("expected labels as NAME=VALUE")
+    found = load(config_paths)
+    for line in explain_route(found.routing, Labels({name: value.strip('"') for name, _, value in pairs})):
+        click.echo(line)

@@ -1,0 +1,59 @@
+"""Who is on call now and next, and what the policies say: for the dashboard and the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tocsin.incidents import oncall
+from tocsin.incidents.people import Directory
+from tocsin.model.incident import Policy, Target
+
+_GAPS_AHEAD_MS = 14 * 86_400_000
+
+
+def duty(directory: Directory, now_ms: int) -> dict[str, Any]:
+    """{schedules, policies, people} as JSON values; overrides of the directory's schedules included."""
+    return {
+        "schedules": [_schedule(directory, name, now_ms) for name in directory.schedules],
+        "policies": [_policy(policy) for policy in directory.policies.values()],
+        "people": [
+            {
+                "name": person.name,
+                "full_name": person.full_name,
+                "time_zone": person.time_zone,
+                "methods": [
+                    {"id": m.id, "channel": m.channel, "address": m.address, "verified": m.verified} for m in person.methods
+                ],
+                "teams": [team.name for team in directory.teams.values() if person.name in team.members],
+            }
+            for person in directory.persons.values()
+        ],
+    }
+
+
+def _schedule(directory: Directory, name: str, now_ms: int) -> dict[str, Any]:
+    schedule = directory.schedules[name]
+    until_ms = oncall.next_change(schedule, now_ms) or 0
+    return {
+        "schedule": name,
+        "name": name,
+        "time_zone": schedule.time_zone,
+        "who": list(oncall.oncall_at(schedule, now_ms)),
+        "until_ms": until_ms,
+        "next": list(oncall.oncall_at(schedule, until_ms)) if until_ms else [],
+        "gaps": [{"start_ms": start, "end_ms": end} for start, end in oncall.gaps(schedule, now_ms, now_ms + _GAPS_AHEAD_MS)],
+        "layers": [layer.name for layer in schedule.layers],
+    }
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "steps": [{"targets": [_target(t) for t in step.targets], "delay_ms": step.delay_ms} for step in policy.steps],
+        "repeat": policy.repeat,
+        "final": [_target(target) for target in policy.final],
+    }
+
+
+def _target(target: Target) -> str:
+    return target.name if target.kind.value == "user" else f"{target.kind.value}:{target.name}"
