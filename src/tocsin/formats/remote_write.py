@@ -1,0 +1,440 @@
+"""Prometheus remote write: protobuf bodies of version 1.0 and 2.0 <-> `Batch`. Our own wire decoder.
+
+Source: Prometheus Remote-Write 1.0 and 2.0 specifications (prometheus.WriteRequest, io.prometheus.write.v2.Request).
+A request repeats the labels of each series; their bytes are the key of a bounded memo, so a known series costs one
+dictionary look-up, and all ordinary samples of a request are decoded in one pass of numpy.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cramjam
+import numpy as np
+
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.series import Batch, Float64, Int64
+
+PROTO_V1 = "prometheus.WriteRequest"
+PROTO_V2 = "io.prometheus.write.v2.Request"
+DEFAULT_MAX_BYTES = 32 << 20
+_MEMO_BYTES = 64 << 20
+_MAX_VARINT = 10
+_DOUBLE = struct.Struct("<d")
+_KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
+# An ordinary sample: 0x12 0x10 | 0x09 double | 0x10 varint of 6 bytes (any instant from 2004 to 3084).
+_SAMPLE_BYTES = 16
+
+
+class BodyError(ValueError):
+    """The body cannot be taken at all; `status` is the HTTP status for the sender."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """A decoded request. `errors` name series that were left out and why; the rest is in `batch`."""
+
+    batch: Batch
+    metadata: tuple[tuple[str, str, str, str], ...] = ()
+    """(metric, type, help, unit)"""
+    errors: tuple[str, ...] = ()
+    histograms: int = 0
+    """Native histogram samples, which are not stored."""
+    exemplars: int = 0
+    refused_samples: int = 0
+    """Samples of the series in `errors`."""
+
+
+def decompress(body: bytes, encoding: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+    """Undo `Content-Encoding` snappy (block format) or zstd. Looks at the declared length first; raises BodyError."""
+    try:
+        if encoding == "snappy":
+            return _unsnappy(body, max_bytes)
+        if encoding == "zstd":
+            return _unzstd(body, max_bytes)
+    except cramjam.DecompressionError as error:
+        raise BodyError(400, f"the body is not valid {encoding}: {error}") from error
+    if encoding in ("", "identity"):
+        _check_length(len(body), max_bytes)
+        return body
+    raise BodyError(415, f"content encoding {encoding!r} is not supported; use snappy or zstd")
+
+
+def _check_length(length: int, max_bytes: int) -> None:
+    if length > max_bytes:
+        raise BodyError(413, f"the body has {length} bytes when decompressed; the limit is {max_bytes}")
+
+
+def _unsnappy(body: bytes, max_bytes: int) -> bytes:
+    length, start = _varint(body, 0)
+    _check_length(length, max_bytes)
+    # The format cannot expand more than about 22 times per byte of a copy element.
+    if length > (len(body) - start) * 64 + 64:
+        raise BodyError(400, "the body is not valid snappy: it declares more than it can hold")
+    return bytes(cramjam.snappy.decompress_raw(body))
+
+
+def _unzstd(body: bytes, max_bytes: int) -> bytes:
+    declared = _zstd_length(body)
+    if declared is not None:
+        _check_length(declared, max_bytes)
+    room = bytearray(min(max_bytes, declared if declared is not None else max_bytes) + 1)
+    try:
+        written = cramjam.zstd.decompress_into(body, room)
+    except cramjam.DecompressionError as error:
+        if "buffer" in str(error).lower() or "whole" in str(error).lower():
+            raise BodyError(413, f"the body has more than {max_bytes} bytes when decompressed") from error
+        raise
+    _check_length(written, max_bytes)
+    return bytes(memoryview(room)[:written])
+
+
+def _zstd_length(body: bytes) -> int | None:
+    """The content size that the first frame declares; None when it declares none."""
+    if len(body) < 6 or body[:4] != b"\x28\xb5\x2f\xfd":
+        raise BodyError(400, "the body is not valid zstd: no frame")
+    flags = body[4]
+    size_flag, single, dictionary = flags >> 6, flags >> 5 & 1, (0, 1, 2, 4)[flags & 3]
+    size_bytes = (1 if single else 0, 2, 4, 8)[size_flag]
+    at = 5 + (0 if single else 1) + dictionary
+    if not size_bytes or at + size_bytes > len(body):
+        return None
+    return int.from_bytes(body[at : at + size_bytes], "little") + (256 if size_flag == 1 else 0)
+
+
+class Decoder:
+    """Decodes bodies; keeps the labels of series it has seen. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._memo: dict[bytes, Labels | str] = {}
+        self._memo_bytes = 0
+
+    def decode(self, data: bytes, proto: str = PROTO_V1) -> WriteRequest:
+        """A decompressed body of the given message. Raises BodyError when the bytes are not that message."""
+        try:
+            if proto == PROTO_V1:
+                return self._decode_v1(data)
+            if proto == PROTO_V2:
+                return self._decode_v2(data)
+        except (IndexError, struct.error, UnicodeDecodeError) as error:
+            raise BodyError(400, f"the body is not a valid {proto}: {error}") from error
+        raise BodyError(415, f"message {proto!r} is not supported; use {PROTO_V1} or {PROTO_V2}")
+
+    def _decode_v1(self, data: bytes) -> WriteRequest:
+        found = _Found()
+        metadata = []
+        for field, start, end in _messages(data, 0, len(data)):
+            if field == 1:
+                self._series_v1(data, start, end, found)
+            elif field == 3:
+                metadata.append(_metadata_v1(data, start, end))
+        return found.request(data, tuple(metadata))
+
+    def _series_v1(self, data: bytes, start: int, end: int, found: _Found) -> None:
+        at = start
+        while at < end and data[at] == 0x0A:
+            size = data[at + 1]
+            at += 2 + size
+            if size >= 0x80:
+                length, at = _varint(data, at - size - 1)
+                at += length
+        if at > end:
+            raise BodyError(400, "a label runs over the end of its series")
+        key = data[start:at]
+        labels = self._memo.get(key)
+        if labels is None:
+            labels = self._remember(key, _checked([_label(data, *span) for _, *span in _messages(data, start, at)]))
+        _samples(data, at, end, labels, found, histogram_field=4, exemplar_field=3, label_field=1)
+
+    def _remember(self, key: bytes, labels: Labels | str) -> Labels | str:
+        cost = 6 * len(key) + 600
+        if self._memo_bytes + cost > _MEMO_BYTES:
+            self._memo.clear()
+            self._memo_bytes = 0
+        self._memo[key] = labels
+        self._memo_bytes += cost
+        return labels
+
+    def _decode_v2(self, data: bytes) -> WriteRequest:
+        found = _Found()
+        symbols: list[str] = []
+        spans = []
+        for field, start, end in _messages(data, 0, len(data)):
+            if field == 4:
+                symbols.append(data[start:end].decode())
+            elif field == 5:
+                spans.append((start, end))
+        if symbols and symbols[0] != "":
+            raise BodyError(400, "the first symbol must be the empty string")
+        metadata: dict[str, tuple[str, str, str, str]] = {}
+        known: dict[bytes, Labels | str] = {}
+        for start, end in spans:
+            self._series_v2(data, start, end, symbols, known, metadata, found)
+        return found.request(data, tuple(metadata.values()))
+
+    def _series_v2(
+        self, data: bytes, start: int, end: int, symbols: list[str], known: dict[bytes, Labels | str],
+        metadata: dict[str, tuple[str, str, str, str]], found: _Found,
+    ) -> None:  # fmt: skip
+        at = start
+        if at < end and data[at] == 0x0A:
+            size, first = _varint(data, at + 1)
+            at = first + size
+            if at > end:
+                raise BodyError(400, "label references run over the end of their series")
+            key = data[first:at]
+        else:
+            key = b""
+        labels = known.get(key)
+        if labels is None:
+            labels = known[key] = _resolve(key, symbols)
+        for field, inner, stop in _samples(data, at, end, labels, found, histogram_field=3, exemplar_field=4, label_field=1):
+            if field == 5 and isinstance(labels, Labels):
+                metric = labels.get(METRIC_NAME)
+                metadata[metric] = _metadata_v2(data, inner, stop, metric, symbols)
+
+
+class _Found:
+    """What was met so far: ordinary samples by place, the others with their values."""
+
+    def __init__(self) -> None:
+        self.labels: list[Labels] = []
+        self.places: list[int] = []
+        """Where the double of an ordinary sample stands; -1 - i = the i-th of `odd`."""
+        self.odd: list[tuple[int, float]] = []
+        self.errors: list[str] = []
+        self.refused = 0
+        self.histograms = 0
+        self.exemplars = 0
+
+    def request(self, data: bytes, metadata: tuple[tuple[str, str, str, str], ...]) -> WriteRequest:
+        t_ms, values = _columns(data, np.array(self.places, np.int64), self.odd)
+        batch = Batch(self.labels, t_ms, values)
+        return WriteRequest(batch, metadata, tuple(self.errors), self.histograms, self.exemplars, self.refused)
+
+
+def _samples(
+    data: bytes, at: int, end: int, labels: Labels | str, found: _Found, *,
+    histogram_field: int, exemplar_field: int, label_field: int,
+) -> list[tuple[int, int, int]]:  # fmt: skip
+    """Samples of a series from `at` on; answers the fields it does not know."""
+    others = []
+    good = isinstance(labels, Labels)
+    if not good:
+        found.errors.append(str(labels))
+    while at < end:
+        if data[at] == 0x12 and data[at + 1] == _SAMPLE_BYTES and data[at + 2] == 0x09 and data[at + 11] == 0x10:
+            # The last byte of the varint is checked with the others, in numpy.
+            place, at = at + 3, at + 2 + _SAMPLE_BYTES
+            if at > end:
+                raise BodyError(400, "a sample runs over the end of its series")
+            if good:
+                found.places.append(place)
+                found.labels.append(labels)  # type: ignore[arg-type]
+            else:
+                found.refused += 1
+            continue
+        field, start, stop = _field(data, at, end)
+        at = stop
+        if field == 2:
+            if good:
+                found.odd.append(_sample(data, start, stop))
+                found.places.append(-len(found.odd))
+                found.labels.append(labels)  # type: ignore[arg-type]
+            else:
+                found.refused += 1
+        elif field == histogram_field:
+            found.histograms += 1
+        elif field == exemplar_field:
+            found.exemplars += 1
+        elif field == label_field:
+            raise BodyError(400, "labels after samples are not supported")
+        else:
+            others.append((field, start, stop))
+    return others
+
+
+def _columns(data: bytes, places: Int64, odd: Sequence[tuple[int, float]]) -> tuple[Int64, Float64]:
+    """Times and values of samples by place."""
+    t_ms, values = np.zeros(len(places), np.int64), np.zeros(len(places))
+    plain = np.flatnonzero(places >= 0)
+    if len(plain):
+        raw = np.frombuffer(data, np.uint8)
+        at = places[plain]
+        values[plain] = raw[at[:, None] + np.arange(8)].view(np.float64)[:, 0]
+        digits = raw[at[:, None] + np.arange(9, 15)].astype(np.int64)
+        if not ((digits[:, :5] >= 0x80).all() and (digits[:, 5] < 0x80).all()):
+            for place in plain.tolist():  # a varint of unusual length: read these samples one by one
+                t_ms[place], values[place] = _sample(data, int(places[place]) - 1, int(places[place]) - 1 + _SAMPLE_BYTES)
+        else:
+            t_ms[plain] = ((digits & 0x7F) << (7 * np.arange(6))).sum(1)
+    for place in np.flatnonzero(places < 0).tolist():
+        t_ms[place], values[place] = odd[-int(places[place]) - 1]
+    return t_ms, values
+
+
+def _sample(data: bytes, start: int, end: int) -> tuple[int, float]:
+    t_ms, value = 0, 0.0
+    for field, wire, at, _ in _scalars(data, start, end):
+        if field == 1 and wire == 1:
+            (value,) = _DOUBLE.unpack_from(data, at)
+        elif field == 2 and wire == 0:
+            t_ms = _signed(_varint(data, at)[0])
+    return t_ms, value
+
+
+def _label(data: bytes, start: int, end: int) -> tuple[str, str]:
+    name, value = "", ""
+    for field, at, stop in _messages(data, start, end):
+        if field == 1:
+            name = data[at:stop].decode()
+        elif field == 2:
+            value = data[at:stop].decode()
+    return name, value
+
+
+def _checked(pairs: list[tuple[str, str]]) -> Labels | str:
+    """The labels, or why they are not taken."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        return f"invalid labels for series, labels {Labels(pairs)}, duplicated label {double}"
+    labels = Labels(pairs)
+    if "" in names:
+        return f"invalid labels for series, labels {labels}: empty label name"
+    if METRIC_NAME not in labels:
+        return f"invalid metric name or labels, got {labels}: no metric name"
+    return labels
+
+
+def _resolve(key: bytes, symbols: list[str]) -> Labels | str:
+    """Labels from a packed list of symbol references: name, value, name, value, ..."""
+    refs, at = [], 0
+    while at < len(key):
+        number, at = _varint(key, at)
+        refs.append(number)
+    if len(refs) % 2 or any(number >= len(symbols) for number in refs):
+        return "invalid labels for series: label references do not fit the symbols"
+    return _checked([(symbols[name], symbols[value]) for name, value in zip(refs[::2], refs[1::2], strict=True)])
+
+
+def _metadata_v1(data: bytes, start: int, end: int) -> tuple[str, str, str, str]:
+    kind, texts = 0, {2: "", 4: "", 5: ""}
+    for field, wire, at, stop in _scalars(data, start, end):
+        if field == 1 and wire == 0:
+            kind = _varint(data, at)[0]
+        elif wire == 2 and field in texts:
+            texts[field] = data[at:stop].decode()
+    return texts[2], _KINDS[kind] if kind < len(_KINDS) else "unknown", texts[4], texts[5]
+
+
+def _metadata_v2(data: bytes, start: int, end: int, metric: str, symbols: list[str]) -> tuple[str, str, str, str]:
+    numbers = {1: 0, 3: 0, 4: 0}
+    for field, wire, at, _ in _scalars(data, start, end):
+        if wire == 0 and field in numbers:
+            numbers[field] = _varint(data, at)[0]
+    kind = _KINDS[numbers[1]] if numbers[1] < len(_KINDS) else "unknown"
+    texts = [symbols[numbers[which]] if numbers[which] < len(symbols) else "" for which in (3, 4)]
+    return metric, kind, texts[0], texts[1]
+
+
+# -- the wire format ------------------------------------------------------------------------------------------------------
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A varint and the place after it. Raises BodyError, IndexError."""
+    byte = data[at]
+    if byte < 0x80:
+        return byte, at + 1
+    value, shift = byte & 0x7F, 7
+    for place in range(at + 1, at + _MAX_VARINT):
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, place + 1
+        shift += 7
+    raise BodyError(400, "a varint has more than ten bytes")
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _scalars(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """(field, wire type, start, end) of each field of a message."""
+    at = start
+    while at < end:
+        key, at = _varint(data, at)
+        wire = key & 7
+        first = at
+        if wire == 0:
+            _, at = _varint(data, at)
+        elif wire == 1:
+            at += 8
+        elif wire == 2:
+            length, first = _varint(data, at)
+            at = first + length
+        elif wire == 5:
+            at += 4
+        else:
+            raise BodyError(400, f"wire type {wire} does not exist here")
+        if at > end:
+            raise BodyError(400, "a field runs over the end of its message")
+        yield key >> 3, wire, first, at
+
+
+def _messages(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Length-delimited fields: (field, start, end); others are skipped."""
+    for field, wire, first, stop in _scalars(data, start, end):
+        if wire == 2:
+            yield field, first, stop
+
+
+def _field(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """One field: (number, start, end) of its content."""
+    field, _, first, stop = next(_scalars(data, at, end))
+    return field, first, stop
+
+
+# -- encoding -------------------------------------------------------------------------------------------------------------
+
+
+def encode(batch: Batch, metadata: Sequence[tuple[str, str, str, str]] = ()) -> bytes:
+    """A snappy-compressed body of version 1.0; samples of equal labels that follow each other share a series."""
+    out = bytearray()
+    place, count = 0, len(batch.labels)
+    while place < count:
+        stop = place + 1
+        while stop < count and batch.labels[stop] is batch.labels[place]:
+            stop += 1
+        series = bytearray()
+        for name, value in batch.labels[place].pairs:
+            series += _delimited(1, _delimited(1, name.encode()) + _delimited(2, value.encode()))
+        for t_ms, value in zip(batch.t_ms[place:stop].tolist(), batch.value[place:stop], strict=True):
+            series += _delimited(2, b"\x09" + value.tobytes() + b"\x10" + _to_varint(t_ms & 0xFFFFFFFFFFFFFFFF))
+        out += _delimited(1, bytes(series))
+        place = stop
+    for metric, kind, help_text, unit in metadata:
+        body = b"\x08" + _to_varint(_KINDS.index(kind) if kind in _KINDS else 0)
+        body += _delimited(2, metric.encode()) + _delimited(4, help_text.encode()) + _delimited(5, unit.encode())
+        out += _delimited(3, body)
+    return bytes(cramjam.snappy.compress_raw(bytes(out)))
+
+
+def _delimited(field: int, content: bytes) -> bytes:
+    return _to_varint(field << 3 | 2) + _to_varint(len(content)) + content
+
+
+def _to_varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
