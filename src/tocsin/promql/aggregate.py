@@ -23,7 +23,9 @@ def aggregate(op: str, frame: Frame, numbers: Int64, groups: tuple[Labels, ...],
         count = np.full((len(members), steps), rows.shape[1]) if mask is None else mask.sum(axis=1)
         values[members] = _reduce(op, cells, mask, count, param)
         present[members] = count > 0
-    return Frame(groups, values, None if present.all() else present).compact()
+    # With delayed name removal Prometheus marks group i when input row i is marked; kept, names of groups depend on it.
+    nameless = None if frame.nameless is None else frame.nameless[: len(groups)]
+    return Frame(groups, values, None if present.all() else present, nameless).compact()
 
 
 def batches(numbers: Int64, groups: int) -> Iterator[tuple[Int64, Int64]]:

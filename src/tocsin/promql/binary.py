@@ -11,8 +11,8 @@ from tocsin.errors import ExecutionError
 from tocsin.model.labels import Labels
 from tocsin.model.series import Bool, Float64, Int64
 from tocsin.promql.ast import COMPARISONS, Cardinality, VectorMatching
-from tocsin.promql.frame import Frame, empty, merged
-from tocsin.promql.labelsets import LabelCache, Rows
+from tocsin.promql.frame import Frame, concatenate, empty, merged
+from tocsin.promql.labelsets import LabelCache, Naming, Rows
 from tocsin.promql.text import go_quote
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -35,15 +35,15 @@ def compare(op: str, left: Float64, right: Float64) -> Bool:
     return np.asarray(_COMPARE[op](left, right))
 
 
-def with_scalar(op: str, vector: Frame, scalar: Float64, cache: LabelCache, *, swapped: bool, return_bool: bool) -> Frame:
+def with_scalar(op: str, vector: Frame, scalar: Float64, naming: Naming, *, swapped: bool, return_bool: bool) -> Frame:
     """vector op scalar [s], or scalar op vector when swapped. A comparison keeps the vector's values and names."""
     left, right = (scalar, vector.values) if swapped else (vector.values, scalar)
     if op in COMPARISONS and not return_bool:
         kept = np.broadcast_to(compare(op, left, right), vector.values.shape)
         present = kept if vector.present is None else vector.present & kept
-        return Frame(vector.labels, vector.values, present).compact()
+        return vector.with_values(vector.values, present).compact()
     values = np.broadcast_to(calculate(op, left, right), vector.values.shape)
-    return merged(Frame(cache.without_name(vector.labels), values, vector.present))
+    return naming.dropped(vector.with_values(values, vector.present))
 
 
 def set_operation(op: str, left: Frame, right: Frame, matching: VectorMatching, cache: LabelCache) -> Frame:
@@ -53,17 +53,10 @@ def set_operation(op: str, left: Frame, right: Frame, matching: VectorMatching, 
     left_ids, right_ids, count = _numbered(cache.signatures(left.labels, matching), cache.signatures(right.labels, matching))
     if op == "or":
         covered = _any_by(left_ids, left.mask(), count)[right_ids]
-        extra = Frame(right.labels, right.values, right.mask() & ~covered).compact()
-        return merged(_stacked(left, extra))
+        extra = right.with_values(right.values, right.mask() & ~covered).compact()
+        return merged(concatenate([left, extra], left.steps))
     matched = _any_by(right_ids, right.mask(), count)[left_ids]
-    return Frame(left.labels, left.values, left.mask() & (matched if op == "and" else ~matched)).compact()
-
-
-def _stacked(first: Frame, second: Frame) -> Frame:
-    if not second.labels:
-        return first
-    values = np.concatenate([first.values, second.values])
-    return Frame(first.labels + second.labels, values, np.concatenate([first.mask(), second.mask()]))
+    return left.with_values(left.values, left.mask() & (matched if op == "and" else ~matched)).compact()
 
 
 def _numbered(left: Rows, right: Rows) -> tuple[Int64, Int64, int]:
@@ -83,10 +76,9 @@ def _any_by(ids: Int64, present: Bool, count: int) -> Bool:
     return out
 
 
-def between_vectors(
-    op: str, left: Frame, right: Frame, matching: VectorMatching, cache: LabelCache, *, return_bool: bool
-) -> Frame:
+def between_vectors(op: str, left: Frame, right: Frame, matching: VectorMatching, naming: Naming, *, return_bool: bool) -> Frame:
     """Matched pairs of rows, one result row each. Raises ExecutionError where the match is ambiguous at a step."""
+    cache = naming.cache
     swapped = matching.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
     if not many.labels or not one.labels:
@@ -104,8 +96,11 @@ def between_vectors(
         values, both = a, kept if both is None else both & kept
     else:
         values = calculate(op, a, b)
-    labels = cache.results(pair_many.labels, pair_one.labels, matching, changes=op not in COMPARISONS, to_bool=return_bool)
-    result = Frame(labels, values, both)
+    to_bool = return_bool and not naming.delayed
+    rows = pair_many.labels, pair_one.labels
+    labels = cache.results(*rows, matching, changes=op not in COMPARISONS, to_bool=to_bool)
+    marked = np.ones(len(labels), bool) if naming.delayed and return_bool else None
+    result = Frame(labels, values, both, marked)
     _refuse_ambiguous(result, many_ids[many_rows], matching)
     return merged(result.compact())
 

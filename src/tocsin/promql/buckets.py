@@ -17,7 +17,7 @@ _MIN_NORMAL = 2.2250738585072014e-308
 
 def bucket_quantile(q: Float64, bounds: Float64, counts: Float64, mask: Bool) -> tuple[Float64, Bool]:
     """Quantile q [s] of each histogram, and where counts that fall with growing bounds had to be raised."""
-    groups, size, steps = counts.shape
+    size = counts.shape[1]
     usable = mask[:, -1] & np.isposinf(bounds[-1]) & (mask.sum(axis=1) >= 2)
     with np.errstate(all="ignore"):
         counts, forced = _monotonic(counts, mask)
@@ -25,7 +25,8 @@ def bucket_quantile(q: Float64, bounds: Float64, counts: Float64, mask: Bool) ->
         total = counts[:, -1]
         rank = q * total
         reached = counts[:, :-1] >= rank[:, None, :]
-        bucket = np.where(reached.any(axis=1), reached.argmax(axis=1), size - 1)
+        bucket = size - 1 if size == 1 else np.where(reached.any(axis=1), reached.argmax(axis=1), size - 1)
+        bucket = np.broadcast_to(bucket, total.shape)
         result = _interpolated(rank, bucket, counts, upper, mask, bounds)
         if size > 1:
             result = np.where(bucket == size - 1, upper[:, -2], result)
@@ -47,7 +48,7 @@ def _interpolated(
     count = np.take_along_axis(counts, index, axis=1)[:, 0]
     end = bounds[bucket]
     below = np.maximum(index - 1, 0)
-    before_it = np.cumsum(mask, axis=1) - mask.astype(np.int64)
+    before_it: Int64 = np.cumsum(mask, axis=1) - mask.astype(np.int64)
     has_below = np.take_along_axis(before_it, index, axis=1)[:, 0] > 0
     before = np.where(has_below, np.take_along_axis(counts, below, axis=1)[:, 0], 0.0)
     start = np.where(has_below, np.take_along_axis(upper, below, axis=1)[:, 0], 0.0)

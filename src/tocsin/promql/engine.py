@@ -29,7 +29,7 @@ from tocsin.promql import ast
 from tocsin.promql.annotation import Notes
 from tocsin.promql.evaluate import Evaluator, Scope, Value
 from tocsin.promql.frame import Frame, merged
-from tocsin.promql.labelsets import LabelCache
+from tocsin.promql.labelsets import DELAYED_NAME_REMOVAL, LabelCache, Naming
 from tocsin.promql.limits import Budget
 from tocsin.promql.parser import parse
 from tocsin.promql.plan import Plan, prepare
@@ -162,7 +162,7 @@ class Engine:
             subquery_step_ms=options.subquery_step_ms,
             budget=budget,
             notes=Notes(plan.query),
-            cache=self._labels,
+            naming=Naming(self._labels, DELAYED_NAME_REMOVAL in options.features),
         )
 
     def _raw(self, scope: Scope, expr: ast.Expr, t_ms: int) -> QueryResult:
@@ -196,14 +196,14 @@ def _instant_result(value: Value, t_ms: int, scope: Scope) -> QueryResult:
         return QueryResult(ValueType.STRING, t_ms, text=value, annotations=notes, stats=stats)
     if isinstance(value, np.ndarray):
         return QueryResult(ValueType.SCALAR, t_ms, scalar=float(value[0]), annotations=notes, stats=stats)
-    frame = merged(value.compact(), strict=True)
+    frame = merged(scope.naming.finished(value.compact()), strict=True)
     vector = Vector(frame.labels, frame.values[:, 0], np.full(len(frame.labels), t_ms, np.int64))
     return QueryResult(ValueType.VECTOR, t_ms, vector=vector, annotations=notes, stats=stats)
 
 
 def _range_result(value: Value, t_ms: Int64, scope: Scope) -> QueryResult:
     assert not isinstance(value, str)
-    frame = value.compact() if isinstance(value, Frame) else Frame((EMPTY_LABELS,), value[None, :])
+    frame = scope.naming.finished(value.compact()) if isinstance(value, Frame) else Frame((EMPTY_LABELS,), value[None, :])
     order = sorted(range(len(frame.labels)), key=lambda row: frame.labels[row].pairs)
     if order != list(range(len(order))):
         frame = frame.rows(np.array(order, int))

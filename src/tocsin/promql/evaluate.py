@@ -18,10 +18,10 @@ from tocsin.model.series import ABSENT_NAN, Bool, Float64, Int64, Selection, Ser
 from tocsin.promql import ast, binary, ranking
 from tocsin.promql.aggregate import aggregate
 from tocsin.promql.annotation import Notes
-from tocsin.promql.frame import Frame, merged
+from tocsin.promql.frame import Frame
 from tocsin.promql.function import Call, Function
 from tocsin.promql.functions import FUNCTIONS
-from tocsin.promql.labelsets import LabelCache
+from tocsin.promql.labelsets import Naming
 from tocsin.promql.limits import Budget
 from tocsin.promql.parser import valid_label_name
 from tocsin.promql.plan import Plan
@@ -46,7 +46,7 @@ class Scope:
     subquery_step_ms: int
     budget: Budget
     notes: Notes
-    cache: LabelCache
+    naming: Naming
 
 
 class Evaluator:
@@ -155,24 +155,23 @@ class Evaluator:
         if expr.op == "+" or isinstance(value, str):
             return value
         if isinstance(value, Frame):
-            negative = Frame(self.scope.cache.without_name(value.labels), -value.values, value.present)
-            return merged(negative, strict=True)
+            return self.scope.naming.dropped(value.with_values(-value.values, value.present), strict=True)
         return -value
 
     def _binary(self, expr: ast.Binary, t_ms: Int64) -> Value:
         left, right = self.evaluate(expr.left, t_ms), self.evaluate(expr.right, t_ms)
-        cache = self.scope.cache
+        naming = self.scope.naming
         if isinstance(left, Frame) and isinstance(right, Frame):
             assert expr.matching is not None
             if expr.op in ast.SET_OPERATORS:
-                return binary.set_operation(expr.op, left, right, expr.matching, cache)
-            return binary.between_vectors(expr.op, left, right, expr.matching, cache, return_bool=expr.return_bool)
+                return binary.set_operation(expr.op, left, right, expr.matching, naming.cache)
+            return binary.between_vectors(expr.op, left, right, expr.matching, naming, return_bool=expr.return_bool)
         if isinstance(left, Frame):
             assert isinstance(right, np.ndarray)
-            return binary.with_scalar(expr.op, left, right, cache, swapped=False, return_bool=expr.return_bool)
+            return binary.with_scalar(expr.op, left, right, naming, swapped=False, return_bool=expr.return_bool)
         assert isinstance(left, np.ndarray)
         if isinstance(right, Frame):
-            return binary.with_scalar(expr.op, right, left, cache, swapped=True, return_bool=expr.return_bool)
+            return binary.with_scalar(expr.op, right, left, naming, swapped=True, return_bool=expr.return_bool)
         assert isinstance(right, np.ndarray)
         return binary.calculate(expr.op, left, right)
 
@@ -182,7 +181,7 @@ class Evaluator:
         param = None if expr.param is None else self.scalar(expr.param, t_ms)
         frame = self.vector(expr.expr, t_ms)
         grouping = tuple(sorted(set(expr.grouping)))
-        numbers, groups = self.scope.cache.grouped(frame.labels, grouping, without=expr.without)
+        numbers, groups = self.scope.naming.cache.grouped(frame.labels, grouping, without=expr.without)
         if param is None:
             return aggregate(expr.op, frame, numbers, groups, None)
         assert expr.param is not None
@@ -219,7 +218,7 @@ class Evaluator:
         value = function.run(call, *arguments)
         if not isinstance(value, Frame) or function.keeps_name:
             return value
-        return merged(Frame(self.scope.cache.without_name(value.labels), value.values, value.present)).compact()
+        return self.scope.naming.dropped(value).compact()
 
     def _over_windows(self, function: Function, call: Call) -> Frame:
         node, t_ms = call.node, call.t_ms
@@ -228,10 +227,8 @@ class Evaluator:
         labels, values, present = self.map_windows(function, call, arguments, position)
         if function.name in ("rate", "increase"):
             self._note_non_counters(labels, np.asarray(present.any(axis=1)), node)
-        if not function.keeps_name:
-            labels = self.scope.cache.without_name(labels)
         frame = Frame(labels, values, present).compact()
-        return merged(frame, strict=True)
+        return frame if function.keeps_name else self.scope.naming.dropped(frame, strict=True)
 
     def map_windows(
         self, function: Function, call: Call, arguments: list[Any], position: int
@@ -263,5 +260,5 @@ def _repeated(value: Value, steps: int) -> Value:
     """The single step of a value, at every step."""
     if isinstance(value, Frame):
         present = None if value.present is None else np.repeat(value.present, steps, axis=1)
-        return Frame(value.labels, np.repeat(value.values, steps, axis=1), present)
+        return value.with_values(np.repeat(value.values, steps, axis=1), present)
     return value if isinstance(value, str) else np.repeat(value, steps)

@@ -24,6 +24,8 @@ class Frame:
     labels: tuple[Labels, ...]
     values: Float64
     present: Bool | None = None
+    nameless: Bool | None = None
+    """[k], with delayed name removal: rows whose name goes at the very end. None where no row does."""
 
     @property
     def steps(self) -> int:
@@ -36,7 +38,12 @@ class Frame:
     def rows(self, index: Int64) -> Frame:
         """The frame of these rows, in this order."""
         present = None if self.present is None else self.present[index]
-        return Frame(tuple(self.labels[i] for i in index.tolist()), self.values[index], present)
+        nameless = None if self.nameless is None else self.nameless[index]
+        return Frame(tuple(self.labels[i] for i in index.tolist()), self.values[index], present, nameless)
+
+    def with_values(self, values: Float64, present: Bool | None = None) -> Frame:
+        """The same series with other values."""
+        return Frame(self.labels, values, present, self.nameless)
 
     def compact(self) -> Frame:
         """Without rows that hold no value at all."""
@@ -44,7 +51,7 @@ class Frame:
             return self if self.steps else empty(0)
         some = self.present.any(axis=1)
         if some.all():
-            return Frame(self.labels, self.values, None if self.present.all() else self.present)
+            return self if not self.present.all() else self.with_values(self.values)
         return self.rows(np.flatnonzero(some)).compact()
 
 
@@ -64,7 +71,15 @@ def concatenate(frames: list[Frame], steps: int) -> Frame:
         tuple(labels for frame in frames for labels in frame.labels),
         np.concatenate([frame.values for frame in frames]),
         None if full else np.concatenate([frame.mask() for frame in frames]),
+        _joined_flags(frames),
     )
+
+
+def _joined_flags(frames: list[Frame]) -> Bool | None:
+    if all(frame.nameless is None for frame in frames):
+        return None
+    rows = [np.zeros(len(frame.labels), bool) if frame.nameless is None else frame.nameless for frame in frames]
+    return np.concatenate(rows)
 
 
 def merged(frame: Frame, *, strict: bool = False) -> Frame:
@@ -87,4 +102,5 @@ def merged(frame: Frame, *, strict: bool = False) -> Frame:
         np.copyto(values[target], frame.values[row], where=present[row])
         present[target] |= present[row]
     keep = np.fromiter(first.values(), int, len(first))
-    return Frame(tuple(first), values[keep], present[keep])
+    nameless = None if frame.nameless is None else frame.nameless[keep]
+    return Frame(tuple(first), values[keep], present[keep], nameless)

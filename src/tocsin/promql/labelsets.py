@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,9 +17,11 @@ import numpy as np
 from tocsin.model.labels import EMPTY_LABELS, METRIC_NAME, Labels
 from tocsin.model.series import Int64
 from tocsin.promql.ast import Cardinality, VectorMatching
+from tocsin.promql.frame import Frame, merged
 
 METADATA_LABELS = (METRIC_NAME, "__type__", "__unit__")
 """What an operation that changes a metric's meaning takes away."""
+DELAYED_NAME_REMOVAL = "promql-delayed-name-removal"
 Rows = tuple[Labels, ...]
 T = TypeVar("T")
 
@@ -72,6 +75,28 @@ class LabelCache:
             return tuple(map(nameless, rows)) if to_bool else tuple(rows)
 
         return self.get(("result", many, one, matching, changes, to_bool), len(many), compute)
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How operations take names away: at once, or (`promql-delayed-name-removal`) marked and taken at the end."""
+
+    cache: LabelCache
+    delayed: bool
+
+    def dropped(self, frame: Frame, *, strict: bool = False) -> Frame:
+        """The frame without names. Rows that become equal are joined, or refused when `strict`; raises ExecutionError."""
+        if self.delayed:
+            return Frame(frame.labels, frame.values, frame.present, np.ones(len(frame.labels), bool))
+        return merged(Frame(self.cache.without_name(frame.labels), frame.values, frame.present), strict=strict)
+
+    def finished(self, frame: Frame) -> Frame:
+        """Takes the marked names. Raises ExecutionError where rows become equal."""
+        if frame.nameless is None:
+            return frame
+        pairs = zip(frame.labels, frame.nameless.tolist(), strict=True)
+        labels = tuple(nameless(each) if marked else each for each, marked in pairs)
+        return merged(Frame(labels, frame.values, frame.present), strict=True)
 
 
 def _grouped(rows: Rows, names: tuple[str, ...], *, without: bool) -> tuple[Int64, Rows]:

@@ -10,6 +10,8 @@ from tocsin.model.labels import Labels, Matcher, all_match
 from tocsin.model.ports import SelectHints
 from tocsin.model.series import Float64, Int64, Selection, SeriesGroup, absent
 
+_NO_HINTS = SelectHints()
+
 
 class MemoryReader:
     """Series with their samples; series on the same timestamps are answered as one group."""
@@ -32,7 +34,7 @@ class MemoryReader:
     def clear(self) -> None:
         self._series.clear()
 
-    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints = SelectHints()) -> Selection:
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints = _NO_HINTS) -> Selection:
         by_grid: dict[bytes, list[tuple[Labels, Int64, Float64]]] = {}
         for labels, (t_ms, values) in sorted(self._series.items(), key=lambda item: item[0].pairs):
             if not all_match(matchers, labels):

@@ -352,9 +352,8 @@ class Parser:
         return self._in_range(dataclasses.replace(amount, value=value, span=span))
 
     def _in_range(self, amount: Duration) -> Duration:
-        if isinstance(amount, ast.NumberLiteral) and not abs(amount.value) <= 2**63 / 1e9:
-            if not math.isnan(amount.value):
-                raise fail(self.text, amount.span, "duration out of range")
+        if isinstance(amount, ast.NumberLiteral) and abs(amount.value) > 2**63 / 1e9:
+            raise fail(self.text, amount.span, "duration out of range")
         return amount
 
     def _needs_duration_feature(self, expr: Duration) -> None:

@@ -37,7 +37,7 @@ def pick(op: str, frame: Frame, numbers: Int64, groups: int, param: Float64) -> 
         for group in rows:
             chosen[group] = chooser(frame.values[group], frame.mask()[group], k)
             order += _display_order(op, frame.values[group, 0], group) if frame.steps == 1 else group.tolist()
-    return Frame(frame.labels, frame.values, chosen).rows(np.array(order, int)).compact()
+    return frame.with_values(frame.values, chosen).rows(np.array(order, int)).compact()
 
 
 def _whole(param: Float64, most: int) -> Int64:
@@ -136,7 +136,7 @@ def _by_ratio(frame: Frame, ratio: Float64) -> Frame:
     capped = np.clip(ratio, -1.0, 1.0)
     offsets = np.array([label_hash(labels) / float(2**64 - 1) for labels in frame.labels])[:, None]
     chosen = np.where(capped >= 0, offsets < capped, offsets >= 1.0 + capped) & (capped != 0)
-    return Frame(frame.labels, frame.values, frame.mask() & chosen).compact()
+    return frame.with_values(frame.values, frame.mask() & chosen).compact()
 
 
 def count_values(frame: Frame, name: str, grouping: tuple[str, ...], *, without: bool) -> Frame:

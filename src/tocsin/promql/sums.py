@@ -33,10 +33,11 @@ class PrefixSums:
     def __init__(self, values: Float64) -> None:
         shape = (*values.shape[:-1], values.shape[-1] + 1)
         self.high, self.low = np.zeros(shape), np.zeros(shape)
-        np.cumsum(values, axis=-1, out=self.high[..., 1:])
-        before, after = self.high[..., :-1], self.high[..., 1:]
-        part = after - before
-        np.cumsum((before - (after - part)) + (values - part), axis=-1, out=self.low[..., 1:])
+        with np.errstate(all="ignore"):  # where the running sum overflows, error() says so
+            np.cumsum(values, axis=-1, out=self.high[..., 1:])
+            before, after = self.high[..., :-1], self.high[..., 1:]
+            part = after - before
+            np.cumsum((before - (after - part)) + (values - part), axis=-1, out=self.low[..., 1:])
 
     def between(self, lo: Int64, hi: Int64) -> Float64:
         """Sum of samples lo <= i < hi; lo, hi [s] or [k, s]."""
@@ -113,10 +114,10 @@ def exact_mean(values: list[float]) -> float:
     """The mean; by running means where the sum overflows, as Prometheus does."""
     try:
         return math.fsum(values) / len(values)
-    except OverflowError:
-        return math.fsum(value / len(values) for value in values)
     except ValueError:  # infinities of both signs
         return math.nan
+    except OverflowError:
+        return sum(value / len(values) for value in values)
 
 
 def total(rows: Float64) -> Float64:

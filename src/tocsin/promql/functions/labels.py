@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import re2
 
 from tocsin.errors import ExecutionError
-from tocsin.model.labels import compile_anchored
+from tocsin.model.labels import METRIC_NAME, Labels, compile_anchored
 from tocsin.promql.frame import Frame, merged
 from tocsin.promql.function import Call, function
 
@@ -31,7 +32,7 @@ def label_replace(call: Call, vector: Frame, target: str, replacement: str, sour
             renamed[value] = None if match is None else expand(replacement, match)
         changed = renamed[value]
         rows.append(labels if changed is None else labels.merged({target: changed}))
-    return merged(Frame(tuple(rows), vector.values, vector.present), strict=True)
+    return merged(_relabelled(vector, tuple(rows), target), strict=True)
 
 
 @function("label_join", keeps_name=True)
@@ -41,7 +42,16 @@ def label_join(call: Call, vector: Frame, target: str, separator: str, *sources:
         _require_name(source, "source", "label_join")
     _require_name(target, "destination", "label_join")
     rows = tuple(labels.merged({target: separator.join(labels.get(source) for source in sources)}) for labels in vector.labels)
-    return merged(Frame(rows, vector.values, vector.present), strict=True)
+    return merged(_relabelled(vector, rows, target), strict=True)
+
+
+def _relabelled(vector: Frame, rows: tuple[Labels, ...], target: str) -> Frame:
+    """A name set on purpose is no longer marked for removal."""
+    nameless = vector.nameless
+    if nameless is not None and target == METRIC_NAME:
+        same = np.fromiter((a is b for a, b in zip(rows, vector.labels, strict=True)), bool, len(rows))
+        nameless = nameless & same
+    return Frame(rows, vector.values, vector.present, nameless)
 
 
 def expand(template: str, match: re.Match[str]) -> str:

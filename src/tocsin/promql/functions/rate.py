@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from tocsin.model.series import Float64
@@ -88,7 +90,7 @@ def _with_resets(windows: Windows, change: Float64) -> Float64:
         doubtful = doubtful | np.ones(change.shape, bool)
     for row, step in np.argwhere(doubtful).tolist():
         window = windows.cell(row, step)[0].tolist()
-        correction[row, step] = exact_sum([a for a, b in zip(window, window[1:], strict=False) if b < a])
+        correction[row, step] = exact_sum([a for a, b in pairwise(window) if b < a])
     return change + correction
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tocsin.model.series import ValueType
 from tocsin.promql import ast
-from tocsin.promql.frame import Frame, merged
+from tocsin.promql.frame import Frame
 from tocsin.promql.function import Call, raw_function
 
 if TYPE_CHECKING:
@@ -24,5 +24,4 @@ def timestamp(evaluator: Evaluator, call: Call) -> Frame:
     else:
         frame = evaluator.vector(argument, call.t_ms)
         taken = np.broadcast_to(call.t_ms / 1000, frame.values.shape)
-    labels = evaluator.scope.cache.without_name(frame.labels)
-    return merged(Frame(labels, taken, frame.present).compact())
+    return evaluator.scope.naming.dropped(frame.with_values(taken, frame.present).compact())
