@@ -47,6 +47,17 @@ class Permission(enum.StrEnum):
     def allows(self, role: str) -> bool:
         return role in _ALLOWED[self]
 
+    @property
+    def role(self) -> str:
+        """The least role that it takes, for people."""
+        match self:
+            case Permission.LOOPBACK_READ:
+                return Role.VIEWER
+            case Permission.LOOPBACK_SEND:
+                return Role.SENDER
+            case _:
+                return self.value
+
 
 _VIEW = frozenset({Role.VIEWER, Role.RESPONDER, Role.ADMIN})
 _ALLOWED: dict[Permission, frozenset[str]] = {

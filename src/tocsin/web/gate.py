@@ -117,8 +117,10 @@ class Gate:
             path = path[len(prefix) :] or "/"
             scope["path"] = path
         partial: Endpoint | None = None
-        for endpoint in (*self._fixed.get(path, ()), *self._patterns):
-            match, child = endpoint.matches({**scope, "root_path": ""})
+        asked = {**scope, "root_path": ""}
+        candidates: list[Endpoint] = [*self._fixed.get(path, ()), *self._patterns]
+        for endpoint in candidates:
+            match, child = endpoint.matches(asked)
             if match is Match.FULL:
                 scope.update(child)
                 return endpoint
@@ -167,7 +169,7 @@ class Gate:
         if caller is None:
             raise Refused(401, "sign_in", "sign in, or send an API token (tocsin token create)")
         if not endpoint.permission.allows(caller.role):
-            detail = f"this needs the role {endpoint.permission.value}, {caller.actor.name} is {caller.role}"
+            detail = f"this needs the role {endpoint.permission.role}, {caller.actor.name} is {caller.role}"
             raise Refused(403, "forbidden", f"{detail}; an administrator can change that")
         return caller
 

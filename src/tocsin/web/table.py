@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from starlette.routing import Route
 
+from tocsin.web import api_alertmanager
 from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
 from tocsin.web.api.checks import Checks
@@ -92,10 +91,6 @@ def prometheus_endpoints(desk: Desk) -> list[Endpoint]:
 
 
 def alertmanager_endpoints(desk: Desk) -> list[Endpoint]:
-    if find_spec("tocsin.web.api_alertmanager") is None:
-        return []
-    from tocsin.web import api_alertmanager
-
     return [_declared(route) for route in api_alertmanager.routes(desk.parts)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tocsin.formats.prometheus_json import format_value
 from tocsin.model.labels import METRIC_NAME, Matcher, MatchOp
 from tocsin.promql import ast
-from tocsin.promql.function import FUNCTIONS
+from tocsin.promql.functions import FUNCTIONS
 
 
 def ast_json(expr: ast.Expr) -> dict[str, Any]:
