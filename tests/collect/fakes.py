@@ -1,0 +1,254 @@
+"""A store in memory, a clock that tests move, and small servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tocsin.model.labels import Labels
+from tocsin.model.ports import AppendResult
+from tocsin.model.series import Batch, Float64, Int64, is_stale
+
+
+class MemoryWriter:
+    """The store's door, remembering everything: `samples[labels] = [(t_ms, value), ...]`, a stale end is None."""
+
+    def __init__(self) -> None:
+        self.known: list[Labels] = []
+        self.index: dict[Labels, int] = {}
+        self.samples: dict[Labels, list[tuple[int, float | None]]] = {}
+        self.grids: dict[Labels, list[int]] = {}
+        self.metadata: dict[str, tuple[str, str, str]] = {}
+        self.refused: Callable[[Labels], bool] = lambda labels: False
+        self.dropped = False
+
+    def refs(self, labels: Sequence[Labels]) -> Int64:
+        out = []
+        for entry in labels:
+            if self.refused(entry):
+                out.append(-1)
+                continue
+            if entry not in self.index:
+                self.index[entry] = len(self.known)
+                self.known.append(entry)
+            out.append(self.index[entry])
+        self.dropped = False
+        return np.array(out, np.int64)
+
+    def append_refs(self, refs: Int64, t_ms: int, values: Float64, *, grid_ms: int = 0) -> AppendResult:
+        if self.dropped:
+            raise KeyError("dropped")
+        stale = is_stale(np.asarray(values, np.float64))
+        for ref, value, ended in zip(refs.tolist(), values.tolist(), stale.tolist(), strict=True):
+            labels = self.known[ref]
+            self.samples.setdefault(labels, []).append((t_ms, None if ended else value))
+            self.grids.setdefault(labels, []).append(grid_ms)
+        return AppendResult(len(refs), {})
+
+    def append(self, batch: Batch) -> AppendResult:
+        for i, labels in enumerate(batch.labels):
+            self.append_refs(self.refs([labels]), int(batch.t_ms[i]), batch.value[i : i + 1])
+        return AppendResult(len(batch.labels), {})
+
+    def set_metadata(self, metric: str, kind: str, help_text: str, unit: str = "") -> None:
+        self.metadata[metric] = (kind, help_text, unit)
+
+    def series(self, name: str, **labels: str) -> list[tuple[int, float | None]]:
+        """Samples of the only series with this name and these labels."""
+        found = [
+            v for k, v in self.samples.items() if k.get("__name__") == name and all(k.get(a) == b for a, b in labels.items())
+        ]
+        assert len(found) == 1, f"{len(found)} series match {name} {labels}: {[str(k) for k in self.samples]}"
+        return found[0]
+
+    def names(self) -> set[str]:
+        return {labels.get("__name__") for labels in self.samples}
+
+
+@dataclass
+class ManualClock:
+    """Time stands still until a test moves it; sleepers wake when it passes them."""
+
+    t_ms: int = 1_700_000_000_000
+    _sleepers: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+
+    def now_ms(self) -> int:
+        return self.t_ms
+
+    def monotonic_s(self) -> float:
+        return self.t_ms / 1000
+
+    async def sleep_until_ms(self, t_ms: int) -> None:
+        if t_ms <= self.t_ms:
+            await asyncio.sleep(0)
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._sleepers.append((t_ms, future))
+        await future
+
+    async def advance(self, ms: int, *, step_ms: int = 0) -> None:
+        """Move on, in steps, letting everything that wakes run."""
+        end_ms = self.t_ms + ms
+        while self.t_ms < end_ms:
+            due = min((t for t, f in self._sleepers if not f.done()), default=end_ms)
+            self.t_ms = min(max(due, self.t_ms), end_ms, self.t_ms + step_ms if step_ms else end_ms)
+            await self.settle()
+            if due > end_ms:
+                self.t_ms = end_ms
+        await self.settle()
+
+    async def settle(self) -> None:
+        for t_ms, future in self._sleepers:
+            if t_ms <= self.t_ms and not future.done():
+                future.set_result(None)
+        self._sleepers = [(t, f) for t, f in self._sleepers if not f.done()]
+        for _ in range(30):
+            await asyncio.sleep(0)
+
+
+class SteadyRandom:
+    def random(self) -> float:
+        return 0.0
+
+    def randbytes(self, n: int) -> bytes:
+        return b"\x00" * n
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Servers:
+    """Starts servers on free loopback ports; all end with the test."""
+
+    _running: list[asyncio.Server] = field(default_factory=list)
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def start(self, handler: Handler, *, tls: ssl.SSLContext | None = None) -> int:
+        async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.add(task)
+            try:
+                await handler(reader, writer)
+            except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, ssl.SSLError):
+                pass
+            finally:
+                self._tasks.discard(task)
+                writer.transport.abort()
+
+        server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls, limit=1 << 20)
+        self._running.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self) -> None:
+        for server in self._running:
+            server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def http_answer(body: bytes = b"ok", status: str = "200 OK", headers: Sequence[str] = ()) -> Handler:
+    """A server that reads a request's head and answers this, then closes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        await writer.drain()
+
+    return handle
+
+
+async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accepts and never says a word."""
+    await asyncio.sleep(3600)
+
+
+async def slam(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accepts and closes at once."""
+
+
+@dataclass(frozen=True)
+class Pki:
+    """An authority and certificates signed by it, as files."""
+
+    folder: Path
+    ca: Path
+    good: tuple[Path, Path]
+    expired: tuple[Path, Path]
+    soon: tuple[Path, Path]
+
+    def context(self, pair: tuple[Path, Path]) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair[0], pair[1])
+        return context
+
+
+def _certificate(name: str, days: float, issuer: tuple[Any, Any] | None, *, ca: bool = False) -> tuple[Any, Any]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=400))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    if not ca:
+        import ipaddress
+
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key
+
+
+def make_pki(folder: Path) -> Pki:
+    """An authority and three certificates for localhost and 127.0.0.1."""
+    root = _certificate("Test Authority", 3650, None, ca=True)
+
+    def write(name: str, pair: tuple[Any, Any]) -> tuple[Path, Path]:
+        cert, key = folder / f"{name}.pem", folder / f"{name}.key"
+        cert.write_bytes(pair[0].public_bytes(serialization.Encoding.PEM))
+        key.write_bytes(
+            pair[1].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
+        return cert, key
+
+    ca = write("ca", root)[0]
+    return Pki(
+        folder,
+        ca,
+        write("good", _certificate("localhost", 365, root)),
+        write("expired", _certificate("localhost", -2, root)),
+        write("soon", _certificate("localhost", 3, root)),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(coroutine: Any) -> AsyncIterator[asyncio.Task[Any]]:
+    """Run a loop beside the test."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

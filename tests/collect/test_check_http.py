@@ -1,0 +1,238 @@
+"""The HTTP check against real local servers, in good and bad states."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+from typing import Any
+
+import pytest
+from tests.collect.fakes import Pki, Servers, SteadyRandom, hang, http_answer, slam
+
+from tocsin.clock import SystemClock
+from tocsin.collect.catalog import parse_check
+from tocsin.collect.egress import EgressRules, parse_networks
+from tocsin.collect.network import Network
+from tocsin.collect.probe import Prober
+from tocsin.model.check import CheckReason, CheckResult
+
+
+async def run_once(raw: dict[str, Any], network: Network | None = None) -> CheckResult:
+    async def nobody(_results: object) -> None:
+        return None
+
+    clock = SystemClock()
+    prober = Prober(clock=clock, random=SteadyRandom(), io=network or Network(clock=clock), report=nobody)
+    spec = parse_check({"name": "it", "timeout": "500ms", **raw})
+    prober.apply([spec])
+    result = await prober.run_now(spec.id, "run-1", by="ana", report=False)
+    assert result is not None
+    return result
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+async def test_a_good_answer_passes_with_every_phase_measured(servers: Servers) -> None:
+    port = await servers.start(http_answer(b'{"db": {"ok": true, "lag": 3}, "parts": [1, 2]}', headers=["X-Version: 7"]))
+    result = await run_once(
+        {
+            "http": f"http://127.0.0.1:{port}/health?x=1",
+            "expect": {
+                "status": [200, 204],
+                "headers": {"x-version": "^[0-9]$"},
+                "body": {"contains": "ok", "matches": "la?g", "json": {"db.ok": True, "db.lag": "< 5", "parts[1]": 2}},
+                "latency": "< 400ms",
+            },
+        }
+    )
+    assert (result.ok, result.reason) == (True, CheckReason.OK), result.message
+    assert result.message.startswith("HTTP 200 in ")
+    assert [phase.name for phase in result.phases] == ["resolve", "connect", "processing", "transfer"]
+    assert result.facts["status"] == 200
+    assert result.facts["run_id"] == "run-1"
+    assert result.manual_by == "ana"
+    assert {name for name, _, _ in result.samples} >= {
+        "probe_http_status_code",
+        "probe_http_duration_seconds",
+        "probe_http_version",
+        "probe_http_uncompressed_body_length",
+        "probe_failed_due_to_regex",
+    }
+
+
+@pytest.mark.parametrize(
+    ("expect", "reason", "said"),
+    [
+        ({"status": 201}, CheckReason.STATUS, "HTTP 200"),
+        ({"body": {"contains": "missing"}}, CheckReason.BODY, "does not contain 'missing'"),
+        ({"body": {"not_contains": "ok"}}, CheckReason.BODY, "contains 'ok'"),
+        ({"body": {"matches": "^nope$"}}, CheckReason.BODY, "does not match"),
+        ({"body": {"json": {"a.b": 1}}}, CheckReason.BODY, "JSON has nothing at a.b"),
+        ({"body": {"json": {"ok": 2}}}, CheckReason.BODY, "JSON at ok is 1, expected 2"),
+        ({"headers": {"server": "nginx"}}, CheckReason.UNEXPECTED_ANSWER, "header server"),
+    ],
+)
+async def test_an_answer_other_than_expected_fails_and_says_how(
+    servers: Servers, expect: dict[str, Any], reason: CheckReason, said: str
+) -> None:
+    port = await servers.start(http_answer(b'{"ok": 1}'))
+    result = await run_once({"http": f"http://127.0.0.1:{port}/", "expect": expect})
+    assert (result.ok, result.reason) == (False, reason)
+    assert said in result.message
+    assert result.facts["body_excerpt"] == '{"ok": 1}'
+
+
+async def test_a_slow_answer_is_degraded_not_down(servers: Servers) -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.03)
+        await http_answer()(reader, writer)
+
+    port = await servers.start(slow)
+    result = await run_once({"http": f"http://127.0.0.1:{port}/", "expect": {"latency": "< 10ms"}})
+    assert (result.ok, result.degraded, result.reason) == (True, True, CheckReason.SLOW)
+
+
+async def test_a_hung_server_times_out_and_says_what_it_waited_for(servers: Servers) -> None:
+    port = await servers.start(hang)
+    result = await run_once({"http": f"http://127.0.0.1:{port}/", "timeout": "100ms"})
+    assert (result.ok, result.reason) == (False, CheckReason.TIMEOUT)
+    assert "waiting for the first byte" in result.message
+    assert [phase.name for phase in result.phases] == ["resolve", "connect", "processing"]
+
+
+async def test_refused_closed_and_garbage_are_told_apart(servers: Servers) -> None:
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        await writer.drain()
+
+    assert (await run_once({"http": f"http://127.0.0.1:{free_port()}/"})).reason is CheckReason.REFUSED
+    closed = await run_once({"http": f"http://127.0.0.1:{await servers.start(slam)}/"})
+    assert closed.reason in (CheckReason.PROTOCOL, CheckReason.RESET)
+    nonsense = await run_once({"http": f"http://127.0.0.1:{await servers.start(garbage)}/"})
+    assert nonsense.reason is CheckReason.PROTOCOL
+    assert "SSH-2.0" in nonsense.message
+
+
+async def test_a_body_cut_short_is_a_protocol_error(servers: Servers) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await writer.drain()
+
+    result = await run_once({"http": f"http://127.0.0.1:{await servers.start(cut)}/"})
+    assert (result.reason, result.facts["status"]) == (CheckReason.PROTOCOL, 200)
+
+
+async def test_a_body_without_end_is_read_to_the_limit_only(servers: Servers) -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"400\r\n" + b"x" * 1024 + b"\r\n")
+            await writer.drain()
+
+    result = await run_once({"http": {"url": f"http://127.0.0.1:{await servers.start(endless)}/", "max_body": "64KB"}})
+    assert (result.ok, result.facts["body_cut"], result.facts["body_bytes"]) == (True, True, 65536)
+
+
+async def test_a_bomb_is_unpacked_to_the_limit_only(servers: Servers) -> None:
+    body = gzip.compress(b"\0" * 50_000_000)
+    port = await servers.start(http_answer(body, headers=["Content-Encoding: gzip"]))
+    result = await run_once({"http": {"url": f"http://127.0.0.1:{port}/", "max_body": "1MB"}, "timeout": "5s"})
+    assert (result.facts["body_cut"], result.facts["body_bytes"]) == (True, 1 << 20)
+
+
+async def test_redirects_are_followed_without_credentials_for_others(servers: Servers) -> None:
+    heads: list[bytes] = []
+
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    last = await servers.start(end)
+    first = await servers.start(http_answer(b"", "302 Found", [f"Location: http://localhost:{last}/x"]))
+    result = await run_once({"http": f"http://127.0.0.1:{first}/", "bearer": "hidden-token"})
+    assert result.ok, result.message
+    assert result.facts["redirects"] == [f"http://127.0.0.1:{first}/"]
+    assert b"hidden-token" not in heads[0]
+
+
+async def test_a_redirect_loop_ends(servers: Servers) -> None:
+    async def around(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await http_answer(b"", "302 Found", ["Location: /again"])(reader, writer)
+
+    result = await run_once({"http": f"http://127.0.0.1:{await servers.start(around)}/"})
+    assert "redirected more than 10 times" in result.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[fd00:ec2::254]/",
+        "http://0.0.0.0/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://metadata.google.internal/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+    ],
+)
+async def test_addresses_that_only_an_attacker_wants_are_refused(url: str) -> None:
+    assert (await run_once({"http": url})).reason is CheckReason.FORBIDDEN_TARGET
+
+
+async def test_a_redirect_to_metadata_is_refused_too(servers: Servers) -> None:
+    port = await servers.start(http_answer(b"", "302 Found", ["Location: http://169.254.169.254/"]))
+    assert (await run_once({"http": f"http://127.0.0.1:{port}/"})).reason is CheckReason.FORBIDDEN_TARGET
+    port = await servers.start(http_answer(b"", "302 Found", ["Location: file:///etc/passwd"]))
+    assert (await run_once({"http": f"http://127.0.0.1:{port}/"})).reason is CheckReason.FORBIDDEN_TARGET
+
+
+async def test_the_operator_may_deny_more(servers: Servers) -> None:
+    port = await servers.start(http_answer())
+    network = Network(clock=SystemClock(), egress=EgressRules(deny=parse_networks(("127.0.0.0/8",))))
+    result = await run_once({"http": f"http://127.0.0.1:{port}/"}, network)
+    assert "egress.deny" in result.message
+
+
+async def test_trusted_expired_and_soon_expiring_certificates(servers: Servers, pki: Pki) -> None:
+    tls = {"ca_file": str(pki.ca)}
+
+    async def ask(pair: Any, settings: dict[str, Any]) -> CheckResult:
+        port = await servers.start(http_answer(), tls=pki.context(pair))
+        return await run_once({"http": {"url": f"https://localhost:{port}/", "tls": settings}, "timeout": "3s"})
+
+    good = await ask(pki.good, tls)
+    assert (good.ok, good.degraded) == (True, False), good.message
+    assert [phase.name for phase in good.phases] == ["resolve", "connect", "tls", "processing", "transfer"]
+    assert good.facts["tls"]["version"] == "TLSv1.3"
+    assert {"probe_ssl_earliest_cert_expiry", "probe_tls_version_info"} <= {name for name, _, _ in good.samples}
+    expired = await ask(pki.expired, tls)
+    assert expired.reason is CheckReason.CERTIFICATE_EXPIRED
+    assert expired.facts["tls"]["chain"][0]["names"] == ["localhost", "127.0.0.1"]
+    soon = await ask(pki.soon, tls)
+    assert (soon.ok, soon.degraded, soon.reason) == (True, True, CheckReason.CERTIFICATE_EXPIRES_SOON)
+    assert (await ask(pki.good, {})).reason is CheckReason.TLS
+    assert (await ask(pki.good, {"verify": False})).ok
+
+
+async def test_no_tls_where_tls_is_expected_is_a_tls_error(servers: Servers) -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    result = await run_once({"http": f"https://localhost:{await servers.start(plain)}/"})
+    assert result.reason is CheckReason.TLS, result.message
+
+
+async def test_a_name_that_does_not_resolve_is_a_dns_failure() -> None:
+    result = await run_once({"http": "http://does-not-exist.invalid/", "timeout": "5s"})
+    assert result.reason in (CheckReason.DNS, CheckReason.TIMEOUT)
