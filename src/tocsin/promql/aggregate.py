@@ -10,7 +10,7 @@ from tocsin.model.labels import Labels
 from tocsin.model.series import Bool, Float64, Int64
 from tocsin.promql.frame import Frame
 from tocsin.promql.quantile import quantiles
-from tocsin.promql.sums import exact_mean, total
+from tocsin.promql.sums import in_order_mean, total
 
 
 def aggregate(op: str, frame: Frame, numbers: Int64, groups: tuple[Labels, ...], param: Float64 | None) -> Frame:
@@ -78,11 +78,18 @@ def _mean(cells: Float64, mask: Bool | None, count: Int64) -> Float64:
         mean = _total(cells, mask) / np.maximum(count, 1)
     for group, step in np.argwhere(~np.isfinite(mean)).tolist():
         column = cells[group, :, step]
-        mean[group, step] = exact_mean((column if mask is None else column[mask[group, :, step]]).tolist())
+        mean[group, step] = in_order_mean((column if mask is None else column[mask[group, :, step]]).tolist())
     return mean
 
 
 def _variance(cells: Float64, mask: Bool | None, count: Int64) -> Float64:
     with np.errstate(all="ignore"):
-        difference = cells - _mean(cells, mask, count)[:, None, :]
+        # Around the first series, so that equal series have no variance at all.
+        shifted = cells - (cells[:, :1] if mask is None else _first_present(cells, mask))
+        difference = shifted - _mean(shifted, mask, count)[:, None, :]
         return _total(difference * difference, mask) / np.maximum(count, 1)
+
+
+def _first_present(cells: Float64, mask: Bool) -> Float64:
+    """The first present value of each group and step, [g, 1, s]."""
+    return np.take_along_axis(cells, mask.argmax(axis=1)[:, None, :], axis=1)

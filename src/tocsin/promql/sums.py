@@ -8,7 +8,7 @@ Source: Ogita, Rump, Oishi, "Accurate sum and dot product" (2005), Sum2.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -57,12 +57,12 @@ class PrefixSums:
 
 def window_sums(windows: Windows) -> Float64:
     """Sum of each window [k, s]; infinities and NaN as an addition in order would give them."""
-    return _windowed(windows, exact_sum, mean=False)
+    return _windowed(windows, in_order_sum, mean=False)
 
 
 def window_means(windows: Windows) -> Float64:
     """Mean of each window [k, s], also where the sum would overflow."""
-    return _windowed(windows, exact_mean, mean=True)
+    return _windowed(windows, in_order_mean, mean=True)
 
 
 def _windowed(windows: Windows, one_cell: Callable[[list[float]], float], *, mean: bool) -> Float64:
@@ -102,22 +102,45 @@ def _with_specials(windows: Windows, result: Float64) -> Float64:
     return np.where(holds(np.isnan(windows.values)) | (up & down), np.nan, result)
 
 
-def exact_sum(values: list[float]) -> float:
-    """The sum rounded once; what Prometheus's compensated addition gives, overflow and specials included."""
-    try:
-        return math.fsum(values)
-    except (OverflowError, ValueError):
-        return sum(values)
+def in_order_sum(values: list[float]) -> float:
+    """The sum as Prometheus adds it, value after value with Neumaier's compensation.
+
+    For the few windows so ill-conditioned that how one adds shows in the answer.
+    """
+    total, lost = _add_in_order(values)
+    return total if math.isinf(total) else total + lost
 
 
-def exact_mean(values: list[float]) -> float:
-    """The mean; by running means where the sum overflows, as Prometheus does."""
-    try:
-        return math.fsum(values) / len(values)
-    except ValueError:  # infinities of both signs
-        return math.nan
-    except OverflowError:
-        return sum(value / len(values) for value in values)
+def _add_in_order(values: Iterable[float]) -> tuple[float, float]:
+    total = lost = 0.0
+    for value in values:
+        total, lost = _compensated(value, total, lost)
+    return total, lost
+
+
+def _compensated(value: float, total: float, lost: float) -> tuple[float, float]:
+    added = total + value
+    if math.isinf(added):
+        return added, 0.0
+    if abs(total) >= abs(value):
+        return added, lost + ((total - added) + value)
+    return added, lost + ((value - added) + total)
+
+
+def in_order_mean(values: list[float]) -> float:
+    """The mean as Prometheus takes it: sum by count, or a running mean from where the sum would overflow."""
+    total, lost, mean = values[0], 0.0, 0.0
+    running = False
+    for count, value in enumerate(values[1:], 2):
+        if not running:
+            added, rest = _compensated(value, total, lost)
+            if not math.isinf(added):
+                total, lost = added, rest
+                continue
+            running, mean, lost = True, total / (count - 1), lost / (count - 1)
+        kept = (count - 1) / count
+        mean, lost = _compensated(value / count, kept * mean, kept * lost)
+    return mean + lost if running else total / len(values) + lost / len(values)
 
 
 def total(rows: Float64) -> Float64:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.model.series import Float64, Int64
+from tocsin.model.series import Bool, Float64, Int64
 from tocsin.promql.function import EXPERIMENTAL, Call, Cells, Scalar, function
 from tocsin.promql.quantile import quantiles
 from tocsin.promql.sums import window_means, window_sums
@@ -148,7 +148,15 @@ def _variance(windows: Windows) -> Float64:
             squares += np.where(inside, difference * difference, 0.0)
             rest += np.where(inside, difference, 0.0)
         count = np.maximum(windows.count, 1)
-        return np.maximum((squares - rest * rest / count) / count, 0.0)
+        variance = np.maximum((squares - rest * rest / count) / count, 0.0)
+    return np.where(_constant(windows) & np.isfinite(mean), 0.0, variance)
+
+
+def _constant(windows: Windows) -> Bool:
+    """Windows in which no value differs from the one before: their variance is 0 whatever rounding says."""
+    differs = np.zeros(windows.values.shape, np.int64)
+    np.cumsum(windows.values[..., 1:] != windows.values[..., :-1], axis=-1, out=differs[..., 1:])
+    return np.asarray(windows.at(differs, windows.last) == windows.at(differs, windows.first))
 
 
 def _time_of_extreme(windows: Windows, beats: Any) -> Float64:

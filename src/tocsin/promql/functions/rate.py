@@ -8,7 +8,7 @@ import numpy as np
 
 from tocsin.model.series import Float64
 from tocsin.promql.function import Call, Cells, function
-from tocsin.promql.sums import PrefixSums, exact_sum
+from tocsin.promql.sums import PrefixSums, in_order_sum
 from tocsin.promql.window import Windows
 
 
@@ -90,7 +90,7 @@ def _with_resets(windows: Windows, change: Float64) -> Float64:
         doubtful = doubtful | np.ones(change.shape, bool)
     for row, step in np.argwhere(doubtful).tolist():
         window = windows.cell(row, step)[0].tolist()
-        correction[row, step] = exact_sum([a for a, b in pairwise(window) if b < a])
+        correction[row, step] = in_order_sum([a for a, b in pairwise(window) if b < a])
     return change + correction
 
 
