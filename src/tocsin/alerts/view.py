@@ -79,20 +79,22 @@ class View:
             if quiet and not wanted.muted:
                 continue
             known = [self._known[fp] for fp in members.get(key, ()) if fp in self._known]
-            # The receiver was judged on the group already; its alerts may have further receivers.
-            shown = tuple(self._shown(known, wanted, judge_receivers=False))
+            shown = tuple(self._shown(known, wanted, in_group=True))
             if shown:
                 node = self._tree.nodes.get(group.route_id)
                 found.append(ShownGroup(group, node.route.labels if node else {}, quiet, shown))
         return sorted(found, key=lambda shown: (shown.group.labels.pairs, shown.group.receiver))
 
-    def _shown(self, known: Iterable[KnownAlert], wanted: Filter, *, judge_receivers: bool = True) -> Iterator[Shown]:
+    def _shown(self, known: Iterable[KnownAlert], wanted: Filter, *, in_group: bool = False) -> Iterator[Shown]:
+        """Those that are wanted; in a group (whose receiver was judged already) only the wanted receivers are named."""
         for entry in known:
             labels = entry.alert.labels
             if not matches_filter(wanted.matchers, labels):
                 continue
             receivers = tuple(node.route.receiver for node in self._tree.match(labels))
-            if judge_receivers and not self._receiver_wanted(receivers, wanted):
+            if in_group:
+                receivers = tuple(name for name in receivers if self._receiver_wanted([name], wanted))
+            elif not self._receiver_wanted(receivers, wanted):
                 continue
             causes = self._suppressor.causes(labels)
             kinds = {cause.kind for cause in causes}

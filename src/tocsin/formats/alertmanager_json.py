@@ -199,8 +199,8 @@ def alert_json(
             "state": "suppressed" if silenced or inhibited or muted_by else "active",
         },
         "updatedAt": format_rfc3339(alert.updated_at_ms),
-        "generatorURL": alert.generator_url,
         "labels": dict(alert.labels),
+        **({"generatorURL": alert.generator_url} if alert.generator_url else {}),
     }
 
 

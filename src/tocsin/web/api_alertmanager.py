@@ -37,6 +37,7 @@ from tocsin.formats.times import format_rfc3339
 from tocsin.model.event import Actor
 from tocsin.model.labels import Matcher, compile_anchored
 from tocsin.model.route import Routing, Silence, SilenceState
+from tocsin.web.endpoint import Endpoint, Errors, MiB, Permission
 from tocsin.web.parts import WebParts
 
 T = TypeVar("T")
@@ -61,6 +62,14 @@ def routes(parts: WebParts) -> list[Route]:
         route("/api/v2/silences", api.post_silence, "POST"),
         route("/api/v2/silence/{id}", api.silence, "GET"),
         route("/api/v2/silence/{id}", api.delete_silence, "DELETE"),
+        Endpoint(
+            "/in/alertmanager",
+            _answering(api.post_webhook),
+            methods=["POST"],
+            permission=Permission.LOOPBACK_SEND,
+            errors=Errors.ALERTMANAGER,
+            max_body=32 * MiB,
+        ),
     ]
 
 
