@@ -73,8 +73,9 @@ def page(
     reason: PageReason = PageReason.FIRST,
     group: str = "g",
 ) -> Page:
-    return Page("web", "{}:{alertname=\"" + group + "\"}", Labels({"alertname": group}), "0", reason, firing, tuple(resolved), tuple(muted),
-                trace_id="t1")  # fmt: skip
+    labels = Labels({"alertname": group})
+    key = f'{{}}:{{alertname="{group}"}}'
+    return Page("web", key, labels, "0", reason, firing, tuple(resolved), tuple(muted), trace_id="t1")
 
 
 @dataclass

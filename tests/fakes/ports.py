@@ -66,7 +66,7 @@ class Mail:
 
 @dataclass
 class FakeSmtp:
-    default: SmtpAnswer = SmtpAnswer(250, "2.0.0 queued", True)
+    default: SmtpAnswer = field(default_factory=lambda: SmtpAnswer(250, "2.0.0 queued", True))
     answers: deque[SmtpAnswer] = field(default_factory=deque)
     mails: list[Mail] = field(default_factory=list)
     tried: list[Mail] = field(default_factory=list)

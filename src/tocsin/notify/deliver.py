@@ -39,7 +39,8 @@ attempt_seconds = Histogram("tocsin_notification_attempt_duration_seconds", "One
 page_latency = Histogram("tocsin_page_latency_seconds", "From the decision to page to the first request to the provider.")
 outbox_rows = Gauge("tocsin_outbox_rows", "Rows of the outbox that wait or are being sent.", ["state"])
 
-_LONGEST_NAP_MS = 5_000
+_LONGEST_NAP_MS = 30_000
+_BUSY_NAP_MS = 5_000
 _AFTER_ERROR_MS = 2_000
 _SEND_TIMEOUT_S = 45.0
 _PLACE_TTL_MS = 24 * 3_600_000
@@ -150,10 +151,16 @@ class Deliverer:
                 for lane in admitted:
                     lane.put_back()
             raise
-        later = queue.next_due(tx, now_ms)
+        return claimed, min(now_ms + wait_ms, self._next_look(tx, now_ms))
+
+    def _next_look(self, tx: Connection, now_ms: int) -> int:
+        """When to look again if nobody wakes us: the next due row, and often while pages are under way (they may get late)."""
+        counts = queue.count_states(tx)
         for state in ("pending", "sending", "held"):
-            outbox_rows.set(queue.count_states(tx).get(state, 0), state)
-        return claimed, min(now_ms + wait_ms, later if later is not None else now_ms + _LONGEST_NAP_MS)
+            outbox_rows.set(counts.get(state, 0), state)
+        nap_ms = _BUSY_NAP_MS if counts.get("pending") or counts.get("sending") else _LONGEST_NAP_MS
+        later = queue.next_due(tx, now_ms)
+        return min(later, now_ms + nap_ms) if later is not None else now_ms + nap_ms
 
     def _consider(self, tx: Connection, row: Any, now_ms: int, claimed: list[queue.Claimed], admitted: list[Lane]) -> int:
         """Claim or drop one due row; returns how long to wait when its lane has no room, else the longest nap."""
