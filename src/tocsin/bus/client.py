@@ -40,11 +40,15 @@ class CoreClient:
         )
         try:
             async with self._http().post(f"http://core/command/{quote(name)}", data=body) as response:
-                answer = orjson.loads(await response.read())
+                text = await response.read()
         except TimeoutError:
             raise CommandError(504, "core_timeout", f"the core did not answer {name} in time") from None
         except (aiohttp.ClientError, OSError) as error:
             raise CommandError(503, "core_away", f"the core is not answering ({error}); it restarts within seconds") from None
+        try:
+            answer = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise CommandError(500, "core_failed", f"the core failed on {name}; its log says why") from None
         if "error" in answer:
             raise CommandError(response.status, answer["error"]["code"], answer["error"]["message"])
         return answer["result"]

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from tocsin.bus.wire import Change, CommandHandler, IngestHandler, IngestRequest
+from tocsin.bus.wire import Change, CommandHandler, IngestHandler, IngestRequest, to_json
 from tocsin.errors import CommandError, TocsinError
 from tocsin.log import get_log
 from tocsin.metrics import Counter
@@ -26,7 +26,6 @@ log = get_log("bus")
 
 _KEPT_CHANGES = 4096
 _HEARTBEAT_S = 5.0
-_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 commands_total = Counter("tocsin_core_commands_total", "Commands answered by the core.", ["command", "outcome"])
 
@@ -90,7 +89,7 @@ def core_app(commands: Mapping[str, CommandHandler], ingest: Mapping[str, Ingest
             commands_total.inc(name, "failed")
             return _error(400, "bad_request", f"{name}: {type(error).__name__}: {error}")
         commands_total.inc(name, "ok")
-        return Response(orjson.dumps({"result": result}, option=_JSON), media_type="application/json")
+        return Response(to_json({"result": result}), media_type="application/json")
 
     async def push(request: Request) -> Response:
         handler = ingest.get(request.path_params["kind"])

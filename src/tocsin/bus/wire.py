@@ -11,7 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from tocsin.model.event import Actor
+
+_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 Args = Mapping[str, Any]
 CommandHandler = Callable[[Args, Actor], Awaitable[Any]]
@@ -47,3 +51,14 @@ class Change:
     id: int
     topic: str
     subject: str = ""
+
+
+def to_json(value: Any) -> bytes:
+    """JSON of plain values, dataclasses, numpy scalars and mappings such as Labels."""
+    return orjson.dumps(value, option=_JSON, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} does not cross the socket")
