@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
+import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,9 +171,9 @@ class Client:
         never = asyncio.Event()
 
         async def receive() -> Any:
-            if incoming:
-                return incoming.pop(0)
-            await never.wait()
+            if not incoming:
+                await never.wait()
+            return incoming.pop(0)
 
         async def send(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -218,12 +220,23 @@ def settings() -> WebSettings:
     return WebSettings()
 
 
-@pytest.fixture
-def house(tmp_path: Path, settings: WebSettings) -> Iterator[House]:
-    clock, rng = StillClock(), SeededRandom()
-    path = tmp_path / "state.db"
+@pytest.fixture(scope="session")
+def empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state database with its tables, made once and copied."""
+    path = tmp_path_factory.mktemp("state") / "state.db"
     db = Database(sqlite_url(path), inline=True)
     metadata.create_all(db.engine)
+    db.close()
+    return path
+
+
+@pytest.fixture
+def house(tmp_path: Path, empty_state: Path, settings: WebSettings) -> Iterator[House]:
+    settings = dataclasses.replace(settings, password_memory_kib=64, password_passes=1)
+    clock, rng = StillClock(), SeededRandom()
+    path = tmp_path / "state.db"
+    shutil.copy(empty_state, path)
+    db = Database(sqlite_url(path), inline=True)
     store = Store(path=tmp_path / "store", settings=StoreSettings(), clock=clock)
     store.open()
     core = DirectCore(db, clock, rng)

@@ -57,7 +57,8 @@ async def _walk(house, *, loopback: bool) -> None:
 @pytest.mark.parametrize(
     "path",
     ["//api/tocsin/v1/accounts", "/./api/tocsin/v1/accounts", "/api/tocsin/v1/accounts/", "/api/tocsin/v1//accounts",
-     "/API/tocsin/v1/accounts", "/api/tocsin/v1/accounts%2f", "/api/tocsin/v1/checks/../accounts", "/login/../api/tocsin/v1/accounts"],
+     "/API/tocsin/v1/accounts",
+     "/api/tocsin/v1/accounts%2f", "/api/tocsin/v1/checks/../accounts", "/login/../api/tocsin/v1/accounts"],
 )  # fmt: skip
 async def test_odd_spellings_of_a_path_reach_nothing(house, path):
     for client in (house.client, await house.as_role("admin")):

@@ -147,7 +147,8 @@ class Gate:
         if (length := headers.get("content-length", "")).isdigit() and int(length) > endpoint.body_limit:
             raise too_large(endpoint.body_limit)
         state = scope.setdefault("state", {})
-        state |= {"parts": self._parts, "caller": caller, "peer": peer, "request_id": answer.request_id}
+        actor = caller.actor if caller is not None else None
+        state |= {"parts": self._parts, "caller": caller, "actor": actor, "peer": peer, "request_id": answer.request_id}
         if unsafe and caller is not None and caller.csrf and endpoint.permission not in (*_OPEN, Permission.LOOPBACK_READ):
             await _check_csrf(Request(scope, limited), endpoint, caller)
         await endpoint.app(scope, limited, answer)

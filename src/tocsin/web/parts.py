@@ -43,6 +43,9 @@ class WebSettings:
     severities: Sequence[str] = ("info", "warning", "critical")
     session_idle_ms: int = 7 * 86_400_000
     session_longest_ms: int = 30 * 86_400_000
+    password_memory_kib: int = 65_536
+    password_passes: int = 3
+    """Cost of one argon2id hash (RFC 9106's second recommendation by default)."""
     query_timeout_ms: int = 120_000
     query_concurrency: int = 4
     query_longest_text: int = 1024 * 1024

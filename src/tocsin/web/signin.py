@@ -27,6 +27,7 @@ from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.forms import read_form
 from tocsin.web.html import Field, Form, is_own_path, page
 from tocsin.web.limits import FailureLimit
+from tocsin.web.parts import WebSettings
 from tocsin.web.problem import Refused
 from tocsin.web.totp import code_is_valid
 
@@ -37,8 +38,10 @@ _MIN_PASSWORD = 10
 class Passwords:
     """argon2id, in a thread, two at a time: a flood of sign-ins must not eat the machine."""
 
-    def __init__(self) -> None:
-        self._hasher = argon2.PasswordHasher()
+    def __init__(self, settings: WebSettings) -> None:
+        self._hasher = argon2.PasswordHasher(
+            time_cost=settings.password_passes, memory_cost=settings.password_memory_kib, parallelism=4
+        )
         self._gate = asyncio.Semaphore(2)
         self._decoy = ""
 

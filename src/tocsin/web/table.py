@@ -33,7 +33,7 @@ _POSTED_ALERTS = 32 * 1024 * 1024
 
 def route_table(desk: Desk) -> list[Endpoint]:
     """Every endpoint; the first that matches answers."""
-    passwords = Passwords()
+    passwords = Passwords(desk.settings)
     return [
         *prometheus_endpoints(desk),
         *alertmanager_endpoints(desk),

@@ -161,6 +161,7 @@ export interface IncidentRow {
   receiver: string
   policy: string
   version: number
+  assignee: string // added 10:25: who it was assigned to
 }
 // GET /incidents/{n} -> IncidentDetail
 export interface IncidentDetail extends IncidentRow {
@@ -175,6 +176,8 @@ export interface IncidentDetail extends IncidentRow {
   runbook: string
   graph: { query: string; from_ms: number; to_ms: number; threshold: number | null } | null
   policy_steps: { index: number; targets: string[]; delay_ms: number; executed_ms: number }[]
+  merged_into: number // added 10:25: 0 = not merged
+  previous: number // added 10:25: the incident of this group before, 0 = none
 }
 export interface TimelineEntry { id: number; t_ms: number; actor: string; verb: string; text: string; cause: string; data: Record<string, unknown> }
 export interface WhyRow { who: string; told: boolean; text: string; t_ms: number; channel: string; state: string }
@@ -198,6 +201,7 @@ export interface NotificationRow {
   done_ms: number
   attempts: number
   provider_id: string
+  possible_repeat: boolean // added 10:25: the answer to an earlier attempt was lost
   attempt_log: { n: number; started_ms: number; ended_ms: number; outcome: string; status: number; reason: string }[]
 }
 // POST /notifications/{id}/retry -> NotificationRow; POST /notifications/test { user | receiver } -> NotificationRow[]
@@ -222,6 +226,17 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // GET /oncall -> { schedules: [...], policies: [...], people: [...] }
 // GET /self -> { processes: [{ name, pid, started_ms, restarts, lag_ms, rss_bytes }], metrics: { [name]: number }, config: { files, problems, loaded_ms } }
 // GET /search?q= -> { results: { kind, title, url }[] }
+
+// Lists of alerts (state=resolved), incidents and notifications answer `next`: pass it as ?cursor= for the next page; '' = the last one. ?limit= up to 1000.
+// GET /config -> { files, problems: Problem[], loaded_ms, yaml, nobody_paged } with ETag; secrets are stars
+// POST /links { url: '/explore?...' } -> { id, url }; POST /markers { kind, service, text, t_ms?, data? } -> { id, ... }
+// GET /audit?limit=&cursor= (admin) -> { events: TimelineEntry[], next }
+// GET /me/totp -> { secret, url, active }; POST /me/totp { secret, code } -> 204; POST /me/password { old, new } -> 204
+// GET /accounts (admin) -> { accounts: AccountRow[] }; POST /accounts { name, role, full_name?, email?, password? } -> 201 AccountRow; PATCH /accounts/{name}
+export interface AccountRow { name: string; full_name: string; email: string; role: Role; disabled: boolean; has_password: boolean; has_totp: boolean; created_ms: number; seen_ms: number }
+// GET /tokens (admin) -> { tokens: TokenRow[] }; POST /tokens { name, role, expires_ms? } -> 201 { token, id }; DELETE /tokens/{id} -> 204. role may also be 'sender'
+export interface TokenRow { id: string; name: string; role: string; created_ms: number; expires_ms: number; used_ms: number; created_by: string }
+// GET /openapi.json describes all of this. POST /logout ends the session (303 to /login). 401 on any call: send the browser to /login?next=<path>.
 
 // GET /stream?cursor=  (Server-Sent Events): event `change`, data { id, topics: string[], subjects: string[] }; event `reset`; event `beat`, data { now_ms, engine: Engine }
 // Explore uses the Prometheus API: /api/v1/query_range, /api/v1/query, /api/v1/labels, /api/v1/label/{name}/values, /api/v1/metadata

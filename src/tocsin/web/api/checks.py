@@ -197,7 +197,7 @@ def _row(
 
 def _states(tx: Connection) -> dict[str, Any]:
     """State per check, worst location first where a check runs at several."""
-    rows: dict[str, Any] = Field(default_factory=dict)
+    rows: dict[str, Any] = {}
     worst = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN, CheckState.UP, CheckState.PENDING, CheckState.PAUSED)
     for row in tx.execute(sa.select(check_states)):
         kept = rows.get(row.check_id)

@@ -107,6 +107,8 @@ class _Asker:
 
 def _hosts(ask: _Asker) -> list[HostRow]:
     lines = {name: ask.trend(query, "instance") for name, query in _HOST.items()}
+    # The trend stands on whole steps; the figures are of now, so that a fresh installation shows them at once.
+    latest = {name: ask.now(query, "instance") for name, query in _HOST.items()}
     disks, inodes, cores = ask.now(_DISKS, "instance", "mountpoint"), ask.now(_INODES, "instance"), ask.now(_CORES, "instance")
     received, sent = ask.now(_RECEIVED, "instance"), ask.now(_SENT, "instance")
     rows = []
@@ -118,12 +120,12 @@ def _hosts(ask: _Asker) -> list[HostRow]:
         rows.append(
             HostRow(
                 instance=instance,
-                cpu=last(trend["cpu"]),
-                memory=last(trend["memory"]),
+                cpu=latest["cpu"].get(key),
+                memory=latest["memory"].get(key),
                 disk_worst=mounts.get(mount),
                 disk_mount=mount,
                 inodes_worst=inodes.get(key),
-                load1=last(trend["load"]),
+                load1=latest["load"].get(key),
                 cores=int(cores[key]),
                 rx_bytes_s=received.get(key),
                 tx_bytes_s=sent.get(key),

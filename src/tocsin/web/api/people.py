@@ -164,9 +164,8 @@ class People:
 
 
 def account_rows(tx: Connection, *, only: str = "") -> list[AccountRow]:
-    seen = dict(
-        tx.execute(sa.select(sessions.c.account, sa.func.max(sessions.c.seen_ms)).group_by(sessions.c.account)).tuples().all()
-    )
+    last = sa.select(sessions.c.account, sa.func.max(sessions.c.seen_ms).label("ms")).group_by(sessions.c.account)
+    seen = {row.account: row.ms for row in tx.execute(last)}
     query = sa.select(accounts).order_by(accounts.c.name)
     if only:
         query = query.where(accounts.c.name == only)

@@ -1,0 +1,302 @@
+"""Our own REST API: every resource of the dashboard over real rows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.web.conftest import START_MS
+
+from tocsin.model.event import Event
+from tocsin.state import events
+from tocsin.state.schema import (
+    alert_states,
+    alerts,
+    attempts,
+    check_changes,
+    check_runs,
+    check_states,
+    episodes,
+    incident_alerts,
+    incidents,
+    notifications,
+    silences,
+)
+from tocsin.web.api import shapes
+
+API = "/api/tocsin/v1"
+HOUR = 3_600_000
+LABELS = {"alertname": "ShopDown", "severity": "critical", "service": "shop", "check": "shop"}
+FINGERPRINT = "00000000000000aa"
+SPEC = {
+    "id": "shop", "name": "Shop", "type": "http", "target": "https://shop.test/", "every_ms": 60_000, "failures": 3,
+    "labels": {"service": "shop"}, "source": "tocsin.yaml:3", "settings": {"url": "https://shop.test/"}, "paused": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def broken(house):
+    """The shop has been down for ten minutes; Ana has been paged."""
+    house.core.answers["check.list"] = [SPEC, {**SPEC, "id": "blog", "name": "Blog", "labels": {"service": "blog"}}]
+    since = START_MS - 600_000
+
+    def write(tx):
+        for check_id, state in (("shop", "down"), ("blog", "up")):
+            tx.execute(
+                sa.insert(check_states).values(
+                    check_id=check_id, location="local", state=state, since_ms=since, reason="unexpected_status",
+                    message="HTTP 503 in 12 ms", consecutive_failures=4, last_ms=START_MS - 1000,
+                    last_result={"duration_ms": 12.5, "ok": False},
+                )
+            )  # fmt: skip
+            tx.execute(
+                sa.insert(check_changes).values(check_id=check_id, t_ms=START_MS - 30 * HOUR, before="pending", after="up")
+            )
+        tx.execute(sa.insert(check_changes).values(check_id="shop", t_ms=since, before="up", after="down"))
+        tx.execute(
+            sa.insert(check_runs).values(
+                check_id="shop", started_ms=since, ok=False, reason="unexpected_status", message="HTTP 503", result={"ok": False}
+            )
+        )
+        tx.execute(
+            sa.insert(alerts).values(
+                fingerprint=FINGERPRINT, labels=LABELS, annotations={"summary": "shop is down"}, starts_at_ms=since,
+                suppressed_by=[], explanation="told ana", source="rule:r1", value=1.0,
+            )
+        )  # fmt: skip
+        tx.execute(
+            sa.insert(alert_states).values(
+                rule_id="r2", fingerprint="00000000000000bb", labels={"alertname": "Slow", "severity": "warning"},
+                phase="pending",
+                active_at_ms=START_MS - 60_000, annotations={}, extra={},
+            )
+        )  # fmt: skip
+        for start, end in ((since, 0), (START_MS - 5 * HOUR, START_MS - 4 * HOUR)):
+            tx.execute(
+                sa.insert(episodes).values(
+                    fingerprint=FINGERPRINT, alertname="ShopDown", severity="critical", labels=LABELS, annotations={},
+                    starts_at_ms=start, ends_at_ms=end, ended_by="" if not end else "recovered",
+                )
+            )  # fmt: skip
+        number = tx.execute(
+            sa.insert(incidents).values(
+                key="k", title="shop is down", severity="critical", urgency="high", state="triggered", receiver="web",
+                service="shop", policy={"name": "p", "steps": [], "repeat": 0, "final": []}, group_labels={}, created_ms=since,
+                remediation={}, extra={},
+            )
+        ).inserted_primary_key[0]  # fmt: skip
+        tx.execute(
+            sa.insert(incident_alerts).values(
+                incident=number, fingerprint=FINGERPRINT, labels=LABELS, annotations={}, starts_at_ms=since, severity="critical"
+            )
+        )
+        for index in range(3):
+            tx.execute(
+                sa.insert(notifications).values(
+                    id=f"n{index}", incident=number, kind="page", channel="email", address="ana@x", recipient="ana",
+                    reason="step 1", dedup_key=f"d{index}", settings_ref="user:ana/0", payload={}, state="accepted",
+                    created_ms=since, extra={},
+                )
+            )  # fmt: skip
+        tx.execute(sa.insert(attempts).values(notification="n0", n=1, started_ms=since, ended_ms=since + 90, outcome="accepted"))
+        tx.execute(
+            sa.insert(silences).values(
+                id="s1", matchers=[{"name": "service", "value": "shop", "isRegex": False, "isEqual": True}],
+                starts_at_ms=START_MS - 1, ends_at_ms=START_MS + HOUR, created_by="ana", comment="deploy", annotations={},
+            )
+        )  # fmt: skip
+        events.record(tx, Event(since, "system:dispatch", "fired", f"alert:{FINGERPRINT}", "it fires"))
+
+    house.db.write_now(write)
+    return house
+
+
+@pytest.fixture
+async def viewer(broken):
+    return await broken.as_role("viewer")
+
+
+@pytest.fixture
+async def responder(broken):
+    return await broken.as_role("responder")
+
+
+async def test_overview_says_what_is_wrong_since_when_and_who_has_it(broken, viewer):
+    broken.client.app.parts = broken.parts
+    answer = (await viewer.get(f"{API}/overview")).json()
+    assert answer["alerts"] == {"firing": {"critical": 1}, "pending": 1, "suppressed": 0}
+    assert answer["checks"]["counts"] == {"down": 1, "up": 1}
+    assert [row["id"] for row in answer["checks"]["problems"]] == ["shop"]
+    assert answer["incidents"][0]["title"] == "shop is down"
+    assert [(row["name"], row["state"]) for row in answer["services"]] == [("shop", "critical"), ("blog", "ok")]
+    assert answer["checklist"]
+    # No stream from the core has been heard: nothing may look healthy.
+    assert answer["engine"]["ok"] is False
+    assert "old" in answer["sentence"]
+
+
+async def test_checks_show_state_uptime_strip_and_incident(viewer):
+    rows = {row["id"]: row for row in (await viewer.get(f"{API}/checks")).json()["checks"]}
+    shop = rows["shop"]
+    assert (shop["state"], shop["message"], shop["duration_ms"], shop["incident"]) == ("down", "HTTP 503 in 12 ms", 12.5, 1)
+    assert shop["strip"][-1] == "d" and shop["strip"][-2] == "u" and len(shop["strip"]) == 48
+    assert shop["uptime"] == pytest.approx(1 - 10 / 1440)
+    assert rows["blog"]["uptime"] == 1.0
+
+
+async def test_one_check_with_its_evidence(broken, viewer):
+    broken.add({"__name__='probe_duration_seconds', check='shop'": [0.1] * 20})
+    detail = (await viewer.get(f"{API}/checks/shop")).json()
+    assert detail["runs"][0]["message"] == "HTTP 503"
+    assert detail["changes"][0]["after"] == "down"
+    assert set(detail["uptime_by_window"]) == {"24h", "7d", "30d", "90d"}
+    assert len(detail["latency"]["t_ms"]) == len(detail["latency"]["values"]) == 361
+    assert detail["latency"]["values"][-1] == 0.1
+    assert (await viewer.get(f"{API}/checks/none")).json()["type"] == "urn:tocsin:no_such_check"
+
+
+async def test_watching_a_url_is_a_command_of_the_person(broken, responder, viewer):
+    broken.core.answers["check.add"] = {"id": "shop"}
+    answer = await responder.post(f"{API}/checks", json={"url": "https://shop.test/"})
+    assert (answer.status, answer.json()["id"]) == (201, "shop")
+    assert broken.core.commanded("check.add") == [{"url": "https://shop.test/"}]
+    assert (await viewer.post(f"{API}/checks", json={"url": "x"})).status == 403
+    wrong = await responder.post(f"{API}/checks", json={"uri": "x"})
+    assert (wrong.status, wrong.json()["detail"]) == (400, "uri: Extra inputs are not permitted")
+
+
+async def test_alerts_by_state_severity_matcher_and_text(viewer):
+    async def names(**query):
+        answer = await viewer.get(f"{API}/alerts", query=query)
+        assert answer.status == 200, answer.text
+        return [row["name"] for row in answer.json()["alerts"]]
+
+    assert await names() == ["ShopDown", "Slow"]
+    assert await names(state="firing") == ["ShopDown"]
+    assert await names(severity="warning") == ["Slow"]
+    assert await names(m='service=~"sh.*"') == ["ShopDown"]
+    assert await names(q="SLO") == ["Slow"]
+    assert await names(state="resolved") == ["ShopDown"]
+    assert (await viewer.get(f"{API}/alerts?state=x")).status == 400
+    assert (await viewer.get(f"{API}/alerts", query={"m": "a=~("})).status == 400
+
+
+async def test_one_alert_with_history_and_trace(viewer):
+    detail = (await viewer.get(f"{API}/alerts/{FINGERPRINT}")).json()
+    assert [spell["ended_by"] for spell in detail["history"]] == ["", "recovered"]
+    assert detail["trace"][0]["text"] == "it fires"
+    assert detail["strip"].count("1") >= 3
+    assert detail["incident"] == 1
+    assert (await viewer.get(f"{API}/alerts/none")).status == 404
+
+
+async def test_incidents_and_one_with_every_message(viewer):
+    listed = (await viewer.get(f"{API}/incidents")).json()["incidents"]
+    assert [(row["number"], row["alerts_firing"]) for row in listed] == [(1, 1)]
+    detail = (await viewer.get(f"{API}/incidents/1")).json()
+    assert len(detail["notifications"]) == 3 and detail["why"][0]["who"] == "ana"
+    assert (await viewer.get(f"{API}/incidents/99")).status == 404
+    assert (await viewer.get(f"{API}/incidents/x")).status == 404
+
+
+async def test_acknowledging_carries_the_version_and_the_persons_name(broken, responder):
+    broken.core.answers["incident.acknowledge"] = {}
+    assert (await responder.post(f"{API}/incidents/1/acknowledge", json={"version": 1})).json()["number"] == 1
+    assert broken.core.seen[-1][1:] == ({"number": 1, "version": 1}, broken.core.seen[-1][2])
+    assert broken.core.seen[-1][2].name == "responder"
+
+
+async def test_notifications_page_without_loss_even_within_one_millisecond(viewer):
+    first = (await viewer.get(f"{API}/notifications?incident=1&limit=2")).json()
+    second = (await viewer.get(f"{API}/notifications", query={"incident": "1", "limit": "2", "cursor": first["next"]})).json()
+    ids = [row["id"] for row in first["notifications"] + second["notifications"]]
+    assert ids == ["n2", "n1", "n0"] and second["next"] == ""
+    assert second["notifications"][-1]["attempt_log"][0]["outcome"] == "accepted"
+    assert (await viewer.get(f"{API}/notifications?limit=0")).status == 400
+    assert (await viewer.get(f"{API}/notifications?cursor='")).status == 400
+
+
+async def test_silences_say_what_they_cover_and_preview_before_saving(broken, viewer, responder):
+    rows = (await viewer.get(f"{API}/silences")).json()["silences"]
+    assert [(row["id"], row["state"], row["matching_now"]) for row in rows] == [("s1", "active", 1)]
+    matchers = [{"name": "service", "value": "sh.*", "isRegex": True, "isEqual": True}]
+    preview = (await viewer.post(f"{API}/silences/preview", json={"matchers": matchers})).json()
+    assert ([row["name"] for row in preview["now"]], preview["last_7d"]) == (["ShopDown"], 1)
+    broken.core.answers["silence.set"] = {"id": "s1"}
+    body = {"matchers": matchers, "ends_at_ms": START_MS + HOUR, "comment": "deploy"}
+    assert (await responder.post(f"{API}/silences", json=body)).status == 201
+    assert (await responder.post(f"{API}/silences", json={**body, "comment": " "})).status == 400
+    broken_regex = [{**matchers[0], "value": "("}]
+    assert (await responder.post(f"{API}/silences", json={**body, "matchers": broken_regex})).status == 400
+
+
+async def test_search_finds_pages_checks_services_and_incidents(viewer):
+    found = (await viewer.get(f"{API}/search?q=shop")).json()["results"]
+    assert {(row["kind"], row["url"]) for row in found} >= {
+        ("check", "/checks/shop"), ("service", "/services/shop"), ("incident", "/incidents/1")
+    }  # fmt: skip
+    assert (await viewer.get(f"{API}/search?q=")).json() == {"results": []}
+
+
+async def test_a_command_the_core_refuses_keeps_its_status_and_code(broken, responder):
+    from tocsin.errors import CommandError
+
+    def refuse(args, actor):
+        raise CommandError(409, "version_conflict", "look again")
+
+    broken.core.answers["incident.resolve"] = refuse
+    answer = await responder.post(f"{API}/incidents/1/resolve", json={})
+    assert (answer.status, answer.headers["content-type"]) == (409, "application/problem+json")
+    assert answer.json()["type"] == "urn:tocsin:version_conflict" and answer.json()["request_id"]
+
+
+async def test_short_links_markers_and_config_without_secrets(broken, responder, viewer):
+    made = (await viewer.post(f"{API}/links", json={"url": "/explore?q=up"})).json()
+    moved = await viewer.get(f"/s/{made['id']}")
+    assert (moved.status, moved.headers["location"]) == (303, "/explore?q=up")
+    assert (await viewer.post(f"{API}/links", json={"url": "//evil.example"})).status == 400
+    assert (await responder.post(f"{API}/markers", json={"service": "shop", "text": "8f2c"})).status == 201
+    config = await viewer.get(f"{API}/config")
+    assert config.json()["yaml"] == "checks: []\n"
+    assert (await viewer.get(f"{API}/config", headers={"if-none-match": config.headers["etag"]})).status == 304
+
+
+async def test_the_openapi_document_names_every_route_with_its_permission(broken, viewer):
+    document = (await viewer.get(f"{API}/openapi.json")).json()
+    described = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    for endpoint in broken.client.app.endpoints:
+        if endpoint.path.startswith(API) and not endpoint.path.endswith("openapi.json"):
+            path = re.sub(r":\w+\}", "}", endpoint.path.removeprefix(API))
+            for method in (endpoint.methods or set()) - {"HEAD"}:
+                assert (method.lower(), path) in described
+    references = set(re.findall(r"#/components/schemas/([\w.]+)", str(document)))
+    assert references <= set(document["components"]["schemas"])
+
+
+def interfaces(text: str) -> dict[str, tuple[str, set[str]]]:
+    """name -> (what it extends, its own fields) of the interfaces in a TypeScript file."""
+    found = {}
+    for match in re.finditer(r"export interface (\w+)(?: extends (\w+))? \{", text):
+        depth, at = 1, match.end()
+        while depth:
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            at += 1
+        body = re.sub(r"//[^\n]*", "", text[match.end() : at - 1])
+        while (flat := re.sub(r"\{[^{}]*\}|<[^<>]*>|\([^()]*\)", "", body)) != body:
+            body = flat
+        found[match[1]] = (match[2] or "", set(re.findall(r"(\w+)\??:", body)))
+    return found
+
+
+def test_the_shapes_are_those_of_the_dashboard():
+    """Each interface of ui/src/lib/api.ts that has a namesake in shapes.py has the same fields."""
+    text = (Path(__file__).parents[2] / "ui/src/lib/api.ts").read_text()
+    shared = {name: item for name, item in interfaces(text).items() if hasattr(shapes, name) and name != "CheckResult"}
+    for name, (base, wanted) in shared.items():
+        fields = set(getattr(shapes, name).__dataclass_fields__)
+        if base:
+            fields -= set(getattr(shapes, base).__dataclass_fields__)
+        assert wanted == fields, f"{name}: api.ts {sorted(wanted - fields)}, shapes.py {sorted(fields - wanted)}"
+    assert len(shared) >= 15
