@@ -91,7 +91,7 @@ class CheckReceiver:
             del self._places[key]
             self._dirty.pop(key, None)
         if gone:
-            self._db.submit(lambda tx: check_rows.forget(tx, gone))
+            self._db.write_now(lambda tx: check_rows.forget(tx, gone))
         for spec in specs:
             self._begin(spec, old.get(spec.id), now_ms)
         self._learn_heartbeats()
@@ -147,7 +147,7 @@ class CheckReceiver:
             if change:
                 changes.append(change)
             touched[key] = result
-            if change or self._is_evidence(key, result):
+            if self._is_evidence(key, result) or change:
                 evidence.append(result)
             results_total.inc("ok" if result.ok else "unknown" if result.unknown else "failed")
         self._dirty.update(touched)
