@@ -20,7 +20,7 @@ import orjson
 from tocsin.tsdb import damage
 from tocsin.tsdb.disk import Disk, file_name, numbered
 from tocsin.tsdb.head import Head
-from tocsin.tsdb.records import pack_placed, unpack_placed
+from tocsin.tsdb.records import Placed, pack_placed, unpack_placed
 from tocsin.tsdb.symbols import Symbols
 from tocsin.tsdb.table import UInt32
 
@@ -32,26 +32,47 @@ _TABLE_HEAD = struct.Struct("<III")
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a checkpoint holds; arrays are not copied, because tables only grow or are replaced."""
+class TableView:
+    """The rows of a table at one moment; the arrays are not copied, because tables only grow or are replaced."""
 
-    sections: list[tuple[int, bytes]]
+    names: list[str]
+    slots: UInt32
+    cells: UInt32
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a checkpoint holds, captured in about a millisecond; `sections` does the work and may run in a thread."""
+
+    state: dict[str, int]
+    texts: list[str]
+    ids: UInt32
+    tables: list[TableView]
+    placements: list[Placed]
+    metadata: dict[str, tuple[str, str, str]]
+
+    def sections(self) -> Iterator[tuple[int, bytes]]:
+        yield _STATE, orjson.dumps(self.state)
+        yield _SYMBOLS, orjson.dumps(self.texts)
+        for table in self.tables:
+            name = orjson.dumps(table.names)
+            head = _TABLE_HEAD.pack(len(table.slots), len(table.names) - 1, len(name))
+            yield _TABLE, b"".join((head, self.ids[table.slots].tobytes(), table.slots.tobytes(), table.cells.tobytes(), name))
+        for placed in self.placements:
+            yield _PLACED, pack_placed(placed)
+        yield _METADATA, orjson.dumps(self.metadata)
 
 
 def take(head: Head) -> Snapshot:
-    """The sections, as of now. Call with the head's lock held."""
+    """Capture the tables, as of now. Call with the head's lock held."""
     index = head.index
+    views = [
+        TableView([table.metric, *table.names], table.slots[: table.count], table.cells[: table.count])
+        for table in index.tables
+        if table.count
+    ]
     state = {"next_id": index.next_id, "cut_ms": int(head.cut_ms), "version": 1}
-    sections = [(_STATE, orjson.dumps(state)), (_SYMBOLS, orjson.dumps(index.symbols.texts))]
-    for table in index.tables:
-        if table.count:
-            name = orjson.dumps([table.metric, *table.names])
-            slots = table.slots[: table.count]
-            body = (index.ids[slots].tobytes(), slots.tobytes(), table.cells[: table.count].tobytes())
-            sections.append((_TABLE, _TABLE_HEAD.pack(table.count, len(table.names), len(name)) + b"".join(body) + name))
-    sections.extend((_PLACED, pack_placed(placed)) for placed in head.placements())
-    sections.append((_METADATA, orjson.dumps(head.metadata)))
-    return Snapshot(sections)
+    return Snapshot(state, index.symbols.texts[:], index.ids.copy(), views, list(head.placements()), dict(head.metadata))
 
 
 def write(folder: Path, number: int, snapshot: Snapshot, disk: Disk) -> None:
@@ -61,7 +82,7 @@ def write(folder: Path, number: int, snapshot: Snapshot, disk: Disk) -> None:
     temporary.unlink(missing_ok=True)
     fd = disk.create(temporary)
     try:
-        for kind, payload in snapshot.sections:
+        for kind, payload in snapshot.sections():
             check = zlib.crc32(payload, zlib.crc32(struct.pack("<II", kind, len(payload))))
             disk.write(fd, _SECTION.pack(_MAGIC, kind, len(payload), check) + payload)
         disk.sync(fd)

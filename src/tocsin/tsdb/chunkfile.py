@@ -7,8 +7,10 @@ error of one read instead of the end of the process, and the page cache is share
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,6 +80,11 @@ class LooseChunk:
     ends: UInt32
     checked: bool = False
 
+    @property
+    def entry(self) -> int:
+        """Where its entry begins."""
+        return self.position - _HEADER.size - 8 * len(self.ids)
+
 
 Chunk = GridChunk | LooseChunk
 
@@ -92,6 +99,7 @@ class ChunkFiles:
         self._number = 0
         self._fd = -1
         self._size = 0
+        self._write_lock = threading.Lock()
         self.unsynced = False
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -106,24 +114,25 @@ class ChunkFiles:
 
     def start_file(self) -> None:
         """Close the current file and begin the next."""
-        self.close_writer()
         self._folder.mkdir(parents=True, exist_ok=True)
         existing = numbered(self._folder, SUFFIX)
-        self._number = existing[-1][0] + 1 if existing else 1
-        self._fd = self._disk.create(self._folder / file_name(self._number, SUFFIX))
+        number = existing[-1][0] + 1 if existing else 1
+        fd = self._disk.create(self._folder / file_name(number, SUFFIX))
         self._disk.sync_folder(self._folder)
-        self._size = 0
+        with self._write_lock:
+            self.close_writer()
+            self._number, self._fd, self._size = number, fd, 0
 
     def add_window(self, window: Window) -> GridChunk:
         """Append a sealed window. Raises OSError."""
         payload = narrow.encode(window.values)
         columns = window.values.shape[1]
-        position = self._append(
+        file, position = self._append(
             _GRID, window.ids.tobytes(), len(window.ids), payload,
             window.interval_ms, window.offset_ms, window.first, columns, window.block,
         )  # fmt: skip
         return GridChunk(
-            self._number, position, len(payload), window.interval_ms, window.offset_ms, window.block, window.first,
+            file, position, len(payload), window.interval_ms, window.offset_ms, window.block, window.first,
             columns, window.ids, checked=True,
         )  # fmt: skip
 
@@ -144,30 +153,31 @@ class ChunkFiles:
         payload = struct.pack("<I", len(times)) + times + bytes(cramjam.zstd.compress(run.values[part].tobytes(), level=1))
         ids, local = run.ids[starts].astype(np.uint32), (ends - starts[0]).astype(np.uint32)
         low, high = int(run.t_ms[part].min()), int(run.t_ms[part].max())
-        position = self._append(_LOOSE, ids.tobytes() + local.tobytes(), len(ids), payload, 0, 0, low, high, 0)
-        return LooseChunk(self._number, position, len(payload), low, high, ids, local, checked=True)
+        file, position = self._append(_LOOSE, ids.tobytes() + local.tobytes(), len(ids), payload, 0, 0, low, high, 0)
+        return LooseChunk(file, position, len(payload), low, high, ids, local, checked=True)
 
     def _append(
         self, kind: int, rows_bytes: bytes, rows: int, payload: bytes,
         interval: int, offset: int, first: int, second: int, block: int,
-    ) -> int:  # fmt: skip
-        """Write one entry; answers the position of its payload."""
+    ) -> tuple[int, int]:  # fmt: skip
+        """Write one entry; answers its file and the position of its payload."""
         check = zlib.crc32(payload)
         head = _HEADER.pack(_MAGIC, 0, kind, 1, 0, rows, len(payload), check, interval, offset, first, second, 0, block)
         head_check = zlib.crc32(rows_bytes, zlib.crc32(head[8:]))
         entry = b"".join((head[:4], struct.pack("<I", head_check), head[8:], rows_bytes, payload))
-        try:
-            self._disk.write(self._fd, entry)
-        except OSError:
+        with self._write_lock:
             try:
-                self._disk.truncate(self._fd, self._size)
+                self._disk.write(self._fd, entry)
             except OSError:
-                self.start_file()  # a torn entry stays behind; nobody refers to it
-            raise
-        position = self._size + len(entry) - len(payload)
-        self._size += len(entry)
-        self.unsynced = True
-        return position
+                # A torn entry that cannot be cut off stays behind: readers search past it.
+                with contextlib.suppress(OSError):
+                    self._disk.truncate(self._fd, self._size)
+                self._size = os.fstat(self._fd).st_size
+                raise
+            position = self._size + len(entry) - len(payload)
+            self._size += len(entry)
+            self.unsynced = True
+        return self._number, position
 
     def sync(self) -> None:
         if self.unsynced:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ from tocsin.clock import Clock
 from tocsin.errors import DiskFull, StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Gauge, Histogram
-from tocsin.model.labels import Labels, Matcher
-from tocsin.model.ports import AppendResult, SelectHints
-from tocsin.model.series import Batch, Float64, Int64, Selection
-from tocsin.tsdb import checkpoint, limits, records
+from tocsin.model.labels import Labels
+from tocsin.model.ports import AppendResult
+from tocsin.model.series import Batch, Float64, Int64
+from tocsin.tsdb import limits, records, upkeep
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.disk import SYSTEM_DISK, Disk, file_name, numbered
 from tocsin.tsdb.grid import Window
@@ -25,6 +25,7 @@ from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
 from tocsin.tsdb.layout import Layout
 from tocsin.tsdb.load import WAL_SUFFIX, drain, load
+from tocsin.tsdb.loose import RUNS_SAMPLES
 from tocsin.tsdb.query import Reading
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.replay import Replay, settle_and_place
@@ -37,6 +38,7 @@ FSYNC_SECONDS = Histogram("tocsin_wal_fsync_duration_seconds", "Duration of fsyn
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part",))
 
 _LAYOUTS_KEPT = 20_000
+_LOOK_MS = 1000
 DUPLICATE = "duplicate sample for timestamp"
 FUTURE = "out of bounds: too far in the future"
 REFUSED_SERIES = "series refused by a limit"
@@ -54,11 +56,13 @@ class Store(Reading):
         self.path = path
         self.settings = settings
         self._clock = clock
-        self._disk = disk
+        self.disk = disk
         self._wal: Writer | None = None
         self._layouts: dict[int, Layout] = {}
         self._layout_number = 0
         self._lock_fd = -1
+        self._segment_began_ms = 0
+        self.loose_batch = 0
         self._full = ""
         """Why samples are refused at the moment; empty = they are not."""
 
@@ -81,7 +85,7 @@ class Store(Reading):
             drain(reader, replay, final=True)
             reader.close()
         self.head.find_strays()
-        self._start_segment()
+        self.start_segment()
         HEAD_SERIES.set(self.head.index.series_count)
         took = round(self._clock.monotonic_s() - began, 3)
         _log.info("store opened", series=self.head.index.series_count, replayed_samples=replay.samples, seconds=took)
@@ -101,13 +105,25 @@ class Store(Reading):
             os.close(self._lock_fd)
             self._lock_fd = -1
 
-    def _start_segment(self) -> None:
+    def abandon(self) -> None:
+        """Let go of every file without writing anything more, as the end of the process does."""
+        if self._wal is not None:
+            self._wal.drop_waiting()
+        self.close()
+
+    def start_segment(self) -> Writer | None:
+        """Go on in a new WAL segment; answers the writer of the old one, still open. Raises OSError."""
         existing = numbered(self.path / "wal", WAL_SUFFIX)
         number = existing[-1][0] + 1 if existing else 1
-        old, self._wal = self._wal, Writer(self.path / "wal" / file_name(number, WAL_SUFFIX), self._disk)
+        old, self._wal = self._wal, Writer(self.path / "wal" / file_name(number, WAL_SUFFIX), self.disk)
         self.head.segment = number
-        if old is not None:
-            old.close()
+        self._segment_began_ms = self._clock.now_ms()
+        return old
+
+    def log(self, kind: Kind, payload: bytes) -> None:
+        """Put a record into the WAL."""
+        if self._wal is not None:
+            self._wal.add(kind, payload)
 
     # -- SampleWriter ------------------------------------------------------------------------------------------------
 
@@ -245,16 +261,42 @@ class Store(Reading):
     async def run(self) -> None:
         """Flush, sync, close windows, compact, drop old blocks; until cancelled."""
         synced_ms = 0
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._maintain())
+            while True:
+                now_ms = self._clock.now_ms()
+                await self._clock.sleep_until_ms(now_ms + self.settings.flush_ms)
+                try:
+                    self.flush()
+                except DiskFull:
+                    continue
+                if now_ms - synced_ms >= self.settings.fsync_ms:
+                    synced_ms = now_ms
+                    await self._sync()
+
+    async def _maintain(self) -> None:
         while True:
-            now_ms = self._clock.now_ms()
-            await self._clock.sleep_until_ms(now_ms + self.settings.flush_ms)
-            try:
-                self.flush()
-            except DiskFull:
-                continue
-            if now_ms - synced_ms >= self.settings.fsync_ms:
-                synced_ms = now_ms
-                await self._sync()
+            await self._clock.sleep_until_ms(self._clock.now_ms() + _LOOK_MS)
+            for job in self.due_jobs():
+                try:
+                    await upkeep.drive(job)
+                except (OSError, StoreError) as error:
+                    _log.error("housekeeping of the store failed; it is tried again", error=str(error))
+
+    def maintain(self) -> None:
+        """Do now, in this thread, what `run` would do in the background."""
+        for job in self.due_jobs():
+            upkeep.drive_here(job)
+
+    def due_jobs(self) -> Iterator[upkeep.Job]:
+        """What has to be done about now."""
+        now_ms = self._clock.now_ms()
+        upkeep.close_idle(self, now_ms)
+        assert self._wal is not None
+        if self._wal.size >= self.settings.segment_bytes or now_ms - self._segment_began_ms >= self.settings.segment_ms:
+            yield upkeep.roll(self)
+        elif self.head.loose.sample_count >= RUNS_SAMPLES:
+            yield upkeep.seal_loose(self)
 
     async def _sync(self) -> None:
         wal = self._wal
@@ -289,6 +331,3 @@ class Store(Reading):
             "wal_segment": head.segment,
             "refusing": self._full,
         }
-
-
-__all__ = ["Labels", "Matcher", "SelectHints", "Selection", "Store", "StoreSettings", "checkpoint"]

@@ -154,12 +154,12 @@ class Head:
         refs = self.index.refs(slots)
         for interval in np.unique(self._interval_of[slots]).tolist():
             grid = self.grids[interval]
-            mine = self._interval_of[slots] == interval
-            rows = self._row_of[slots]
-            offsets = grid.offset[rows // BLOCK_ROWS] if grid.block_count else rows
-            for offset in np.unique(offsets[mine]).tolist():
-                part = mine & (offsets == offset)
-                yield Placed(interval, offset, refs[part], rows[part])
+            mine = np.flatnonzero(self._interval_of[slots] == interval)
+            rows = self._row_of[slots[mine]]
+            offsets = grid.offset[rows // BLOCK_ROWS]
+            for offset in np.unique(offsets).tolist():
+                part = offsets == offset
+                yield Placed(interval, offset, refs[mine[part]], rows[part])
 
     # -- samples -----------------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class Index:
         rows[~good] = 0
         if table.count:
             good &= (table.cells[rows] == cells).all(1)
-        return np.where(good, slots, -1).astype(np.int64)
+        return np.where(good, slots.astype(np.int64), -1)
 
     def define(self, labels: Sequence[Labels], *, ids: Sequence[int], slots: Sequence[int]) -> None:
         """Enter new series. The caller has made sure that neither labels nor slots are taken."""

@@ -181,6 +181,16 @@ def unpack_number(data: bytes) -> int:
     return int(struct.unpack("<q", data)[0])
 
 
+def pack_loose_sealed(batch: int, entries: Sequence[tuple[int, int]]) -> bytes:
+    """batch i64 | (file i64, position i64) of each chunk that holds it."""
+    return struct.pack("<q", batch) + np.array(entries, np.int64).tobytes()
+
+
+def unpack_loose_sealed(data: bytes) -> tuple[int, list[tuple[int, int]]]:
+    numbers = np.frombuffer(data, np.int64).tolist()
+    return numbers[0], list(zip(numbers[1::2], numbers[2::2], strict=True))
+
+
 def pack_refs(refs: Int64) -> bytes:
     return refs.tobytes()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tocsin.model.series import Float64, Int64
 from tocsin.tsdb import damage, records
-from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk
+from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
 from tocsin.tsdb.layout import Layout
@@ -62,7 +62,7 @@ class Replay:
                 head.loose.settle()
                 self._batches[records.unpack_number(data)] = len(head.loose.runs)
             case Kind.LOOSE_SEALED:
-                self._loose_sealed(records.unpack_number(data))
+                self._loose_sealed(*records.unpack_loose_sealed(data))
             case Kind.METADATA:
                 metric, kind, help_text, unit = records.unpack_metadata(data)
                 head.metadata[metric] = (kind, help_text, unit)
@@ -114,10 +114,17 @@ class Replay:
         if not self._verify or self._files.intact(chunk):
             self._head.take_chunk(chunk)
 
-    def _loose_sealed(self, batch: int) -> None:
+    def _loose_sealed(self, batch: int, entries: list[tuple[int, int]]) -> None:
+        head = self._head
         count = self._batches.pop(batch, 0)
-        if count:
-            del self._head.loose.runs[:count]
+        known = {(chunk.file, chunk.entry) for chunk in head.loose_chunks}
+        found = [self._files.entry(*entry) for entry in entries if entry not in known]
+        fresh = [chunk for chunk in found if isinstance(chunk, LooseChunk)]
+        if len(fresh) < len(found) or (self._verify and not all(map(self._files.intact, fresh))):
+            return  # not there: what the log has stays
+        with head.lock:
+            head.loose_chunks.extend(fresh)
+            del head.loose.runs[:count]
             self._batches = {number: runs - count for number, runs in self._batches.items() if number > batch}
 
 

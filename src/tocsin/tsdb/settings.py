@@ -31,6 +31,8 @@ class StoreSettings:
     """Pause between two fsyncs of the WAL: what a power failure may cost."""
     segment_bytes: int = 64 << 20
     """A WAL segment or head chunk file is closed at this size."""
+    segment_ms: int = 15 * 60_000
+    """A WAL segment is closed after this long."""
     block_ms: int = 2 * _HOUR_MS
     """Span of a fresh block; the head keeps this much plus `cut_delay_ms`."""
     cut_delay_ms: int = 40 * 60_000

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -234,6 +235,8 @@ class Writer:
         self._fd = disk.create(path)
         disk.sync_folder(path.parent)
         self.unsynced = False
+        self._closing = threading.Lock()
+        """`sync` and `close` may meet from two threads."""
 
     @property
     def size(self) -> int:
@@ -275,8 +278,13 @@ class Writer:
 
     def sync(self) -> None:
         """Make everything flushed so far durable. Raises OSError: the file must not be used any more."""
-        self.unsynced = False
-        self._disk.sync(self._fd)
+        with self._closing:
+            if self._fd >= 0:
+                self.unsynced = False
+                self._disk.sync(self._fd)
 
     def close(self) -> None:
-        os.close(self._fd)
+        with self._closing:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1

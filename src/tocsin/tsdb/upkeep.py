@@ -1,0 +1,133 @@
+"""Housekeeping of the store: new log segments with their tables, loose samples to chunk files, old segments away.
+
+A job is a generator: what it does between two `yield`s runs on the loop's thread and is short; what it yields is work for
+another thread, and what that returns comes back from the `yield`. Tests drive the same jobs without threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tocsin.log import get_log
+from tocsin.tsdb import checkpoint, records
+from tocsin.tsdb.chunkfile import LooseChunk
+from tocsin.tsdb.disk import numbered
+from tocsin.tsdb.grid import SLOTS
+from tocsin.tsdb.load import WAL_SUFFIX
+from tocsin.tsdb.loose import Run
+from tocsin.tsdb.records import Kind
+
+if TYPE_CHECKING:
+    from tocsin.tsdb.db import Store
+
+_log = get_log("tsdb")
+Job = Generator[Callable[[], Any], Any, None]
+
+
+async def drive(job: Job) -> None:
+    """Run a job, its heavy parts in a thread."""
+    try:
+        work = next(job)
+        while True:
+            try:
+                result = await asyncio.to_thread(work)
+            except OSError as error:
+                work = job.throw(error)
+            else:
+                work = job.send(result)
+    except StopIteration:
+        return
+
+
+def drive_here(job: Job) -> None:
+    """Run a job in this thread."""
+    try:
+        work = next(job)
+        while True:
+            try:
+                result = work()
+            except OSError as error:
+                work = job.throw(error)
+            else:
+                work = job.send(result)
+    except StopIteration:
+        return
+
+
+def roll(store: Store) -> Job:
+    """Start a new segment with its tables; drop segments whose samples are all in chunk files."""
+    with store.head.lock:
+        store.flush()
+        previous = store.start_segment()
+        snapshot = checkpoint.take(store.head)
+    number = store.head.segment
+
+    def write() -> None:
+        if previous is not None:
+            previous.sync()
+            previous.close()
+        checkpoint.write(store.path / "tables", number, snapshot, store.disk)
+
+    yield write
+    yield from seal_loose(store)
+    yield store.files.sync
+    remove_segments(store)
+
+
+def seal_loose(store: Store) -> Job:
+    """Write the loose samples so far to a chunk file."""
+    head = store.head
+    with head.lock:
+        head.loose.settle()
+        runs = list(head.loose.runs)
+        if not runs:
+            return
+        store.loose_batch += 1
+        batch = store.loose_batch
+        store.log(Kind.LOOSE_FROZEN, records.pack_number(batch))
+
+    def write() -> list[LooseChunk]:
+        # Runs in order of writing: of equal (id, t) the last one stays.
+        joined = Run.of(*(np.concatenate([getattr(run, name) for run in runs]) for name in ("ids", "t_ms", "values")))
+        chunks = store.files.add_run(joined)
+        store.files.sync()
+        return chunks
+
+    chunks = yield write
+    with head.lock:
+        head.loose_chunks.extend(chunks)
+        del head.loose.runs[: len(runs)]
+        store.log(Kind.LOOSE_SEALED, records.pack_loose_sealed(batch, [(one.file, one.entry) for one in chunks]))
+
+
+def remove_segments(store: Store) -> None:
+    """Delete segments that neither an open window nor one of the two newest tables needs."""
+    head = store.head
+    with head.lock:
+        needed = [head.segment]
+        for grid in head.grids.values():
+            open_blocks = grid.last >= grid.low
+            if open_blocks.any():
+                needed.append(int(grid.segment[open_blocks].min()))
+        if head.kept:
+            return  # windows in memory only: their samples are nowhere else
+    tables = [number for number, _ in numbered(store.path / "tables", checkpoint.SUFFIX)]
+    keep = min(*needed, tables[0] if tables else 0)
+    for number, path in numbered(store.path / "wal", WAL_SUFFIX):
+        if number < keep:
+            path.unlink(missing_ok=True)
+
+
+def close_idle(store: Store, now_ms: int) -> None:
+    """Seal windows that nobody writes any more, a few at a time."""
+    head = store.head
+    for grid in head.grids.values():
+        with head.lock:
+            newest = grid.last * grid.interval_ms + grid.offset
+            idle = (grid.last >= grid.low) & (newest + 2 * SLOTS * grid.interval_ms < now_ms)
+            for block in np.flatnonzero(idle)[:2].tolist():
+                head.close_window(grid, block)
