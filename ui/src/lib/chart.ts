@@ -115,7 +115,6 @@ function limitLine(plot: uPlot, limit: Threshold, paint: (name: string) => strin
   ctx.lineTo(bbox.left + bbox.width, y)
   ctx.stroke()
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`
-  ctx.textAlign = 'right'
-  ctx.fillText(limit.label, bbox.left + bbox.width - 4, y - 4 * devicePixelRatio)
+  ctx.fillText(limit.label, bbox.left + 6 * devicePixelRatio, y - 5 * devicePixelRatio)
   ctx.restore()
 }

@@ -57,8 +57,8 @@ export function duration(ms: number): string {
 export function ago(t_ms: number, now_ms: number): string {
   if (t_ms <= 0) return 'never'
   const past = now_ms - t_ms
-  if (past < 0) return `in ${duration(-past)}`
-  return past < 2000 ? 'now' : `${duration(past)} ago`
+  if (Math.abs(past) < 2000) return 'now'
+  return past < 0 ? `in ${duration(-past)}` : `${duration(past)} ago`
 }
 
 /** "14:03", "Tue 14:03", "12 Nov 14:03", "12 Nov 2025": as much of the date as it takes. */

@@ -17,7 +17,7 @@ type Listener = (change: Change | null) => void
 
 const RETRY_MS = 2000
 /** A page that asks for nothing with a cursor still gets its stream. */
-const CURSOR_MS = 2000
+const CURSOR_MS = 700
 
 class Live {
   now = $state(Date.now()) // the server's time, once a second
@@ -87,10 +87,14 @@ class Live {
   }
 
   #connect() {
+    const unsure = this.#cursor === 0 // what was fetched before may miss a change: fetch once more
     this.#source?.close()
     const source = new EventSource(absolute(`/api/tocsin/v1/stream${this.#cursor ? `?cursor=${this.#cursor}` : ''}`))
     this.#source = source
-    source.onopen = () => this.#tell({ kind: 'state', connected: true })
+    source.onopen = () => {
+      this.#tell({ kind: 'state', connected: true })
+      if (unsure) this.#wake(null)
+    }
     source.addEventListener('change', (event: MessageEvent<string>) => this.#tell({ kind: 'change', cursor: Number(event.lastEventId), change: JSON.parse(event.data) as Change }))
     source.addEventListener('reset', (event: MessageEvent<string>) => this.#tell({ kind: 'reset', cursor: Number(event.lastEventId) }))
     source.addEventListener('beat', (event: MessageEvent<string>) => {

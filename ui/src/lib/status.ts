@@ -48,9 +48,14 @@ export function serviceLook(state: ServiceRow['state']): Look {
 
 export const STRIP_LOOK: Record<string, Look | 'none'> = { u: 'ok', g: 'warning', d: 'critical', k: 'unknown', p: 'paused', '-': 'none', '0': 'none', '1': 'critical' }
 
-/** Worst first; within a look what has lasted longest. */
+/** Worst first; within a look what has lasted longest; what is well keeps the order it came in. */
 const ORDER: Look[] = ['critical', 'warning', 'unknown', 'pending', 'info', 'maintenance', 'silenced', 'paused', 'ok']
 
 export function worstFirst<T>(rows: T[], look: (row: T) => Look, since_ms: (row: T) => number): T[] {
-  return [...rows].sort((a, b) => ORDER.indexOf(look(a)) - ORDER.indexOf(look(b)) || since_ms(a) - since_ms(b))
+  const rank = new Map(rows.map((row) => [row, ORDER.indexOf(look(row))]))
+  const well = ORDER.indexOf('ok')
+  return [...rows].sort((a, b) => {
+    const [mine = 0, other = 0] = [rank.get(a), rank.get(b)]
+    return mine - other || (mine === well ? 0 : since_ms(a) - since_ms(b))
+  })
 }

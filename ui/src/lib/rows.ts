@@ -1,0 +1,24 @@
+// j and k through the rows of any list: whatever carries data-row.
+
+const rows = (): HTMLElement[] => [...document.querySelectorAll<HTMLElement>('#main [data-row]')]
+const current = (): HTMLElement | null => document.querySelector('#main [data-row][data-current]')
+
+export function step(by: 1 | -1): void {
+  const all = rows()
+  const before = current()
+  const index = before ? all.indexOf(before) + by : by > 0 ? 0 : all.length - 1
+  const next = all[Math.max(0, Math.min(all.length - 1, index))]
+  if (!next) return
+  before?.removeAttribute('data-current')
+  next.setAttribute('data-current', '')
+  next.scrollIntoView({ block: 'nearest' })
+  next.querySelector<HTMLElement>('a')?.focus({ preventScroll: true })
+}
+
+/** The row's own link, checkbox or button; false when there is none. */
+export function press(selector: string): boolean {
+  const place = current() ?? document.getElementById('main')
+  const found = place?.querySelector<HTMLElement>(selector)
+  found?.click()
+  return found !== null && found !== undefined
+}
