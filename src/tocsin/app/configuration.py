@@ -44,6 +44,7 @@ class Configuration:
         self.db = db
         self.clock = clock
         self._apply: Callable[[Config], None] = lambda config: None
+        self._refused: Callable[[], None] = lambda: None
         self._reload_now = asyncio.Event()
         self._from_files: Config
         self._declared: list[CheckSpec] = []
@@ -77,8 +78,10 @@ class Configuration:
         self._in_force()
         return self.config
 
-    def on_change(self, apply: Callable[[Config], None]) -> None:
+    def on_change(self, apply: Callable[[Config], None], *, refused: Callable[[], None]) -> None:
+        """Call `apply` with every new configuration, `refused` when the files have problems."""
         self._apply = apply
+        self._refused = refused
 
     def reload_soon(self) -> None:
         """SIGHUP."""
@@ -109,6 +112,7 @@ class Configuration:
             reload_ok.set(0)
             for problem in error.problems:
                 log.error("configuration refused, the old one stays in force", problem=str(problem))
+            self._refused()
             await self._record(actor, "config_refused", "configuration refused, the old one stays: " + str(error.problems[0]))
             return error.problems
         self._from_files = config

@@ -203,7 +203,7 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
     )
     await asyncio.to_thread(core.store.open)
     core.apply(config)
-    configuration.on_change(core.apply)
+    configuration.on_change(core.apply, refused=lambda: core.changes("config"))
     core.restarts = pulse.restarts
     build_info.set(1, __version__)
     commands = command_table(core=core, configuration=configuration, settings=settings, random=random)
