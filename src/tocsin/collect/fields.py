@@ -75,13 +75,11 @@ def _host(value: str) -> str:
     return value
 
 
-DurationMs = Annotated[
-    int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "description": "duration such as 30s or 5m"})
-]
+DurationMs = Annotated[int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "format": "duration"})]
 LatencyMs = Annotated[
-    int, BeforeValidator(_duration), BeforeValidator(_latency), WithJsonSchema({"type": "string", "description": "such as < 1s"})
+    int, BeforeValidator(_duration), BeforeValidator(_latency), WithJsonSchema({"type": "string", "format": "duration"})
 ]
-SizeBytes = Annotated[int, BeforeValidator(size_bytes), WithJsonSchema({"type": "string", "description": "size such as 1MiB"})]
+SizeBytes = Annotated[int, BeforeValidator(size_bytes), WithJsonSchema({"type": "string", "format": "size"})]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Host = Annotated[str, AfterValidator(_host)]

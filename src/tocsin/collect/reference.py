@@ -1,0 +1,108 @@
+"""docs/reference/checks.md, written from the registry: the fields of a check are its documentation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tocsin.collect.catalog import CheckEntry, check_types
+from tocsin.collect.check import Check
+from tocsin.model.duration import format_duration
+
+_INTRODUCTION = """# Checks
+
+A check asks something the same question again and again and keeps what it saw: verdict, reason, evidence. It is declared under
+`checks:` by its type (`http: https://shop.example/health`), with the type's own settings beside it or under it:
+
+```yaml
+checks:
+  - name: shop
+    http: https://shop.example/health
+    every: 60s
+    expect: {status: 200, body: {contains: ok}, latency: < 1s}
+    labels: {service: shop, team: web}
+    alert: {severity: critical, failures: 3}
+  - name: database port
+    tcp: db.internal:5432
+```
+
+A check is DOWN after `failures` failures in a row (the first re-check comes after 5 s, the second after 10 s), UP again after
+`successes` successes, DEGRADED when it answers but not as it should, and UNKNOWN when Tocsin could not judge: never DOWN.
+Cloud metadata and link-local addresses are refused unless `egress.allow` names them.
+"""
+
+
+def checks_reference() -> str:
+    """The whole page, Markdown."""
+    parts = [_INTRODUCTION, "## Common to all\n", _table(CheckEntry)]
+    for name, cls in check_types().items():
+        parts += [f"## {name}\n", _about(cls), _table(cls)]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _about(cls: type[Check]) -> str:
+    text = inspect.cleandoc(cls.__doc__ or "")
+    notes = []
+    if cls.file_only:
+        notes.append("Can be declared in the configuration file only.")
+    if cls.passive:
+        notes.append("Is not run by Tocsin.")
+    return "\n".join([text, *(["", " ".join(notes)] if notes else []), ""])
+
+
+def _table(cls: type[BaseModel]) -> str:
+    rows = ["| setting | type | default | |", "|---|---|---|---|"]
+    rows += [f"| `{path}` | {kind} | {default} | {text} |" for path, kind, default, text in _rows(cls, "")]
+    return "\n".join(rows) + "\n" if len(rows) > 2 else "No settings.\n"
+
+
+def _rows(cls: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    schema = cls.model_json_schema(by_alias=True)
+    for name, field in cls.model_fields.items():
+        shown = field.alias or name
+        inner = _inner_model(field)
+        if inner is not None:
+            yield from _rows(inner, f"{prefix}{shown}.")
+            continue
+        entry = schema["properties"][shown]
+        yield f"{prefix}{shown}", _kind(entry), _default(field, str(entry.get("format", ""))), _cell(field.description or "")
+
+
+def _inner_model(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return _cell(" or ".join(f"`{value}`" for value in schema["enum"]))
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_kind(entry) for entry in schema["anyOf"] if entry.get("type") != "null"))
+    if schema.get("format") in ("duration", "size"):
+        return str(schema["format"])
+    return {"string": "text", "integer": "number", "boolean": "true or false", "object": "mapping", "array": "list"}.get(
+        str(schema.get("type", "")), "any"
+    )
+
+
+def _default(field: FieldInfo, format: str) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value is PydanticUndefined or value in ("", (), {}, []):
+        return ""
+    if format == "duration":
+        return f"`{format_duration(value)}`"
+    if format == "size":
+        return f"`{value >> 10}KiB`"
+    value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+    return _cell(f"`{value}`".replace("True", "true").replace("False", "false"))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
