@@ -55,7 +55,7 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "nobody_paged": config.nobody_paged,
         "severities": list(config.severities),
         "external_url": config.external_url,
-        "services": [service.model_dump() for service in config.services],
+        "services": {service.name: service.model_dump() for service in config.services},
     }
 
 
