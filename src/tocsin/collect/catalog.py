@@ -122,7 +122,8 @@ def parse_check(raw: Mapping[str, Any], *, source: str = "") -> CheckSpec:
         except ValueError as error:
             raise _errors(raw, [*problems, ((named[0],), str(error), value)]) from None
         where = {str(key): (named[0],) for key in inner}
-    settings, more = _validated(cls, {**inner, **flat}, where)
+    where |= {key: (key,) for key in flat}
+    settings, more = _validated(cls, {**inner, **flat}, where, (named[0],) if isinstance(value, Mapping) else ())
     if problems or more:
         raise _errors(raw, [*problems, *more])
     assert entry is not None and settings is not None
@@ -149,7 +150,7 @@ def _of_type_key(raw: Mapping[str, Any], types: Mapping[str, type[Check]], sourc
     ]
     settings_raw = raw.get("settings") or {}
     entry, problems = _validated(CheckEntry, {k: v for k, v in rest.items() if k in _COMMON}, {})
-    settings, more = _validated(types[raw["type"]], dict(settings_raw), {key: ("settings", key) for key in settings_raw})
+    settings, more = _validated(types[raw["type"]], dict(settings_raw), {}, ("settings",))
     if unknown or problems or more:
         raise _errors(raw, [*unknown, *problems, *more])
     assert entry is not None and settings is not None
@@ -192,17 +193,19 @@ _COMMON = {field.alias or name for name, field in CheckEntry.model_fields.items(
 _Problem = tuple[tuple[str | int, ...], str, Any]
 
 
-def _validated(cls: type[Any], values: dict[str, Any], where: Mapping[str, tuple[str, ...]]) -> tuple[Any, list[_Problem]]:
-    """The value, or its problems with locations moved to where the operator wrote them."""
+def _validated(
+    cls: type[Any], values: dict[str, Any], where: Mapping[str, tuple[str, ...]], home: tuple[str, ...] = ()
+) -> tuple[Any, list[_Problem]]:
+    """The value, or its problems with locations moved to where the operator wrote them; `home` for what he did not write."""
     try:
         return cls.model_validate(values), []
     except ValidationError as error:
-        return None, [_problem(detail, where) for detail in error.errors(include_url=False)]
+        return None, [_problem(detail, where, home) for detail in error.errors(include_url=False)]
 
 
-def _problem(detail: Any, where: Mapping[str, tuple[str, ...]]) -> _Problem:
+def _problem(detail: Any, where: Mapping[str, tuple[str, ...]], home: tuple[str, ...]) -> _Problem:
     loc = tuple(detail["loc"])
-    moved = (*where.get(str(loc[0]), (loc[0],)), *loc[1:]) if loc else ()
+    moved = (*where.get(str(loc[0]), (*home, loc[0])), *loc[1:]) if loc else home
     match detail["type"]:
         case "extra_forbidden":
             text = f"unknown key {str(loc[-1])!r}; check the spelling or remove it"

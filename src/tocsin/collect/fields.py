@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import re2
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from tocsin.model.duration import parse_duration_ms
+from tocsin.model.duration import format_duration, parse_duration_ms
 
 _SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGTPE]?i?B?)\s*$", re.IGNORECASE)
 _POWERS = "KMGTPE"
@@ -22,12 +22,11 @@ class Part(BaseModel):
 
 
 def _duration(value: Any) -> int:
-    # A number is what this validator itself gave earlier: stored settings are read again by the prober.
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str):
+    if isinstance(value, int) and not isinstance(value, bool) and value:
+        raise ValueError(f"expected a duration with a unit such as {value}s or {value}m")
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise ValueError("expected a duration such as 30s, 5m or 1h30m")
-    return parse_duration_ms(value)
+    return parse_duration_ms(str(value))
 
 
 def _latency(value: Any) -> Any:
@@ -75,9 +74,12 @@ def _host(value: str) -> str:
     return value
 
 
-DurationMs = Annotated[int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "format": "duration"})]
+# Written back as text: stored settings are read again, and shown to people.
+_AsText = PlainSerializer(format_duration, return_type=str, when_used="json")
+
+DurationMs = Annotated[int, BeforeValidator(_duration), _AsText, WithJsonSchema({"type": "string", "format": "duration"})]
 LatencyMs = Annotated[
-    int, BeforeValidator(_duration), BeforeValidator(_latency), WithJsonSchema({"type": "string", "format": "duration"})
+    int, BeforeValidator(_duration), BeforeValidator(_latency), _AsText, WithJsonSchema({"type": "string", "format": "duration"})
 ]
 SizeBytes = Annotated[int, BeforeValidator(size_bytes), WithJsonSchema({"type": "string", "format": "size"})]
 Pattern = Annotated[str, AfterValidator(_pattern)]

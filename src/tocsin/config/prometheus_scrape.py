@@ -58,6 +58,13 @@ def _sd_file(value: str) -> str:
     return value
 
 
+def _some(value: tuple[str, ...]) -> tuple[str, ...]:
+    # Not Field(min_length=1): that would count only valid items and complain twice.
+    if not value:
+        raise ValueError("expected at least one entry")
+    return value
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -77,7 +84,7 @@ class StaticConfig(Section):
 
 
 class FileSd(Section):
-    files: tuple[Annotated[str, AfterValidator(_sd_file)], ...] = Field(min_length=1)
+    files: Annotated[tuple[Annotated[str, AfterValidator(_sd_file)], ...], AfterValidator(_some)]
     refresh_interval: DurationMs = 300_000
 
 
@@ -87,7 +94,7 @@ class HttpSd(HttpClientConfig):
 
 
 class DnsSd(Section):
-    names: tuple[str, ...] = Field(min_length=1)
+    names: Annotated[tuple[str, ...], AfterValidator(_some)]
     type: Literal["SRV", "A", "AAAA", "MX", "NS"] = "SRV"
     port: int = Field(0, ge=0, le=65535)
     refresh_interval: DurationMs = 30_000
