@@ -78,9 +78,10 @@ def user() -> None:
 @data_dir_option
 def user_add(name: str, role: str, email: str, full_name: str, password: str, data_dir: Path) -> None:
     """Create an account."""
+    from tocsin.web.parts import WebSettings
     from tocsin.web.signin import Passwords
 
-    password_hash = asyncio.run(Passwords().hash(password))
+    password_hash = asyncio.run(Passwords(WebSettings()).hash(password))
     args = {"name": name, "role": role, "email": email, "full_name": full_name, "password_hash": password_hash}
     _command(data_dir, "account.create", args)
     click.echo(f"account {name} ({role}) created")
@@ -92,9 +93,10 @@ def user_add(name: str, role: str, email: str, full_name: str, password: str, da
 @data_dir_option
 def user_password(name: str, password: str, data_dir: Path) -> None:
     """Set a password; ends the account's sessions."""
+    from tocsin.web.parts import WebSettings
     from tocsin.web.signin import Passwords
 
-    _command(data_dir, "account.password", {"name": name, "password_hash": asyncio.run(Passwords().hash(password))})
+    _command(data_dir, "account.password", {"name": name, "password_hash": asyncio.run(Passwords(WebSettings()).hash(password))})
     click.echo("password set")
 
 
