@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
 from tocsin.incidents import commands, intake, rows, undelivered
-from tocsin.incidents.incident import TIMER_CHANGES
+from tocsin.incidents.incident import TIMER_CHANGES, Muted
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.oncall import Override
 from tocsin.incidents.people import Directory
@@ -30,6 +30,7 @@ from tocsin.model.event import Actor
 from tocsin.model.incident import IncidentState
 from tocsin.model.notification import Notification
 from tocsin.model.ports import Changed, Random
+from tocsin.state.muted import muted
 from tocsin.state.schema import incidents, schedule_overrides, timers
 from tocsin.state.sql import Database
 
@@ -111,10 +112,20 @@ class Escalator:
         """Run everything that is due; returns when to look again."""
         now_ms = self._clock.now_ms()
         ledger = self._ledger(tx, now_ms)
+        self._hush(ledger)
         self._fire_timers(ledger)
         self._run_steps(ledger)
         self._remember(ledger)
         return _next_due(tx, now_ms)
+
+    def _hush(self, ledger: Ledger) -> None:
+        """Stop paging for incidents whose every alert was silenced or inhibited since: no page comes to say so."""
+        c = incidents.c
+        query = sa.select(c.number).where(c.state == IncidentState.TRIGGERED.value)
+        for number, by in muted(ledger.tx, [row.number for row in ledger.tx.execute(query)]).items():
+            # The children of a merged family are looked at one by one; a leader with audible children goes on.
+            if set(muted(ledger.tx, family := rows.family(ledger.tx, number))) >= set(_firing(ledger.tx, family)):
+                ledger.change(rows.load(ledger.tx, number), Muted(by))
 
     def _fire_timers(self, ledger: Ledger) -> None:
         due = sa.select(timers).where(timers.c.due_at_ms <= ledger.now_ms, timers.c.subject.like("incident:%"))
@@ -194,6 +205,10 @@ def override_of(row: Any) -> Override:
     """A row of `schedule_overrides` as a value."""
     source, target = row.data.get("from", ""), row.data.get("to", "")
     return Override(row.start_ms, row.end_ms, row.mode or "set", tuple(row.users), source, target, row.id)
+
+
+def _firing(tx: Connection, numbers: list[int]) -> set[int]:
+    return {row.incident for row in rows.alert_rows(tx, numbers) if not row.ends_at_ms}
 
 
 def _next_due(tx: Connection, now_ms: int) -> int:

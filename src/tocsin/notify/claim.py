@@ -15,11 +15,13 @@ from tocsin.model.notification import Delivery, Notification, NotificationKind, 
 from tocsin.notify.redecide import Now, Verdict, redecide
 from tocsin.notify.retry import FALLBACK_AFTER_MS, Next
 from tocsin.state import events, outbox
+from tocsin.state.muted import muted
 from tocsin.state.schema import attempts, channel_refs, incidents, notifications
 
 LEASE_MS = 90_000
 MOST_AT_ONCE = 200
 _MOST_CANDIDATES = 2000
+_HUSH_MS = 5_000
 _PENDING, _SENDING, _HELD = "pending", "sending", "held"
 _TOLD = ("accepted", "delivered", "read")
 _STATE_OF_WORLD = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value)
@@ -88,6 +90,16 @@ def due(tx: Connection, now_ms: int, *, blocked: Iterable[str] = ()) -> list[Any
     if refs := list(blocked):
         query = query.where(c.settings_ref.not_in(refs))
     return list(tx.execute(query.order_by(c.due_at_ms, c.id).limit(_MOST_CANDIDATES)))
+
+
+def hushed(tx: Connection, row: Any, now_ms: int) -> bool:
+    """A page whose incident was silenced meanwhile waits (True): the escalator cancels it, or the silence ends first."""
+    if row.kind != NotificationKind.PAGE.value or not (by := muted(tx, [row.incident]).get(row.incident)):
+        return False
+    tx.execute(
+        sa.update(notifications).where(c.id == row.id).values(due_at_ms=now_ms + _HUSH_MS, state_reason=f"suppressed ({by})")
+    )
+    return True
 
 
 def judge(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Verdict:

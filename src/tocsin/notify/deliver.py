@@ -173,6 +173,8 @@ class Deliverer:
             if verdict.state is NotificationState.EXPIRED and row.kind == "page" and queue.first_cry(tx, row.id):
                 self._undelivered(tx, dropped.note, verdict.reason, now_ms)
             return 0
+        if queue.hushed(tx, row, now_ms):
+            return _LONGEST_NAP_MS
         if isinstance(channel, Channel):
             lane = self._lane(channel)
             with self._lock:

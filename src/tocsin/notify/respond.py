@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
 
 from tocsin.model.notification import Delivery
-from tocsin.model.ports import HttpError, HttpResponse
+from tocsin.model.ports import Http, HttpError, HttpResponse
 
 _LONGEST_WAIT_MS = 6 * 3_600_000
 _URL = re.compile(r"https?://[^\s'\"<>]+")
@@ -39,3 +43,31 @@ def excerpt(body: bytes, limit: int = 200) -> str:
     """The start of an answer on one line, for people; URLs (they may hold tokens) cut out."""
     text = "".join(c if c.isprintable() else " " for c in body[: 4 * limit].decode(errors="replace"))
     return _URL.sub("(url)", " ".join(text.split()))[:limit]
+
+
+async def post_json(
+    http: Http, url: str, value: object, *, headers: Mapping[str, str] | None = None, method: str = "POST"
+) -> HttpResponse | Delivery:
+    """POST a value as JSON; a Delivery when no answer came."""
+    all_headers = {"Content-Type": "application/json; charset=utf-8", **(headers or {})}
+    try:
+        return await http.request(method, url, headers=all_headers, body=orjson.dumps(value))
+    except HttpError as error:
+        return from_error(error)
+
+
+def json_of(response: HttpResponse) -> dict[str, Any]:
+    """The answer's JSON object; empty when it is none (a captive portal's page)."""
+    try:
+        value = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def judged(response: HttpResponse, now_ms: int, name: str, *, reason: str = "") -> Delivery:
+    """An answer that is no success: 408, 425, 429 and 5xx and strange 2xx/3xx come again; other 4xx are final."""
+    text = f"{name}: HTTP {response.status} {reason or excerpt(response.body)}".strip()
+    if 400 <= response.status < 500 and response.status not in (408, 425, 429):
+        return Delivery.permanent(text, status=response.status)
+    return Delivery.retry(text, after_ms=retry_after_ms(response, now_ms), status=response.status)

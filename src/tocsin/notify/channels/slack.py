@@ -1,68 +1,122 @@
-"""Slack by incoming webhook: blocks, escaped texts, buttons that are links."""
+"""Slack: by incoming webhook (post only), or by bot token (one message per incident, edited in place, news in its thread)."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import orjson
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr, field_validator, model_validator
 
-from tocsin.model.notification import Delivery, Message
-from tocsin.model.ports import HttpError, HttpResponse
+from tocsin.model.notification import Delivery, Message, NotificationKind
+from tocsin.model.ports import HttpResponse
 from tocsin.notify.channel import Channel, Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines, headline
-from tocsin.notify.respond import excerpt, from_error, retry_after_ms
+from tocsin.notify.respond import excerpt, json_of, judged, post_json, retry_after_ms
 
-HEADER_LIMIT, SECTION_LIMIT, TEXT_LIMIT, BUDGET = 150, 3000, 3000, 12_000
+HEADER_LIMIT, SECTION_LIMIT, BUDGET = 150, 3000, 12_000
+_WAIT_AND_TRY = {"ratelimited", "rate_limited", "service_unavailable", "internal_error", "fatal_error", "request_timeout"}
 
 
 @channel("slack")
 class Slack(Channel):
-    """Posts to an incoming webhook."""
+    """Posts to an incoming webhook (`api_url`), or as an app (`bot_token` and `channel`)."""
 
     address_field: ClassVar[str] = "channel"
     url_field: ClassVar[str] = "api_url"
     rate: ClassVar[Rate] = Rate(per_s=1.0, burst=3, parallel=1)
 
-    api_url: SecretStr
+    api_url: SecretStr = SecretStr("")
     """The incoming webhook's URL (a secret)."""
+    bot_token: SecretStr = SecretStr("")
+    """`xoxb-...`, with the scope chat:write."""
     channel: str = ""
-    """Shown to people; the webhook decides where it posts."""
+    """Channel or user id or name; with a webhook only shown to people."""
+    user_id: str = ""
+    """Slack's id of this person (`U...`): whose button presses count as theirs."""
+    interactive: bool = False
+    """Buttons act in Slack (needs interactivity or Socket Mode); otherwise they are links."""
+    web_api: str = "https://slack.com/api"
 
     @field_validator("api_url")
     @classmethod
     def _http(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("http://", "https://")):
+        if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("expected the https URL of an incoming webhook")
         return value
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Slack:
+        if not self.api_url.get_secret_value() and not (self.bot_token.get_secret_value() and (self.channel or self.user_id)):
+            raise ValueError("expected api_url (incoming webhook), or bot_token and channel")
+        return self
+
     def lane(self) -> str:
-        return f"slack {self.channel or fold(self.api_url.get_secret_value())}"
+        return f"slack {self.channel or self.user_id or fold(self.api_url.get_secret_value())}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
-        body = orjson.dumps({"text": escape(headline(message)), "blocks": blocks(message)})
-        headers = {"Content-Type": "application/json; charset=utf-8"}
-        try:
-            response = await io.http.request("POST", self.api_url.get_secret_value(), headers=headers, body=body)
-        except HttpError as error:
-            return from_error(error)
-        return _classify(response, io.now_ms)
+        if self.bot_token.get_secret_value():
+            return await self._send_as_app(message, io)
+        body = {"text": escape(headline(message)), "blocks": blocks(message)}
+        response = await post_json(io.http, self.api_url.get_secret_value(), body)
+        return response if isinstance(response, Delivery) else _of_webhook(response, io.now_ms)
+
+    # -- as an app --
+
+    async def _send_as_app(self, message: Message, io: Io) -> Delivery:
+        """The first message of an incident is its root; later ones edit the root and say the news in its thread."""
+        body = {"text": escape(headline(message)), "blocks": blocks(message, interactive=self.interactive)}
+        root = io.refs.get("ts", "")
+        if not root:
+            answer = await self._call("chat.postMessage", {"channel": self.channel or self.user_id, **body}, io)
+            if isinstance(answer, Delivery):
+                return answer
+            io.refs.update(ts=answer["ts"], channel=answer["channel"])
+            return Delivery.accepted(str(answer["ts"]), status=200, delivered=True)
+        edited = await self._call("chat.update", {"channel": io.refs["channel"], "ts": root, **body}, io)
+        if isinstance(edited, Delivery):
+            if "message_not_found" not in edited.reason:
+                return edited
+            # Somebody deleted the root: begin anew.
+            io.refs.pop("ts")
+            return await self._send_as_app(message, io)
+        news = {
+            "channel": io.refs["channel"],
+            "thread_ts": root,
+            "text": cut(escape(_news(message)), SECTION_LIMIT),
+            "reply_broadcast": message.notification.kind is NotificationKind.PAGE,
+        }
+        reply = await self._call("chat.postMessage", news, io)
+        return reply if isinstance(reply, Delivery) else Delivery.accepted(str(reply["ts"]), status=200, delivered=True)
+
+    async def _call(self, method: str, body: dict[str, Any], io: Io) -> dict[str, Any] | Delivery:
+        """One Web API call. HTTP 200 with ok=false is Slack's normal way to refuse."""
+        headers = {"Authorization": f"Bearer {self.bot_token.get_secret_value()}"}
+        response = await post_json(io.http, f"{self.web_api}/{method}", body, headers=headers)
+        if isinstance(response, Delivery):
+            return response
+        answer = json_of(response)
+        if answer.get("ok") is True and "ts" in answer and "channel" in answer:
+            return answer
+        error = str(answer.get("error", ""))
+        if response.status != 200 or not error:
+            return judged(response, io.now_ms, "Slack")
+        if error in _WAIT_AND_TRY:
+            return Delivery.retry(f"Slack: {error}", after_ms=retry_after_ms(response, io.now_ms), status=200)
+        return Delivery.permanent(f"Slack refused: {error}", status=200)
 
 
-def _classify(response: HttpResponse, now_ms: int) -> Delivery:
-    text = excerpt(response.body)
+def _of_webhook(response: HttpResponse, now_ms: int) -> Delivery:
     if response.status == 200 and response.body.strip() == b"ok":
         return Delivery.accepted(status=200, delivered=True)
-    if response.status == 429 or response.status >= 500:
-        return Delivery.retry(f"Slack: HTTP {response.status} {text}".strip(), after_ms=retry_after_ms(response, now_ms),
-                              status=response.status)  # fmt: skip
     if 200 <= response.status < 400:
         # A captive portal or proxy answered; Slack says `ok` and nothing else.
-        return Delivery.retry(f"not Slack's answer: HTTP {response.status} {text}".strip(), status=response.status)
-    return Delivery.permanent(f"Slack refused: {text or response.status}", status=response.status)
+        return Delivery.retry(f"not Slack's answer: HTTP {response.status} {excerpt(response.body)}", status=response.status)
+    return judged(response, now_ms, "Slack")
 
 
-def blocks(message: Message) -> list[dict[str, Any]]:
+# -- the message --
+
+
+def blocks(message: Message, *, interactive: bool = False) -> list[dict[str, Any]]:
     """Block Kit within Slack's limits; texts are cut, never the buttons."""
     out: list[dict[str, Any]] = [{"type": "header", "text": _plain(headline(message), HEADER_LIMIT)}]
     body = "\n".join([*message.lines, *alert_lines(message)])
@@ -70,21 +124,40 @@ def blocks(message: Message) -> list[dict[str, Any]]:
     context = " - ".join(part for part in (message.why, "(may be a repeat)" if message.possible_repeat else "") if part)
     if context:
         out.append({"type": "context", "elements": [{"type": "mrkdwn", "text": cut(escape(context), SECTION_LIMIT)}]})
-    if buttons := link_buttons(message):
+    if buttons := (_action_buttons(message) if interactive else []) + link_buttons(message, with_ack=not interactive):
         out.append({"type": "actions", "elements": buttons})
     return out
 
 
-def link_buttons(message: Message) -> list[dict[str, Any]]:
-    links = [("ack", "Acknowledge", message.ack_url), ("open", "Open incident", message.incident_url),
-             ("runbook", "Runbook", message.runbook_url)]  # fmt: skip
+def _action_buttons(message: Message) -> list[dict[str, Any]]:
+    if message.state != "triggered" or not message.notification.incident:
+        return []
+    number = str(message.notification.incident)
+    named = (("acknowledge", "Acknowledge", "primary"), ("escalate", "Escalate", ""), ("resolve", "Resolve", "danger"))
+    return [
+        {"type": "button", "action_id": action, "value": number, "text": _plain(text, 75)} | ({"style": style} if style else {})
+        for action, text, style in named
+    ]
+
+
+def link_buttons(message: Message, *, with_ack: bool = True) -> list[dict[str, Any]]:
+    links = [
+        ("ack", "Acknowledge", message.ack_url if with_ack else ""),
+        ("open", "Open incident", message.incident_url),
+        ("runbook", "Runbook", message.runbook_url),
+    ]
     buttons: list[dict[str, Any]] = []
     for action, text, url in links:
         if url and len(url) <= 3000:
             buttons.append({"type": "button", "action_id": f"link_{action}", "text": _plain(text, 75), "url": url})
-    if buttons and message.state == "triggered":
+    if buttons and message.state == "triggered" and with_ack:
         buttons[0]["style"] = "primary"
     return buttons
+
+
+def _news(message: Message) -> str:
+    first = message.lines[0] if message.lines else message.title
+    return f"{headline(message)}\n{first}" if message.notification.kind is NotificationKind.PAGE else first
 
 
 def escape(text: str) -> str:

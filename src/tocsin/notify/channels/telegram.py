@@ -1,0 +1,76 @@
+"""Telegram: a bot's message to a chat, answers threaded as replies, an Acknowledge button."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import SecretStr, field_validator
+
+from tocsin.model.notification import Delivery, Message
+from tocsin.notify.channel import Channel, Io, Rate, channel
+from tocsin.notify.render import text_body
+from tocsin.notify.respond import json_of, judged, post_json
+
+TEXT_LIMIT = 4096
+
+
+@channel("telegram")
+class Telegram(Channel):
+    """Plain text: nothing in a label can become markup."""
+
+    address_field: ClassVar[str] = "chat_id"
+    # 1 message a second and chat, 20 a minute in a group.
+    rate: ClassVar[Rate] = Rate(per_s=0.33, burst=3, parallel=1)
+
+    bot_token: SecretStr
+    chat_id: str
+    message_thread_id: int | None = None
+    user_id: int = 0
+    """Telegram's id of this person: whose button presses count as theirs."""
+    api_url: str = "https://api.telegram.org"
+    buttons: bool = True
+    """An Acknowledge button inside Telegram; Tocsin fetches the answers itself (long polling), no public address is needed."""
+
+    @field_validator("chat_id", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+    def lane(self) -> str:
+        return f"telegram {self.chat_id}"
+
+    async def send(self, message: Message, io: Io) -> Delivery:
+        text = text_body(message)
+        body: dict[str, Any] = {
+            "chat_id": self.chat_id,
+            "text": text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…",
+            "link_preview_options": {"is_disabled": True},
+        }
+        if self.message_thread_id is not None:
+            body["message_thread_id"] = self.message_thread_id
+        if root := io.refs.get("message_id"):
+            body["reply_parameters"] = {"message_id": root, "allow_sending_without_reply": True}
+        if keyboard := self._keyboard(message):
+            body["reply_markup"] = {"inline_keyboard": [keyboard]}
+        url = f"{self.api_url}/bot{self.bot_token.get_secret_value()}/sendMessage"
+        response = await post_json(io.http, url, body)
+        if isinstance(response, Delivery):
+            return response
+        answer = json_of(response)
+        if answer.get("ok") is True and isinstance(answer.get("result"), dict):
+            sent = answer["result"].get("message_id", 0)
+            io.refs.setdefault("message_id", sent)
+            return Delivery.accepted(str(sent), status=response.status, delivered=True)
+        after_s = (answer.get("parameters") or {}).get("retry_after", 0)
+        if isinstance(after_s, int) and after_s > 0:
+            return Delivery.retry(f"Telegram: wait {after_s} s", after_ms=after_s * 1000, status=response.status)
+        return judged(response, io.now_ms, "Telegram", reason=str(answer.get("description", "")))
+
+    def _keyboard(self, message: Message) -> list[dict[str, str]]:
+        keys: list[dict[str, str]] = []
+        if message.state == "triggered" and message.notification.incident and self.buttons:
+            keys.append({"text": "Acknowledge", "callback_data": f"ack:{message.notification.incident}"})
+        # Telegram refuses buttons with addresses that it cannot reach itself, such as http://localhost.
+        if message.incident_url.startswith("https://"):
+            keys.append({"text": "Open incident", "url": message.incident_url})
+        return keys

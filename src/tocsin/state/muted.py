@@ -1,0 +1,31 @@
+"""Which open incidents are silent by now: every alert of theirs that still fires is suppressed, as the dispatcher has noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.state.schema import alerts, incident_alerts
+
+
+def muted(tx: Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """Of these incidents the wholly suppressed ones, each with what suppresses it. Alerts that are not known count as audible."""
+    if not numbers:
+        return {}
+    joined = sa.outerjoin(incident_alerts, alerts, incident_alerts.c.fingerprint == alerts.c.fingerprint)
+    query = (
+        sa.select(incident_alerts.c.incident, alerts.c.suppressed_by)
+        .select_from(joined)
+        .where(incident_alerts.c.incident.in_(numbers), incident_alerts.c.ends_at_ms == 0)
+    )
+    causes: dict[int, set[str]] = {}
+    audible: set[int] = set()
+    for row in tx.execute(query):
+        if not row.suppressed_by:
+            audible.add(row.incident)
+        else:
+            named = {f"{cause['kind']} by {cause['by']}" if cause.get("by") else cause["kind"] for cause in row.suppressed_by}
+            causes.setdefault(row.incident, set()).update(named)
+    return {number: ", ".join(sorted(by)) for number, by in causes.items() if number not in audible}
