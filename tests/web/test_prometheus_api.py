@@ -55,7 +55,7 @@ async def test_instant_and_range_queries_by_get_and_by_form(filled):
         ("query", {"query": "sum("}, 400, "bad_data",
          'invalid parameter "query": 1:5: parse error: unclosed left parenthesis'),
         ("query", {"query": "up", "time": "x"}, 400, "bad_data",
-         'invalid parameter "time": cannot parse "x" to a valid timestamp'),
+         """invalid parameter "time": invalid time value for 'time': cannot parse "x" to a valid timestamp"""),
         ("query", {"query": "up", "timeout": "x"}, 400, "bad_data",
          'invalid parameter "timeout": cannot parse "x" to a valid duration'),
         ("query_range", {"query": "up", "start": "2", "end": "1", "step": "1"}, 400, "bad_data",

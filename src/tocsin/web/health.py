@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from tocsin.errors import CommandError
-from tocsin.metrics import REGISTRY, Family
+from tocsin.formats.exposition import write_text
+from tocsin.metrics import REGISTRY
 from tocsin.web.answers import bytes_answer
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Errors, Permission
@@ -60,26 +61,9 @@ class Health:
         return PlainTextResponse("")
 
     async def metrics(self, request: Request) -> Response:
-        """Metrics of every process of this Tocsin in the text format."""
+        """Metrics of every process; of this one alone while the core is away."""
         try:
-            text = str(await self._desk.parts.core.command("process.exposition"))
+            text = str(await self._desk.parts.core.command("process.exposition")).encode()
         except CommandError:
-            text = exposition(REGISTRY.collect())  # the core is away: at least our own
-        return await bytes_answer(request, text.encode(), media_type=_TEXT)
-
-
-def exposition(families: list[Family]) -> str:
-    """The Prometheus text format."""
-    lines: list[str] = []
-    for family in families:
-        lines.append(f"# HELP {family.name} {_escape(family.help)}")
-        lines.append(f"# TYPE {family.name} {family.kind}")
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{_escape(value, quotes=True)}"' for name, value in sample.labels)
-            lines.append(f"{sample.name}{{{labels}}} {sample.value!r}" if labels else f"{sample.name} {sample.value!r}")
-    return "\n".join(lines) + "\n"
-
-
-def _escape(text: str, *, quotes: bool = False) -> str:
-    text = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return text.replace('"', '\\"') if quotes else text
+            text = write_text(REGISTRY.collect())
+        return await bytes_answer(request, text, media_type=_TEXT)

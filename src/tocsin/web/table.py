@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.routing import Route
 
 from tocsin.web import api_alertmanager
@@ -14,21 +16,24 @@ from tocsin.web.api.overview import OverviewPage
 from tocsin.web.api.people import People
 from tocsin.web.api.silences import Silences
 from tocsin.web.desk import Desk
-from tocsin.web.endpoint import Endpoint, Errors, Permission
+from tocsin.web.endpoint import Endpoint, Errors, MiB, Permission
 from tocsin.web.health import Health
 from tocsin.web.ingest import Inbound, Ingest
 from tocsin.web.links import Links
 from tocsin.web.live import stream_handler
 from tocsin.web.openapi import openapi_endpoint
+from tocsin.web.prometheus.federate import Federate
 from tocsin.web.prometheus.labels import LabelQueries
 from tocsin.web.prometheus.query import Queries
+from tocsin.web.prometheus.search import Search
 from tocsin.web.prometheus.state import RuntimeState
 from tocsin.web.prometheus.status import Status
 from tocsin.web.signin import Passwords, SignIn
 from tocsin.web.static import Dashboard
 
 API = "/api/tocsin/v1"
-_POSTED_ALERTS = 32 * 1024 * 1024
+_POSTED_ALERTS = 32 * MiB
+_QUERY_FORM = 16 * MiB
 
 
 def route_table(desk: Desk) -> list[Endpoint]:
@@ -50,6 +55,7 @@ def route_table(desk: Desk) -> list[Endpoint]:
 def prometheus_endpoints(desk: Desk) -> list[Endpoint]:
     """Prometheus's API. Methods are upstream's: clients rely on 405 where POST is not known."""
     queries, labels, state, status = Queries(desk), LabelQueries(desk), RuntimeState(desk), Status(desk)
+    search, federate = Search(desk), Federate(desk)
     get_or_post = {
         "query": queries.query,
         "query_range": queries.query_range,
@@ -58,6 +64,9 @@ def prometheus_endpoints(desk: Desk) -> list[Endpoint]:
         "parse_query": queries.parse_query,
         "series": labels.series,
         "labels": labels.labels,
+        "search/metric_names": search.metric_names,
+        "search/label_names": search.label_names,
+        "search/label_values": search.label_values,
     }
     get = {
         "label/{name}/values": labels.values,
@@ -77,17 +86,11 @@ def prometheus_endpoints(desk: Desk) -> list[Endpoint]:
     }
     both = [(path, handler, ("GET", "POST")) for path, handler in get_or_post.items()]
     only = [(path, handler, ("GET",)) for path, handler in get.items()]
-    return [
-        Endpoint(
-            f"/api/v1/{path}",
-            handler,
-            methods=methods,
-            permission=Permission.LOOPBACK_READ,
-            errors=Errors.PROMETHEUS,
-            max_body=16 * 1024 * 1024,
-        )
-        for path, handler, methods in [*both, *only]
+    read = partial(Endpoint, permission=Permission.LOOPBACK_READ, max_body=_QUERY_FORM)
+    api = [
+        read(f"/api/v1/{path}", handler, methods=methods, errors=Errors.PROMETHEUS) for path, handler, methods in [*both, *only]
     ]
+    return [*api, read("/federate", federate.federate, errors=Errors.PLAIN)]
 
 
 def alertmanager_endpoints(desk: Desk) -> list[Endpoint]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tocsin.formats.prometheus_json import format_value
 from tocsin.model.labels import METRIC_NAME, Matcher, MatchOp
+from tocsin.model.series import ValueType
 from tocsin.promql import ast
 from tocsin.promql.functions import FUNCTIONS
 
@@ -71,7 +72,7 @@ def _subquery(expr: ast.Subquery) -> dict[str, Any]:
 
 def _binary(expr: ast.Binary) -> dict[str, Any]:
     matching = None
-    if expr.matching is not None:
+    if expr.matching is not None and ast.type_of(expr.left) is ast.type_of(expr.right) is ValueType.VECTOR:
         matching = {
             "card": expr.matching.cardinality.value,
             "labels": list(expr.matching.labels),

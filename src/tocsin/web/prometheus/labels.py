@@ -17,7 +17,6 @@ from tocsin.web.problem import Refused
 from tocsin.web.prometheus.params import (
     MAX_MS,
     MIN_MS,
-    BadParameter,
     limit_parameter,
     selectors_parameter,
     time_parameter,
@@ -116,4 +115,4 @@ def _signed(parameters: Parameters, name: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise BadParameter(name, f"strconv.Atoi: parsing {quote(text)}: invalid syntax") from None
+        raise Refused(400, "bad_data", f"{name} must be a number") from None

@@ -85,7 +85,8 @@ def time_parameter(parameters: Parameters, name: str, default_ms: int | None) ->
     try:
         return parse_time_ms(text)
     except ValueError as error:
-        raise BadParameter(name, str(error)) from None
+        problem = f"invalid time value for '{name}': {error}" if default_ms is not None else str(error)
+        raise BadParameter(name, problem) from None
 
 
 def duration_parameter(parameters: Parameters, name: str, default_ms: int) -> int:
@@ -96,6 +97,15 @@ def duration_parameter(parameters: Parameters, name: str, default_ms: int) -> in
         return parse_step_ms(text)
     except ValueError as error:
         raise BadParameter(name, str(error)) from None
+
+
+def lookback_parameter(parameters: Parameters) -> int:
+    """ms; 0 = the default."""
+    try:
+        return duration_parameter(parameters, "lookback_delta", 0)
+    except BadParameter as error:
+        text = str(error).removeprefix('invalid parameter "lookback_delta": ')
+        raise Refused(400, "bad_data", f"error parsing lookback delta duration: {text}") from None
 
 
 def range_parameters(parameters: Parameters) -> tuple[int, int, int]:
@@ -140,7 +150,7 @@ def selectors_parameter(parameters: Parameters, *, required: bool = False) -> li
         try:
             matchers = tuple(parse_selector(text))
         except ParseError as error:
-            raise BadParameter("match[]", str(error)) from None
+            raise Refused(400, "bad_data", str(error)) from None
         if all(matcher.matches_empty for matcher in matchers):
             raise BadParameter("match[]", "match[] must contain at least one non-empty matcher")
         sets.append(matchers)

@@ -12,7 +12,6 @@ from tocsin.errors import ParseError, QueryError
 from tocsin.formats.prometheus_json import encode_result
 from tocsin.model.series import QueryResult
 from tocsin.promql.ast import Expr
-from tocsin.promql.parser import parse
 from tocsin.promql.printer import format_expr
 from tocsin.web.answers import bytes_answer, prometheus_answer
 from tocsin.web.desk import Desk
@@ -23,6 +22,7 @@ from tocsin.web.prometheus.params import (
     BadParameter,
     duration_parameter,
     limit_parameter,
+    lookback_parameter,
     range_parameters,
     time_parameter,
 )
@@ -44,7 +44,7 @@ class Queries:
         limit = limit_parameter(parameters)
         t_ms = time_parameter(parameters, "time", self._desk.now_ms())
         timeout_ms = duration_parameter(parameters, "timeout", 0)
-        text, lookback_ms = self._text(parameters), duration_parameter(parameters, "lookback_delta", 0)
+        text, lookback_ms = self._text(parameters), lookback_parameter(parameters)
 
         def evaluate(stop: threading.Event) -> QueryResult:
             return self._engine.instant(text, t_ms, lookback_ms=lookback_ms, timeout_s=timeout_ms / 1000, cancelled=stop)
@@ -57,7 +57,7 @@ class Queries:
         limit = limit_parameter(parameters)
         start_ms, end_ms, step_ms = range_parameters(parameters)
         timeout_ms = duration_parameter(parameters, "timeout", 0)
-        text, lookback_ms = self._text(parameters), duration_parameter(parameters, "lookback_delta", 0)
+        text, lookback_ms = self._text(parameters), lookback_parameter(parameters)
 
         def evaluate(stop: threading.Event) -> QueryResult:
             return self._engine.range(
@@ -77,6 +77,8 @@ class Queries:
         except ParseError as error:
             raise BadParameter("query", str(error)) from None
         except QueryError as error:
+            if str(error).startswith("invalid expression type"):
+                raise BadParameter("query", str(error)) from None
             return prometheus_error(_STATUS.get(error.error_type, 422), error.error_type, str(error))
         return await bytes_answer(request, body)
 
@@ -89,7 +91,10 @@ class Queries:
         start_ms, end_ms = time_parameter(parameters, "start", 0), time_parameter(parameters, "end", 0)
         if end_ms < start_ms:
             raise Refused(400, "bad_data", "end timestamp must not be before start timestamp")
-        self._parse(parameters)
+        try:
+            self._engine.parse(parameters.get("query"))
+        except ParseError as error:
+            raise Refused(400, "bad_data", str(error)) from None
         return await prometheus_answer(request, [])
 
     async def format_query(self, request: Request) -> Response:
@@ -102,7 +107,7 @@ class Queries:
 
     def _parse(self, parameters: Parameters) -> Expr:
         try:
-            return parse(self._text(parameters), self._engine.options.features)
+            return self._engine.parse(self._text(parameters))
         except ParseError as error:
             raise BadParameter("query", str(error)) from None
 

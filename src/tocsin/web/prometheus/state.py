@@ -8,12 +8,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.model.labels import Labels, all_match
+from tocsin.model.labels import Labels, all_match, quote
 from tocsin.web.answers import prometheus_answer
 from tocsin.web.desk import Desk
 from tocsin.web.forms import Parameters
-from tocsin.web.problem import Refused
-from tocsin.web.prometheus.params import limit_parameter, selectors_parameter
+from tocsin.web.prometheus.params import BadParameter, limit_parameter, selectors_parameter
 
 # Ours besides Prometheus's in what the core answers: it would surprise strict readers.
 _OWN_FIELDS = ("tocsin", "last_ms", "samples")
@@ -31,7 +30,7 @@ class RuntimeState:
         parameters = await Parameters.of(request)
         kind = parameters.get("type").lower()
         if kind not in ("", "alert", "record"):
-            raise Refused(400, "bad_data", f"not supported value {parameters.get('type')!r}".replace("'", '"'))
+            raise BadParameter("type", f"not supported value {quote(parameters.get('type'))}")
         with_alerts = not _flag(parameters, "exclude_alerts")
         selectors = selectors_parameter(parameters)
         names, groups, files = (set(parameters.all(f"{name}[]")) for name in ("rule_name", "rule_group", "file"))
@@ -115,11 +114,11 @@ class RuntimeState:
         limit = limit_parameter(parameters, "group_limit")
         token = parameters.get("group_next_token")
         if token and not limit:
-            raise Refused(400, "bad_data", "group_limit needs to be set when using group_next_token")
+            raise BadParameter("group_next_token", "group_limit needs to be present in order to paginate over the groups")
         if token:
             keys = [_group_token(group) for group in groups]
             if token not in keys:
-                raise Refused(400, "bad_data", f'invalid group_next_token "{token}". were rule groups changed?')
+                raise BadParameter("group_next_token", f"invalid group_next_token {quote(token)}. were rule groups changed?")
             groups = groups[keys.index(token) :]
         if not limit or len(groups) <= limit:
             return {"groups": groups}
