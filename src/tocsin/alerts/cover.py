@@ -7,7 +7,6 @@ from dataclasses import replace
 from tocsin.alerts import rows
 from tocsin.alerts.admit import Turned
 from tocsin.alerts.explain import causes_text
-from tocsin.alerts.inhibit import is_source
 from tocsin.alerts.suppress import Shift, Suppressor, shifts
 from tocsin.alerts.work import Work
 from tocsin.model.route import Silence
@@ -16,18 +15,18 @@ from tocsin.model.route import Silence
 def renew(work: Work, turned: Turned, *, everything: bool) -> None:
     """Bring `alerts.suppressed_by` up to date; all alerts where silences or inhibiting alerts changed, else the new ones."""
     silences = rows.read_silences(work.tx, ends_after_ms=work.seen_ms)
-    rules = work.routing.inhibit_rules
+    rules = work.rules
     everything = (
         everything
         or any(_crossed(silence, work.seen_ms, work.now_ms) for silence in silences)
-        or any(is_source(rules, k.alert.labels) for k in (*turned.started.values(), *turned.ended.values()))
+        or any(rules.sources(k.alert.labels) for k in (*turned.started.values(), *turned.ended.values()))
     )
     if not everything and not (turned.started and (silences or rules)):
         return
     known = work.read_all_alerts() if everything or rules else {}
     candidates = known if everything else turned.started
     firing = {fp: k.alert.labels for fp, k in known.items() if k.alert.firing(work.now_ms)} if rules else {}
-    suppressor = Suppressor(work.routing, silences, firing, work.now_ms)
+    suppressor = Suppressor(rules, silences, firing, work.now_ms)
     _record(work, shifts(candidates.values(), suppressor))
 
 

@@ -17,11 +17,11 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts import rows
-from tocsin.alerts.route import RouteTree, default_routing
+from tocsin.alerts.route import default_routing
 from tocsin.alerts.silence import expire as expire_value
 from tocsin.alerts.silence import set_silence as set_silence_value
 from tocsin.alerts.silence import too_broad
-from tocsin.alerts.step import Stepped, step
+from tocsin.alerts.step import Plan, Stepped, step
 from tocsin.clock import Clock
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import silence_from_command
@@ -62,8 +62,7 @@ class Dispatcher:
         self._new_id = new_id
         self._wake = asyncio.Event()
         self._version = new_id()
-        self._routing = default_routing()
-        self._tree = RouteTree(self._routing.root)
+        self._plan = Plan.of(default_routing())
         self._regroup = True
         self._refresh = True
 
@@ -72,15 +71,14 @@ class Dispatcher:
     def apply(self, routing: Routing) -> None:
         """Use this routing from the next step on; alerts are grouped anew, nobody is told twice of the same firing."""
         self._version = self._new_id()
-        self._routing = routing
-        self._tree = RouteTree(routing.root)
+        self._plan = Plan.of(routing)
         self._regroup = True
         self._refresh = True
         self.wake()
 
     @property
     def routing(self) -> Routing:
-        return self._routing
+        return self._plan.routing
 
     def wake(self) -> None:
         """There is something in the intake. Only a hint, and only from the loop's thread."""
@@ -97,10 +95,10 @@ class Dispatcher:
         """Do everything that is due now, in one transaction; returns when to look next (ms)."""
         regroup, refresh = self._regroup, self._refresh
         self._regroup = self._refresh = False
-        now_ms = self._clock.now_ms()
+        now_ms, plan = self._clock.now_ms(), self._plan
 
         def work(tx: Connection) -> Stepped:
-            return step(tx, self._tree, self._routing, self._sink, now_ms=now_ms, regroup=regroup, refresh=refresh)
+            return step(tx, plan, self._sink, now_ms=now_ms, regroup=regroup, refresh=refresh)
 
         try:
             done = await self._db.write(work)
@@ -177,7 +175,7 @@ class Dispatcher:
     async def command_routing(self, args: Mapping[str, Any], _actor: Actor) -> dict[str, Any]:
         """The command `alerts.routing`: {version} -> {version, routing}, the latter null when `version` is still the one."""
         same = args.get("version") == self._version
-        return {"version": self._version, "routing": None if same else routing_to_json(self._routing)}
+        return {"version": self._version, "routing": None if same else routing_to_json(self._plan.routing)}
 
     def _silences_changed(self, silence_id: str) -> None:
         self._refresh = True

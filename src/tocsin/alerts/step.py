@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts import admit, cover, rows, tell
+from tocsin.alerts.inhibit import InhibitRules
 from tocsin.alerts.regroup import regroup_all
 from tocsin.alerts.route import RouteTree
 from tocsin.alerts.silence import RETENTION_MS
@@ -39,18 +40,29 @@ class Stepped:
     changed: bool
 
 
-def step(
-    tx: Connection, tree: RouteTree, routing: Routing, sink: PageSink, *, now_ms: int, regroup: bool, refresh: bool
-) -> Stepped:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A routing, prepared once per configuration."""
+
+    routing: Routing
+    tree: RouteTree
+    rules: InhibitRules
+
+    @classmethod
+    def of(cls, routing: Routing) -> Plan:
+        return cls(routing, RouteTree(routing.root), InhibitRules(routing.inhibit_rules))
+
+
+def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bool, refresh: bool) -> Stepped:
     """Take the intake in, end what expired, renew suppression, look at every due group.
 
     Two steps more than a minute apart mean that we were down, asleep, or the clock jumped; nothing expires because of that.
     """
-    work = Work(tx, tree, routing, sink, now_ms, seen_ms=rows.read_seen_ms(tx))
+    work = Work(tx, plan.tree, plan.routing, plan.rules, sink, now_ms, seen_ms=rows.read_seen_ms(tx))
     if work.seen_ms and now_ms - work.seen_ms > _ASLEEP_MS:
-        admit.extend_after_sleep(work, max(GRACE_MS, routing.resolve_timeout_ms))
+        admit.extend_after_sleep(work, max(GRACE_MS, plan.routing.resolve_timeout_ms))
     if regroup:
-        regroup_all(tx, tree, now_ms)
+        regroup_all(tx, plan.tree, now_ms)
     turned = admit.take_intake(work)
     admit.expire(work, turned)
     cover.renew(work, turned, everything=refresh)

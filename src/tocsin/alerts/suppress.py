@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tocsin.alerts.inhibit import Inhibitions
+from tocsin.alerts.inhibit import Inhibitions, InhibitRules
 from tocsin.alerts.rows import KnownAlert
 from tocsin.alerts.silence import Silencer
 from tocsin.model.alert import SuppressedBy, Suppression
 from tocsin.model.labels import Labels
-from tocsin.model.route import Routing, Silence
+from tocsin.model.route import Silence
 
 
 class Suppressor:
     """Everything that suppresses at one instant, ready to be asked about many alerts."""
 
-    def __init__(self, routing: Routing, silences: Iterable[Silence], firing: Mapping[str, Labels], now_ms: int) -> None:
+    def __init__(self, rules: InhibitRules, silences: Iterable[Silence], firing: Mapping[str, Labels], now_ms: int) -> None:
         """`firing` are the labels of every firing alert by fingerprint; inhibition needs them, silences do not."""
         self._silencer = Silencer(silences, now_ms)
-        self._inhibitions = Inhibitions(routing.inhibit_rules, firing.items())
+        self._inhibitions = Inhibitions(rules, firing.items())
 
     def causes(self, labels: Labels) -> tuple[SuppressedBy, ...]:
         return self._silencer.suppression(labels) + self._inhibitions.suppression(labels)

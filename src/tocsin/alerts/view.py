@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.alerts import rows
 from tocsin.alerts.group import Group
+from tocsin.alerts.inhibit import InhibitRules
 from tocsin.alerts.route import RouteTree
 from tocsin.alerts.rows import KnownAlert
 from tocsin.alerts.suppress import Suppressor
@@ -61,7 +62,7 @@ class View:
         self._known = rows.read_firing(connection, now_ms)
         silences = rows.read_silences(connection, ends_after_ms=now_ms)
         labels = {fp: known.alert.labels for fp, known in self._known.items()}
-        self._suppressor = Suppressor(routing, silences, labels, now_ms)
+        self._suppressor = Suppressor(InhibitRules(routing.inhibit_rules), silences, labels, now_ms)
 
     def alerts(self, wanted: Filter) -> list[Shown]:
         """By fingerprint."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts import rows
+from tocsin.alerts.inhibit import InhibitRules
 from tocsin.alerts.route import RouteTree
 from tocsin.alerts.rows import KnownAlert
 from tocsin.model.alert import PageReason, Suppression
@@ -25,6 +26,7 @@ class Work:
     tx: Connection
     tree: RouteTree
     routing: Routing
+    rules: InhibitRules
     sink: PageSink
     now_ms: int
     seen_ms: int
