@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from tocsin.tsdb import damage
+from tocsin.tsdb import damage, sections
 from tocsin.tsdb.disk import Disk, file_name, numbered
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.records import Placed, pack_placed, unpack_placed
@@ -25,8 +24,6 @@ from tocsin.tsdb.symbols import Symbols
 from tocsin.tsdb.table import UInt32
 
 SUFFIX = ".tables"
-_SECTION = struct.Struct("<IIII")  # magic, kind, length, crc32 of kind, length and payload
-_MAGIC = 0x4254_4354  # "TCTB"
 _SYMBOLS, _TABLE, _PLACED, _METADATA, _STATE = 1, 2, 3, 4, 5
 _TABLE_HEAD = struct.Struct("<III")
 
@@ -83,8 +80,7 @@ def write(folder: Path, number: int, snapshot: Snapshot, disk: Disk) -> None:
     fd = disk.create(temporary)
     try:
         for kind, payload in snapshot.sections():
-            check = zlib.crc32(payload, zlib.crc32(struct.pack("<II", kind, len(payload))))
-            disk.write(fd, _SECTION.pack(_MAGIC, kind, len(payload), check) + payload)
+            disk.write(fd, sections.pack(kind, payload))
         disk.sync(fd)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -105,36 +101,17 @@ def read_newest(folder: Path, head: Head) -> int:
         except OSError as error:
             damage.report("tables", path.name, str(error))
             continue
-        sections = list(_sections(data, path.name))
-        if any(kind == _SYMBOLS for kind, _ in sections) and any(kind == _STATE for kind, _ in sections):
-            _load(head, sections)
+        found = list(sections.unpack(data, part="tables", where=path.name))
+        if any(kind == _SYMBOLS for kind, _ in found) and any(kind == _STATE for kind, _ in found):
+            _load(head, found)
             return number
         damage.report("tables", path.name, "the symbols are unreadable; taking the file before")
     return 0
 
 
-def _sections(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + _SECTION.size <= len(data):
-        magic, kind, length, check = _SECTION.unpack_from(data, at)
-        payload = data[at + _SECTION.size : at + _SECTION.size + length]
-        good = magic == _MAGIC and len(payload) == length
-        if good and zlib.crc32(payload, zlib.crc32(data[at + 4 : at + 12])) == check:
-            yield kind, payload
-            at += _SECTION.size + length
-            continue
-        damage.report("tables", name, "damaged section", position=at)
-        found = data.find(struct.pack("<I", _MAGIC), at + 1)
-        if found < 0:
-            return
-        at = found
-    if at < len(data):
-        damage.report("tables", name, "the file is cut short", position=at)
-
-
-def _load(head: Head, sections: list[tuple[int, bytes]]) -> None:
+def _load(head: Head, found: list[tuple[int, bytes]]) -> None:
     index = head.index
-    for kind, payload in sections:
+    for kind, payload in found:
         if kind == _STATE:
             state = orjson.loads(payload)
             index.next_id, head.cut_ms = state["next_id"], state["cut_ms"]
@@ -142,14 +119,14 @@ def _load(head: Head, sections: list[tuple[int, bytes]]) -> None:
             index.use_symbols(Symbols(orjson.loads(payload)))
         elif kind == _METADATA:
             head.metadata.update({metric: tuple(rest) for metric, rest in orjson.loads(payload).items()})
-    tables = [_unpack_table(payload) for kind, payload in sections if kind == _TABLE]
+    tables = [_unpack_table(payload) for kind, payload in found if kind == _TABLE]
     if tables:
         index.claim(np.concatenate([ids for _, ids, _, _ in tables]), np.concatenate([slots for _, _, slots, _ in tables]))
         for names, _, slots, cells in tables:
             index.load_table(names[0], tuple(names[1:]), cells, slots)
         index.settle()
     head.widen()
-    for kind, payload in sections:
+    for kind, payload in found:
         if kind == _PLACED:
             head.place(unpack_placed(payload))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ from tocsin.metrics import Gauge, Histogram
 from tocsin.model.labels import Labels
 from tocsin.model.ports import AppendResult
 from tocsin.model.series import Batch, Float64, Int64
-from tocsin.tsdb import limits, records, upkeep
+from tocsin.tsdb import compact, limits, records, upkeep
+from tocsin.tsdb.block import BlockName, BlockSet
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.disk import SYSTEM_DISK, Disk, file_name, numbered
 from tocsin.tsdb.grid import Window
@@ -39,6 +40,7 @@ STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part"
 
 _LAYOUTS_KEPT = 20_000
 _LOOK_MS = 1000
+_GRACE_MS = 15_000
 DUPLICATE = "duplicate sample for timestamp"
 FUTURE = "out of bounds: too far in the future"
 REFUSED_SERIES = "series refused by a limit"
@@ -52,7 +54,7 @@ class Store(Reading):
     """
 
     def __init__(self, *, path: Path, settings: StoreSettings, clock: Clock, disk: Disk = SYSTEM_DISK) -> None:
-        super().__init__(Head(self._seal), ChunkFiles(path / "head", disk))
+        super().__init__(Head(self._seal), ChunkFiles(path / "head", disk), BlockSet(path / "blocks"))
         self.path = path
         self.settings = settings
         self._clock = clock
@@ -62,6 +64,9 @@ class Store(Reading):
         self._layout_number = 0
         self._lock_fd = -1
         self._segment_began_ms = 0
+        self.merged: set[BlockName] = set()
+        """Blocks whose content is in a larger one already; they are about to be deleted."""
+        self._later: list[tuple[int, Callable[[], None]]] = []
         self.loose_batch = 0
         self._full = ""
         """Why samples are refused at the moment; empty = they are not."""
@@ -80,7 +85,10 @@ class Store(Reading):
             raise StoreError(f"the store {self.path} is in use by another Tocsin") from error
         began = self._clock.monotonic_s()
         self.files.start_file()
-        replay = Replay(self.head, self.files, verify=True)
+        self.blocks.folder.mkdir(exist_ok=True, mode=0o700)
+        self.blocks.sweep()
+        self.blocks.refresh()
+        replay = Replay(self.head, self.files, verify=True, blocks_changed=lambda: None)
         for reader in load(self.head, self.files, replay, self.path):
             drain(reader, replay, final=True)
             reader.close()
@@ -101,6 +109,7 @@ class Store(Reading):
             self._wal.close()
             self._wal = None
         self.files.close()
+        self.blocks.close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -292,11 +301,41 @@ class Store(Reading):
         """What has to be done about now."""
         now_ms = self._clock.now_ms()
         upkeep.close_idle(self, now_ms)
+        due = [what for when, what in self._later if when <= now_ms]
+        self._later = [entry for entry in self._later if entry[0] > now_ms]
+        for what in due:
+            what()
         assert self._wal is not None
         if self._wal.size >= self.settings.segment_bytes or now_ms - self._segment_began_ms >= self.settings.segment_ms:
             yield upkeep.roll(self)
         elif self.head.loose.sample_count >= RUNS_SAMPLES:
             yield upkeep.seal_loose(self)
+        gone = compact.expired(self, now_ms)
+        if gone:
+            compact.drop(self, gone)
+        if self.disk.free_bytes(self.path) < self.settings.min_free_bytes:
+            return
+        end_ms = compact.cut_end_ms(self, now_ms)
+        if end_ms is not None:
+            yield compact.cut(self, end_ms)
+        blocks = compact.due_merge(self, now_ms)
+        if blocks:
+            yield compact.merge(self, blocks)
+
+    def later(self, what: Callable[[], None]) -> None:
+        """Do this when followers have had time to hear of it: files they may still read are deleted so."""
+        self._later.append((self._clock.now_ms() + _GRACE_MS, what))
+
+    def leave_idle(self) -> None:
+        """Series without a sample in the head leave it; blocks still know them."""
+        refs = self.head.idle()
+        if len(refs):
+            self.head.forget(refs)
+            self.log(Kind.GONE, records.pack_refs(refs))
+            HEAD_SERIES.set(self.head.index.series_count)
+
+    def wal_bytes(self) -> int:
+        return sum(path.stat().st_size for _, path in numbered(self.path / "wal", WAL_SUFFIX))
 
     async def _sync(self) -> None:
         wal = self._wal

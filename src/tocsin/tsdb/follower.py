@@ -12,6 +12,7 @@ from pathlib import Path
 from tocsin.clock import Clock
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
+from tocsin.tsdb.block import BlockSet
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.disk import SYSTEM_DISK, numbered
 from tocsin.tsdb.grid import Window
@@ -32,16 +33,19 @@ class Follower(Reading):
     """SampleReader in a process of its own. `step` follows; call it from one thread (`run` does)."""
 
     def __init__(self, *, path: Path, clock: Clock) -> None:
-        super().__init__(self._fresh_head(), ChunkFiles(path / "head", SYSTEM_DISK))
+        super().__init__(self._fresh_head(), ChunkFiles(path / "head", SYSTEM_DISK), BlockSet(path / "blocks"))
         self.path = path
         self._clock = clock
         self._reader: Reader | None = None
-        self._replay = Replay(self.head, self.files, verify=False)
+        self._replay = self._fresh_replay(self.head)
         self._reached_s = clock.monotonic_s()
 
     def _fresh_head(self) -> Head:
         head = Head(lambda window: self._keep(head, window), stagger=False)
         return head
+
+    def _fresh_replay(self, head: Head) -> Replay:
+        return Replay(head, self.files, verify=False, blocks_changed=self.blocks.refresh)
 
     @staticmethod
     def _keep(head: Head, window: Window) -> None:
@@ -56,6 +60,7 @@ class Follower(Reading):
             self._reader.close()
             self._reader = None
         self.files.close()
+        self.blocks.close()
 
     def lag_ms(self) -> int:
         """Time since everything written so far was known here."""
@@ -97,7 +102,8 @@ class Follower(Reading):
     def _reload(self) -> None:
         """Build a fresh head beside the old one, then swap: queries never see a half-loaded store."""
         head = self._fresh_head()
-        replay = Replay(head, self.files, verify=False)
+        self.blocks.refresh()
+        replay = self._fresh_replay(head)
         last: Reader | None = None
         try:
             for reader in load(head, self.files, replay, self.path):

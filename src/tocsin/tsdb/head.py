@@ -294,6 +294,60 @@ class Head:
             if good.any():
                 grid.drop(rows[good], before=chunk.first + chunk.columns)
 
+    def cut(self, end_ms: int, consumed: set[tuple[int, int]]) -> None:
+        """Regular samples before `end_ms` and these loose chunks (file, entry) are in blocks now."""
+        with self.lock:
+            self.cut_ms = max(self.cut_ms, end_ms)
+            for key, chunks in list(self.chunks.items()):
+                self.chunks[key] = [chunk for chunk in chunks if chunk.end_ms >= self.cut_ms]
+                if not self.chunks[key]:
+                    del self.chunks[key]
+            for one, places in list(self.strays.items()):
+                self.strays[one] = [place for place in places if place[0].end_ms >= self.cut_ms]
+                if not self.strays[one]:
+                    del self.strays[one]
+            self.loose_chunks = [chunk for chunk in self.loose_chunks if (chunk.file, chunk.entry) not in consumed]
+
+    def drop_files(self, files: ChunkFiles) -> None:
+        """Delete chunk files that nothing refers to any more."""
+        used = {chunk.file for chunks in self.chunks.values() for chunk in chunks}
+        used |= {chunk.file for places in self.strays.values() for chunk, _ in places}
+        used |= {chunk.file for chunk in self.loose_chunks} | {files.number}
+        for number, _ in files.files():
+            if number not in used:
+                files.remove(number)
+
+    def oldest_regular_ms(self) -> int | None:
+        """Start of the oldest regular sample of the head."""
+        with self.lock:
+            times = [chunk.start_ms for chunks in self.chunks.values() for chunk in chunks]
+            for grid in self.grids.values():
+                written = grid.last >= grid.low
+                if written.any():
+                    times.append(int((grid.low * grid.interval_ms + grid.offset)[written].min()))
+        return max(min(times), int(self.cut_ms)) if times else None
+
+    def has_loose_chunks_before(self, end_ms: int) -> bool:
+        return any(chunk.start_ms < end_ms for chunk in self.loose_chunks)
+
+    def idle(self) -> Int64:
+        """References of series of which the head holds no sample."""
+        with self.lock:
+            busy = np.zeros(self.index.slot_count, np.bool_)
+            ids = self.index.ids[: self.index.slot_count].astype(np.int64)
+            for grid in self.grids.values():
+                rows = np.flatnonzero(~is_absent(grid.values[: grid.block_count * BLOCK_ROWS]).all(1))
+                owners = grid.slot_of_row[rows]
+                busy[owners[owners != NOBODY]] = True
+            held = [chunk.ids for chunks in self.chunks.values() for chunk in chunks]
+            held += [chunk.ids for chunk in self.loose_chunks]
+            held += [np.unique(run.ids).astype(np.uint32) for run in self.loose.runs]
+            held += [window.ids for window in self.kept]
+            if held:
+                busy |= np.isin(ids, np.unique(np.concatenate(held)))
+            slots = np.flatnonzero(~busy & (ids != 0))
+            return self.index.refs(slots)
+
     def find_strays(self) -> None:
         """After a load: chunks whose rows belong to other series now."""
         ids = self.index.ids

@@ -30,7 +30,7 @@ def encode(values: Float64) -> bytes:
     absent = bits == np.uint64(ABSENT_BITS)
     has_holes = bool(absent.any())
     if has_holes:
-        bits = _filled(bits, absent)
+        bits = filled(bits, absent)
         values = bits.view(np.float64)
     kind, steps, lowest = _classify(values, bits)
     position = np.zeros(rows, np.uint16)
@@ -57,7 +57,7 @@ def encode(values: Float64) -> bytes:
     return b"".join(parts)
 
 
-def _filled(bits: npt.NDArray[np.uint64], absent: Bool) -> npt.NDArray[np.uint64]:
+def filled(bits: npt.NDArray[np.uint64], absent: Bool) -> npt.NDArray[np.uint64]:
     """Holes take the value before them, leading ones the value after; an empty row becomes zero."""
     columns = bits.shape[1]
     source = np.where(absent, -1, np.arange(columns))

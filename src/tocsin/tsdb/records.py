@@ -34,6 +34,8 @@ class Kind(enum.IntEnum):
     """Batch n and those before it are in head chunk files."""
     PLACED = 10
     """Series got rows of a grid."""
+    CUT = 11
+    """Parts of the head are in blocks now; look at the blocks again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import orjson
 
 from tocsin.model.series import Float64, Int64
 from tocsin.tsdb import damage, records
@@ -29,10 +32,11 @@ class _Known:
 class Replay:
     """Keeps what later records refer to. `verify` = look into chunks before dropping the cells they hold (recovery)."""
 
-    def __init__(self, head: Head, files: ChunkFiles, *, verify: bool) -> None:
+    def __init__(self, head: Head, files: ChunkFiles, *, verify: bool, blocks_changed: Callable[[], None]) -> None:
         self._head = head
         self._files = files
         self._verify = verify
+        self._blocks_changed = blocks_changed
         self._layouts: dict[int, _Known] = {}
         self._batches: dict[int, int] = {}
         """Loose batch -> how many runs it and those before it hold."""
@@ -66,6 +70,8 @@ class Replay:
             case Kind.METADATA:
                 metric, kind, help_text, unit = records.unpack_metadata(data)
                 head.metadata[metric] = (kind, help_text, unit)
+            case Kind.CUT:
+                self._cut(orjson.loads(data))
             case Kind.SERIES if definitions:
                 head.define(*records.unpack_series(data))
             case Kind.PLACED if definitions:
@@ -113,6 +119,16 @@ class Replay:
             chunk = found
         if not self._verify or self._files.intact(chunk):
             self._head.take_chunk(chunk)
+
+    def _cut(self, note: dict[str, Any]) -> None:
+        head = self._head
+        head.cut(note["cut_ms"], {(file, entry) for file, entry in note["consumed"]})
+        known = {(chunk.file, chunk.entry) for chunk in head.loose_chunks}
+        for file, entry in note["kept"]:
+            chunk = None if (file, entry) in known else self._files.entry(file, entry)
+            if isinstance(chunk, LooseChunk):
+                head.loose_chunks.append(chunk)
+        self._blocks_changed()
 
     def _loose_sealed(self, batch: int, entries: list[tuple[int, int]]) -> None:
         head = self._head

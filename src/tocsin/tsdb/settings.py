@@ -37,6 +37,8 @@ class StoreSettings:
     """Span of a fresh block; the head keeps this much plus `cut_delay_ms`."""
     cut_delay_ms: int = 40 * 60_000
     """A span goes to a block this long after its end, when slow series have mostly closed their windows."""
+    merge_delay_ms: int = 3 * _HOUR_MS
+    """A day's blocks become one this long after its end."""
     min_free_bytes: int = 64 << 20
     """With less room on the disk than this, samples are refused and nothing is compacted."""
     idle_ms: int = _HOUR_MS

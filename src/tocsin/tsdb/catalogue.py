@@ -1,0 +1,77 @@
+"""Which series a block is made of, as arrays: no label object is built for writing a block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.series import Int64
+from tocsin.tsdb.index import Index
+from tocsin.tsdb.table import UInt32
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Series of one metric with the same label names. names = (metric, label, ...); ids uint32 [n]; cells uint32 [n, labels]
+    are numbers of the catalogue's texts."""
+
+    names: tuple[str, ...]
+    ids: UInt32
+    cells: UInt32
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Tables in order of name, series in order of their labels' numbers: neighbours are alike."""
+
+    texts: Sequence[str]
+    tables: tuple[Series, ...]
+
+    @property
+    def ids(self) -> Int64:
+        """Every series id, in order."""
+        return np.concatenate([*(table.ids for table in self.tables), np.empty(0, np.uint32)]).astype(np.int64)
+
+    def only(self, wanted: Int64) -> Catalogue:
+        """The part with these ids (sorted)."""
+        tables = []
+        for table in self.tables:
+            keep = np.isin(table.ids, wanted)
+            if keep.any():
+                tables.append(Series(table.names, table.ids[keep], table.cells[keep]))
+        return Catalogue(self.texts, tuple(tables))
+
+
+def of_index(index: Index) -> Catalogue:
+    """Everything an index knows. Call with its lock held."""
+    tables = []
+    for table in index.tables:
+        if table.count:
+            slots = table.slots[: table.count]
+            tables.append(Series((table.metric, *table.names), index.ids[slots], table.cells[: table.count]))
+    return Catalogue(index.symbols.texts[:], tuple(_ordered(table) for table in sorted(tables, key=lambda one: one.names)))
+
+
+def merge(catalogues: Iterable[Catalogue]) -> Catalogue:
+    """One catalogue of all; an id stands once."""
+    texts: dict[str, int] = {"": 0}
+    parts: dict[tuple[str, ...], list[Series]] = {}
+    for catalogue in catalogues:
+        numbers = np.array([texts.setdefault(text, len(texts)) for text in catalogue.texts], np.uint32)
+        for table in catalogue.tables:
+            parts.setdefault(table.names, []).append(Series(table.names, table.ids, numbers[table.cells]))
+    merged = []
+    for names in sorted(parts):
+        ids, first = np.unique(np.concatenate([part.ids for part in parts[names]]), return_index=True)
+        cells = np.concatenate([part.cells for part in parts[names]])[first]
+        merged.append(_ordered(Series(names, ids, cells)))
+    return Catalogue(list(texts), tuple(merged))
+
+
+def _ordered(table: Series) -> Series:
+    if table.cells.shape[1]:
+        order = np.lexsort(table.cells.T[::-1])
+        return Series(table.names, table.ids[order], table.cells[order])
+    return table
