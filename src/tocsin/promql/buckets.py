@@ -24,7 +24,7 @@ def bucket_quantile(q: Float64, bounds: Float64, counts: Float64, mask: Bool) ->
         upper = _carried(np.broadcast_to(bounds[None, :, None], counts.shape), mask)
         total = counts[:, -1]
         rank = q * total
-        reached = counts[:, :-1] >= rank[:, None, :]
+        reached = (counts[:, :-1] >= rank[:, None, :]) & mask[:, :-1]
         bucket = size - 1 if size == 1 else np.where(reached.any(axis=1), reached.argmax(axis=1), size - 1)
         bucket = np.broadcast_to(bucket, total.shape)
         result = _interpolated(rank, bucket, counts, upper, mask, bounds)

@@ -253,7 +253,9 @@ class Evaluator:
         names = {labels[row].get(METRIC_NAME) for row in np.flatnonzero(used).tolist()}
         for name in sorted(names):
             if name and not name.endswith(_COUNTER_SUFFIXES):
-                self.scope.notes.possible_non_counter(name, node.args[0].span)
+                # Prometheus evaluates a subquery into a selector without a position.
+                span = ast.Span(0, 0) if isinstance(ast.unwrap(node.args[0]), ast.Subquery) else node.args[0].span
+                self.scope.notes.possible_non_counter(name, span)
 
 
 def _repeated(value: Value, steps: int) -> Value:

@@ -29,5 +29,6 @@ def scalar(call: Call, vector: Frame) -> Scalar:
     if not vector.labels:
         return np.full(call.t_ms.size, np.nan)  # type: ignore[return-value]
     present = vector.mask()
-    values = np.where(present, vector.values, 0.0).sum(axis=0) if len(vector.labels) > 1 else vector.values[0]
+    first = present.argmax(axis=0)
+    values = vector.values[first, np.arange(vector.steps)]
     return np.where(present.sum(axis=0) == 1, values, np.nan)  # type: ignore[return-value]

@@ -75,9 +75,19 @@ def clamp_max(call: Call, vector: Frame, maximum: Scalar) -> Frame:
     return _clamped(vector, np.full(vector.steps, -np.inf), maximum)
 
 
+def _go_min(a: Float64, b: Float64) -> Float64:
+    """As in Go, -Inf wins even against NaN."""
+    return np.where(np.isneginf(a) | np.isneginf(b), -np.inf, np.minimum(a, b))
+
+
+def _go_max(a: Float64, b: Float64) -> Float64:
+    """As in Go, +Inf wins even against NaN."""
+    return np.where(np.isposinf(a) | np.isposinf(b), np.inf, np.maximum(a, b))
+
+
 def _clamped(vector: Frame, minimum: Float64, maximum: Float64) -> Frame:
     possible = ~(maximum < minimum)
-    values = np.maximum(minimum, np.minimum(maximum, vector.values))
+    values = _go_max(minimum, _go_min(maximum, vector.values))
     if possible.all():
         return Frame(vector.labels, values, vector.present)
     if not possible.any():

@@ -87,7 +87,9 @@ def mad_over_time(call: Call, series: Windows) -> Cells:
 
     def deviation(values: Float64, count: Int64) -> Float64:
         median = quantiles(values, count, half)
-        return quantiles(np.abs(values - median[..., None]), count, half)
+        with np.errstate(all="ignore"):
+            distance = np.abs(values - median[..., None])
+        return quantiles(distance, count, half)
 
     return _each_window(series, deviation), None
 
@@ -149,6 +151,7 @@ def _variance(windows: Windows) -> Float64:
             rest += np.where(inside, difference, 0.0)
         count = np.maximum(windows.count, 1)
         variance = np.maximum((squares - rest * rest / count) / count, 0.0)
+        variance = np.where(np.isinf(squares) & np.isfinite(mean), np.inf, variance)
     return np.where(_constant(windows) & np.isfinite(mean), 0.0, variance)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tocsin.model.series import Float64
 from tocsin.promql.function import Call, Cells, function
-from tocsin.promql.sums import PrefixSums, in_order_sum
+from tocsin.promql.sums import PrefixSums
 from tocsin.promql.window import Windows
 
 
@@ -85,13 +85,25 @@ def _with_resets(windows: Windows, change: Float64) -> Float64:
     prefix = PrefixSums(np.where(infinite, 0.0, lost))
     begin = np.minimum(windows.lo + 1, windows.hi)
     correction = prefix.between(begin, windows.hi)
-    doubtful = (prefix.error() > 1e-13 * np.abs(change + correction)) & (correction != 0)
-    if infinite.any():
-        doubtful = doubtful | np.ones(change.shape, bool)
+    doubtful = prefix.error() > 1e-13 * np.abs(change + correction)
+    if infinite.any() or doubtful.any():
+        resets = np.zeros(values.shape, np.int64)
+        np.cumsum(fell, axis=-1, out=resets[..., 1:])
+        doubtful = (doubtful | infinite.any()) & (windows.count >= 2)
+        doubtful = doubtful & (windows.at(resets, windows.last) != windows.at(resets, windows.first))
+    total = np.asarray(change + correction)
     for row, step in np.argwhere(doubtful).tolist():
-        window = windows.cell(row, step)[0].tolist()
-        correction[row, step] = in_order_sum([a for a, b in pairwise(window) if b < a])
-    return change + correction
+        total[row, step] = _in_order(windows.cell(row, step)[0].tolist())
+    return total
+
+
+def _in_order(window: list[float]) -> float:
+    """As Prometheus adds it: where values cancel each other, the order of plain additions is the answer."""
+    total = window[-1] - window[0]
+    for before, after in pairwise(window):
+        if after < before:
+            total += before
+    return total
 
 
 def _last_two(windows: Windows, *, counter: bool) -> Cells:

@@ -33,10 +33,11 @@ def _calendar(name: str, summary: str, part: Callable[[Any], Any]) -> None:
 
 
 def _whole_seconds(values: Float64) -> Int64:
-    """Go's conversion of a float to an int64: towards zero, the smallest integer where it does not fit."""
-    with np.errstate(all="ignore"):
-        fits = np.abs(values) < 2.0**62
-        return np.where(fits, values, 0).astype(np.int64)
+    """Towards zero. What fits no int64 (NaN too) is the last second there is: on the processors Prometheus usually runs
+    on it becomes the smallest integer, which its calendar takes for the one after the largest.
+    """
+    fits = np.abs(values) < 2.0**63
+    return np.where(fits, np.where(fits, values, 0).astype(np.int64), 2**63 - 1)
 
 
 def _day(seconds: Int64) -> Any:
