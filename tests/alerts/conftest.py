@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tocsin.alerts.dispatch import Dispatcher
 from tocsin.alerts.route import with_ids
@@ -39,6 +43,15 @@ class VirtualClock:
         self._now_ms = now_ms
 
 
+@functools.cache
+def _empty_database() -> Path:
+    path = Path(tempfile.mkdtemp()) / "empty.db"
+    db = Database(sqlite_url(path), inline=True)
+    metadata.create_all(db.engine)
+    db.close()
+    return path
+
+
 class Story:
     """Moves time and steps the dispatcher exactly when it asked to be stepped."""
 
@@ -48,11 +61,21 @@ class Story:
         self.topics: list[tuple[str, str]] = []
         self.routing = routing
         self._path = path
-        self.db = Database(sqlite_url(path), inline=True)
-        metadata.create_all(self.db.engine)
+        shutil.copy(_empty_database(), path)
+        self.db = self._open()
         self._ids = iter(f"00000000-0000-4000-8000-{n:012d}" for n in range(1, 10_000))
         self._next_ms = 0
         self._start()
+
+    def _open(self) -> Database:
+        db = Database(sqlite_url(self._path), inline=True)
+
+        @sa.event.listens_for(db.engine, "connect")
+        def unsafe_and_fast(connection: Any, _record: Any) -> None:
+            # A story survives kill -9, not a power cut; without fsync it is ten times faster.
+            connection.execute("PRAGMA synchronous=OFF")
+
+        return db
 
     def _start(self) -> None:
         self.dispatcher = Dispatcher(
@@ -132,7 +155,7 @@ class Story:
         """kill -9 and start again `down` seconds later."""
         self.db.close()
         self.clock.set(self.clock.now_ms() + int(down * 1000))
-        self.db = Database(sqlite_url(self._path), inline=True)
+        self.db = self._open()
         self._start()
         self._next_ms = asyncio.run(self.dispatcher.step())
 
@@ -157,7 +180,7 @@ class Story:
 def routing(*children: Route, **options: Any) -> Routing:
     """A tree under a root that groups by alertname and waits 10 s, 60 s, 1 h."""
     extra = {name: options.pop(name) for name in ("inhibit_rules", "time_intervals") if name in options}
-    defaults = {"group_by": ("alertname",), "group_wait_ms": 10_000, "group_interval_ms": 60_000, "repeat_interval_ms": 3_600_000}
+    defaults = {"group_by": ("alertname",), "group_wait_ms": 10_000, "group_interval_ms": 60_000, "repeat_interval_ms": 600_000}
     root = Route(id="", receiver="team", routes=children, **{**defaults, **options})
     names = {"team", *(child.receiver for child in children)}
     return Routing(root=with_ids(root), receivers={name: Receiver(name) for name in names}, **extra)

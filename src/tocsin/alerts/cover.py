@@ -46,6 +46,6 @@ def _record(work: Work, changed: list[Shift]) -> None:
             text = f"Nothing holds notifications any more (was {causes_text(shift.before)})"
             work.note("unsuppressed", shift.fingerprint, text, causes=rows.dump_causes(shift.before))
             work.released[shift.fingerprint] = shift.released
-    if work.released:
-        keys = rows.read_groups_of(work.tx, work.released)
+    if changed:
+        keys = rows.read_groups_of(work.tx, (shift.fingerprint for shift in changed))
         rows.flush_now(work.tx, {key for of_alert in keys.values() for key in of_alert}, work.now_ms)

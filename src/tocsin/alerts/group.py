@@ -36,6 +36,8 @@ class Group:
     """Its route left the configuration: nobody joins, whoever was told of a firing alert still hears of its end."""
     muted: bool = False
     """A time interval kept its route quiet when it was looked at last."""
+    covered: bool = False
+    """Everything told of it is suppressed since it was told, and incidents know."""
 
 
 def group_labels(route: Route, labels: Labels) -> Labels:

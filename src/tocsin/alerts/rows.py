@@ -179,6 +179,7 @@ def _group(row: Any) -> Group:
         notified_resolved=row.notified_resolved,
         retired=bool(row.extra.get("retired")),
         muted=bool(row.extra.get("muted")),
+        covered=bool(row.extra.get("covered")),
     )
 
 
@@ -194,7 +195,7 @@ def _group_row(group: Group) -> dict[str, Any]:
         "last_notified_ms": group.last_notified_ms,
         "notified_firing": dict(group.notified_firing),
         "notified_resolved": dict(group.notified_resolved),
-        "extra": {"group_key": group.group_key, "retired": group.retired, "muted": group.muted},
+        "extra": {"group_key": group.group_key, "retired": group.retired, "muted": group.muted, "covered": group.covered},
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tocsin.alerts.group import Group
 from tocsin.alerts.timeinterval import next_look_ms
@@ -58,45 +58,55 @@ class Outcome:
 
 def look(group: Group, members: list[Member], *, route: Route, muted_by: tuple[str, ...], now_ms: int) -> Outcome:
     """Decide on a group whose timer is due. `muted_by` are the time intervals that keep its route quiet now."""
-    mute = tuple(SuppressedBy(Suppression.MUTED, name) for name in muted_by)
-    before = told = _told_episodes(group, members)
-    if group.muted and not mute:
+    if group.muted and not muted_by:
         members = [replace(m, released=(*m.released, Suppression.MUTED)) for m in members]
-    firing: list[Member] = []
-    ended: list[Member] = []
-    held: dict[str, tuple[SuppressedBy, ...]] = {}
-    held_firing: list[Member] = []
-    for member in members:
-        fires = member.alert.firing(now_ms)
-        causes = _causes(member, mute, ending=not fires)
-        if causes:
-            held[member.fingerprint] = causes
-            if fires:
-                held_firing.append(member)
-        elif fires:
-            firing.append(member)
-        else:
-            ended.append(member)
-
-    reason = _reason(group, told, firing, ended, held_firing, repeat_ms=route.repeat_interval_ms, now_ms=now_ms)
-    page = None
-    if reason is not None:
-        page = _page(group, reason, firing, ended, [(m, held[m.fingerprint]) for m in held_firing], now_ms)
-        told = {fp: start for fp, start in told.items() if fp in held}
-        told |= {m.fingerprint: m.alert.starts_at_ms for m in firing}
+    parts = _sort(members, muted_by, now_ms)
+    before = told = _told_episodes(group, members)
+    reason = _reason(group, told, parts, repeat_ms=route.repeat_interval_ms, now_ms=now_ms)
+    page = None if reason is None else _page(group, reason, parts, now_ms)
+    if page is not None and reason is not PageReason.SUPPRESSED:
+        told = {fp: start for fp, start in told.items() if fp in parts.held}
+        told |= {m.fingerprint: m.alert.starts_at_ms for m in parts.firing}
     after = replace(
         group,
         # While an interval mutes the route the group is looked at every minute, so that its end is seen at once.
-        next_flush_ms=next_look_ms(now_ms) if mute else now_ms + route.group_interval_ms,
+        next_flush_ms=next_look_ms(now_ms) if muted_by else now_ms + route.group_interval_ms,
         last_flush_ms=now_ms,
         last_notified_ms=now_ms if page else group.last_notified_ms,
         notified_firing=told,
-        notified_resolved={m.fingerprint: m.alert.starts_at_ms for m in ended} if page else group.notified_resolved,
-        muted=bool(mute),
+        notified_resolved={m.fingerprint: m.alert.starts_at_ms for m in parts.ended} if page else group.notified_resolved,
+        muted=bool(muted_by),
+        covered=not parts.firing and (group.covered or (page is not None and bool(parts.held_firing))),
     )
     leaving = tuple(m.fingerprint for m in members if not m.alert.firing(now_ms) and m.fingerprint not in told)
-    quiet = None if page else _quiet(firing, ended, held_firing)
-    return Outcome(after, page, quiet, leaving, held, told=before, seen_before=group.last_flush_ms > 0)
+    quiet = None if page else _quiet(parts)
+    return Outcome(after, page, quiet, leaving, parts.held, told=before, seen_before=group.last_flush_ms > 0)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The members, sorted by what may be said of them."""
+
+    firing: list[Member] = field(default_factory=list)
+    ended: list[Member] = field(default_factory=list)
+    held_firing: list[Member] = field(default_factory=list)
+    held: dict[str, tuple[SuppressedBy, ...]] = field(default_factory=dict)
+
+
+def _sort(members: list[Member], muted_by: tuple[str, ...], now_ms: int) -> _Parts:
+    mute = tuple(SuppressedBy(Suppression.MUTED, name) for name in muted_by)
+    parts = _Parts()
+    for member in members:
+        fires = member.alert.firing(now_ms)
+        if causes := _causes(member, mute, ending=not fires):
+            parts.held[member.fingerprint] = causes
+            if fires:
+                parts.held_firing.append(member)
+        elif fires:
+            parts.firing.append(member)
+        else:
+            parts.ended.append(member)
+    return parts
 
 
 def _causes(member: Member, mute: tuple[SuppressedBy, ...], *, ending: bool) -> tuple[SuppressedBy, ...]:
@@ -113,28 +123,20 @@ def _told_episodes(group: Group, members: list[Member]) -> dict[str, int]:
     return {fp: start for fp, start in group.notified_firing.items() if fp in present}
 
 
-def _reason(
-    group: Group,
-    told: Mapping[str, int],
-    firing: list[Member],
-    ended: list[Member],
-    held_firing: list[Member],
-    *,
-    repeat_ms: int,
-    now_ms: int,
-) -> PageReason | None:
-    owed = [m for m in ended if m.fingerprint in told]
-    fresh = (
-        [] if group.retired else [m for m in firing if m.fingerprint not in told or m.alert.starts_at_ms > told[m.fingerprint]]
-    )
-    if any(m.released for m in fresh) or any(_page_again(m) for m in firing if not group.retired):
+def _reason(group: Group, told: Mapping[str, int], parts: _Parts, *, repeat_ms: int, now_ms: int) -> PageReason | None:
+    """Why the receiver must hear now; the first that holds, in this order."""
+    known = [] if group.retired else parts.firing
+    fresh = [m for m in known if m.fingerprint not in told or m.alert.starts_at_ms > told[m.fingerprint]]
+    if (group.covered and parts.firing) or any(m.released for m in fresh) or any(map(_page_again, known)):
         return PageReason.UNSUPPRESSED
     if fresh:
         return PageReason.NEW_ALERTS if told else PageReason.FIRST
-    if owed:
-        still = firing or any(m.fingerprint in told for m in held_firing)
-        return PageReason.SOME_RESOLVED if still else PageReason.ALL_RESOLVED
-    if firing and not group.retired and group.last_notified_ms + repeat_ms < now_ms:
+    told_held = [m.fingerprint for m in parts.held_firing if m.fingerprint in told]
+    if any(m.fingerprint in told for m in parts.ended):
+        return PageReason.SOME_RESOLVED if parts.firing or told_held else PageReason.ALL_RESOLVED
+    if told_held and not parts.firing and not group.covered and all(_stops_paging(parts.held[fp]) for fp in told_held):
+        return PageReason.SUPPRESSED
+    if known and group.last_notified_ms + repeat_ms < now_ms:
         return PageReason.REPEAT
     return None
 
@@ -144,32 +146,30 @@ def _page_again(member: Member) -> bool:
     return any(kind is not Suppression.INHIBITED for kind in member.released)
 
 
-def _page(
-    group: Group,
-    reason: PageReason,
-    firing: list[Member],
-    ended: list[Member],
-    held: list[tuple[Member, tuple[SuppressedBy, ...]]],
-    now_ms: int,
-) -> Page:
-    trace = next((m.trace_id for m in (*firing, *ended) if m.trace_id), "")
+def _stops_paging(causes: tuple[SuppressedBy, ...]) -> bool:
+    """Inhibition keeps news back; silences, maintenance and mute times also end what is under way."""
+    return any(cause.kind is not Suppression.INHIBITED for cause in causes)
+
+
+def _page(group: Group, reason: PageReason, parts: _Parts, now_ms: int) -> Page:
+    trace = next((m.trace_id for m in (*parts.firing, *parts.ended, *parts.held_firing) if m.trace_id), "")
     return Page(
         receiver=group.receiver,
         group_key=group.group_key,
         group_labels=group.labels,
         route_id=group.route_id,
         reason=reason,
-        firing=tuple(m.alert for m in firing),
-        resolved=tuple(m.alert for m in ended),
-        suppressed=tuple((m.alert, causes) for m, causes in held),
+        firing=tuple(m.alert for m in parts.firing),
+        resolved=tuple(m.alert for m in parts.ended),
+        suppressed=tuple((m.alert, parts.held[m.fingerprint]) for m in parts.held_firing),
         decided_ms=now_ms,
         trace_id=trace,
     )
 
 
-def _quiet(firing: list[Member], ended: list[Member], held_firing: list[Member]) -> Quiet:
-    if firing:
+def _quiet(parts: _Parts) -> Quiet:
+    if parts.firing:
         return Quiet.ALREADY_TOLD
-    if held_firing:
+    if parts.held_firing:
         return Quiet.ALL_SUPPRESSED
-    return Quiet.GONE_BEFORE_TOLD if ended else Quiet.NOTHING_FIRING
+    return Quiet.GONE_BEFORE_TOLD if parts.ended else Quiet.NOTHING_FIRING

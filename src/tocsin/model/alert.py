@@ -131,6 +131,8 @@ class PageReason(enum.StrEnum):
     ALL_RESOLVED = "all alerts resolved"
     REPEAT = "repeat interval elapsed"
     UNSUPPRESSED = "suppression ended"
+    SUPPRESSED = "all alerts suppressed"
+    """Nobody is told; who is being paged for this group need not be any more."""
 
 
 @dataclass(frozen=True, slots=True)
