@@ -221,7 +221,9 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    server.should_exit = server.force_exit = True
+    core.desk.close()
+    core.changes.close()
+    server.should_exit = True
     await serving
     await asyncio.to_thread(core.store.close)
     await asyncio.to_thread(db.close)
@@ -252,7 +254,9 @@ async def _welcome(configuration: Configuration, commands: Mapping[str, CommandH
 def _server(settings: ServeSettings, core: Core, commands: Mapping[str, CommandHandler]) -> uvicorn.Server:
     settings.core_socket.unlink(missing_ok=True)
     app = core_app(commands, ingest_table(core), core.changes)
-    config = uvicorn.Config(app, uds=str(settings.core_socket), log_level="warning", access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app, uds=str(settings.core_socket), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+    )
     return EmbeddedServer(config)
 
 

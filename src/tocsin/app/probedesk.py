@@ -41,6 +41,11 @@ class ProbeDesk:
         for location in self._locations.values():
             location.wake.set()
 
+    def close(self) -> None:
+        """Let go of every probe that waits for a new plan: the core stops."""
+        for location in self._locations.values():
+            location.wake.set()
+
     async def plan(self, location: str, version: int) -> dict[str, object]:
         """-> {version, specs (None when unchanged), egress, runs}; answers at once or within 20 s."""
         here = self._locations[location]

@@ -45,6 +45,12 @@ class Changes:
         self._kept: deque[Change] = deque(maxlen=_KEPT_CHANGES)
         self._last = 0
         self._wake = asyncio.Event()
+        self._closed = False
+
+    def close(self) -> None:
+        """End every stream: the core stops."""
+        self._closed = True
+        self._wake.set()
 
     def __call__(self, topic: str, subject: str = "") -> None:
         """Say that something changed (call from the loop's thread)."""
@@ -56,7 +62,7 @@ class Changes:
     async def after(self, last_id: int) -> AsyncIterator[Change | None]:
         """Changes with an id above `last_id`, then new ones; None as heartbeat. An id from another life starts anew."""
         seen = last_id if last_id <= self._last else 0
-        while True:
+        while not self._closed:
             wake = self._wake
             for change in [change for change in self._kept if change.id > seen]:
                 seen = change.id

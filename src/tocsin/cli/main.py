@@ -16,8 +16,6 @@ from tocsin.errors import CommandError, ConfigError, TocsinError
 _COMMANDS = {
     # name: (module, attribute)
     "serve": ("tocsin.cli.serve", "serve"),
-    "demo": ("tocsin.cli.serve", "demo"),
-    "probe": ("tocsin.cli.serve", "probe"),
     "status": ("tocsin.cli.status", "status"),
     "check": ("tocsin.cli.checks", "check"),
     "config": ("tocsin.cli.config", "config"),
@@ -34,7 +32,6 @@ _COMMANDS = {
     "signin": ("tocsin.cli.accounts", "signin"),
     "notify": ("tocsin.cli.incidents", "notify"),
     "oncall": ("tocsin.cli.oncall", "oncall"),
-    "tsdb": ("tocsin.cli.tsdb", "tsdb"),
     "audit": ("tocsin.cli.incidents", "audit"),
 }
 
