@@ -10,6 +10,7 @@ from tocsin.web import api_alertmanager
 from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
 from tocsin.web.api.checks import Checks
+from tocsin.web.api.explain import Explain
 from tocsin.web.api.incidents import Incidents
 from tocsin.web.api.notifications import Notifications
 from tocsin.web.api.overview import OverviewPage
@@ -30,6 +31,7 @@ from tocsin.web.prometheus.state import RuntimeState
 from tocsin.web.prometheus.status import Status
 from tocsin.web.signin import Passwords, SignIn
 from tocsin.web.static import Dashboard
+from tocsin.web.statuspage import StatusPages
 
 API = "/api/tocsin/v1"
 _POSTED_ALERTS = 32 * MiB
@@ -48,6 +50,7 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *Health(desk).endpoints(),
         *SignIn(desk, passwords).endpoints(),
         *Links(desk).endpoints(),
+        *StatusPages(desk).endpoints(),
         *Dashboard(desk).endpoints(),
     ]
 
@@ -133,6 +136,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *Silences(desk, alerts).endpoints(API),
         *Notifications(desk).endpoints(API),
         *People(desk, passwords).endpoints(API),
+        *Explain(desk).endpoints(API),
         *Basics(desk).endpoints(API),
         Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),
     ]

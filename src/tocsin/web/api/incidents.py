@@ -12,7 +12,10 @@ from starlette.responses import Response
 
 from tocsin.incidents import why as reads
 from tocsin.incidents.people import Directory
+from tocsin.model.labels import Labels
 from tocsin.web.answers import json_answer
+from tocsin.web.api.alerts import RuleIndex
+from tocsin.web.api.rule_graph import graph_of
 from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Handler, Permission
@@ -116,7 +119,18 @@ class Incidents:
         found = await self._desk.parts.database.read(lambda tx: reads.incident_detail(tx, number, directory))
         if found is None:
             raise Refused(404, "no_such_incident", f"there is no incident #{number}")
-        return await json_answer(request, found)
+        rules = RuleIndex.of(await self._desk.state.try_ask("rules.state", {}))
+        return await json_answer(request, self._with_rules(found, rules))
+
+    def _with_rules(self, incident: dict[str, Any], rules: RuleIndex) -> dict[str, Any]:
+        """The incident with what only the core's rules know: expression and threshold behind its alerts."""
+        alerts = [{**alert, "rule": rules.find("", alert["name"])} for alert in incident["alerts"]]
+        graph = None
+        if first := next((alert for alert in alerts if alert["rule"].expr), None):
+            end_ms = incident["resolved_ms"] or self._desk.now_ms()
+            labels, start_ms = Labels(first["labels"]), first["starts_at_ms"]
+            graph = graph_of(self._desk.parts.engine, first["rule"].expr, labels, start_ms, end_ms)
+        return {**incident, "alerts": alerts, "graph": graph}
 
     def _doer(self, name: str, model: type[Seen]) -> Handler:
         async def do(request: Request) -> Response:

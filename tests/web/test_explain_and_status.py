@@ -1,0 +1,194 @@
+"""Explain this spike, charts of rules, public status pages, and hostile texts in every server-rendered page."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+import sqlalchemy as sa
+from tests.web.conftest import START_MS
+
+from tocsin.model.check import CheckState
+from tocsin.model.labels import Labels
+from tocsin.notify.links import AckLink, ensure_key, sign
+from tocsin.state.schema import check_changes, check_states, incidents
+from tocsin.web.api.explain import without_aggregations
+from tocsin.web.api.rule_graph import graph_of
+from tocsin.web.html import safe_href
+from tocsin.web.parts import WebSettings
+from tocsin.web.statuspage import Component, bad_days, headline, render
+
+API = "/api/tocsin/v1"
+DAY = 86_400_000
+
+
+# -- explain -----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_route_that_broke_is_named_first_and_even_labels_are_told_apart(house):
+    quiet, loud = [1.0] * 60, [1.0] * 40 + [30.0] * 20
+    house.add(
+        {
+            f"__name__='errors', route='{route}', region='{region}', host='{route}{region}'": (loud if route == "/pay" else quiet)
+            for route in ("/pay", "/list", "/item")
+            for region in ("a", "b")
+        }
+    )
+    viewer = await house.as_role("viewer")
+    body = {"query": "sum(errors) > 5", "from_ms": START_MS - 19 * 15_000, "to_ms": START_MS}
+    answer = (await viewer.post(f"{API}/explain", json=body)).json()
+    assert answer["query"] == "errors"
+    assert answer["rows"][0]["matcher"] == 'route="/pay"'
+    assert answer["rows"][0]["share"] > 0.9 > 0.4 > answer["rows"][0]["base_share"]
+    assert answer["even"] == ["region"]
+    assert (await viewer.post(f"{API}/explain", json={**body, "query": "sum("})).status == 400
+    assert (await viewer.post(f"{API}/explain", json={**body, "to_ms": 0})).status == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "inner"),
+    [
+        ("sum by (a) (rate(x[5m]))", "rate(x[5m])"),
+        ("sum(rate(e[5m])) / sum(rate(x[5m])) > 0.05", "rate(e[5m])"),
+        ("histogram_quantile(0.9, sum by (le) (rate(x[5m])))", "rate(x[5m])"),
+        ("x", "x"),
+    ],
+)
+def test_outer_aggregations_come_off(house, query, inner):
+    from tocsin.promql.printer import format_expr
+
+    assert format_expr(without_aggregations(house.parts.engine.parse(query))) == inner
+
+
+def test_the_chart_of_a_rule_draws_the_measured_side_and_the_threshold(house):
+    labels = Labels({"alertname": "Hot", "room": "k", "job": "home"})
+    graph = graph_of(house.parts.engine, "temperature > 30", labels, START_MS, START_MS + 60_000)
+    assert (graph.query, graph.threshold) == ('temperature{job="home"}', 30)
+    assert graph_of(house.parts.engine, "absent(up)", labels, 0, 1).threshold is None
+    assert graph_of(house.parts.engine, "broken(", labels, 0, 1) is None
+
+
+# -- status page -------------------------------------------------------------------------------------------------------
+
+MAPPED = WebSettings(
+    status_pages={"shop": {"title": "Shop", "components": [{"name": "Website", "checks": ["shop-internal-id"]}]}}
+)
+
+
+@pytest.fixture
+def settings(request):
+    return getattr(request, "param", MAPPED)
+
+
+@pytest.fixture
+def watched(house):
+    def write(tx):
+        for check_id in ("shop-internal-id", "private"):
+            tx.execute(
+                sa.insert(check_states).values(
+                    check_id=check_id, location="local", state="down", since_ms=1, message="refused 10.0.0.7", last_result={}
+                )
+            )
+            tx.execute(sa.insert(check_changes).values(check_id=check_id, t_ms=START_MS - 3 * DAY, before="pending", after="up"))
+            tx.execute(sa.insert(check_changes).values(check_id=check_id, t_ms=START_MS - DAY // 2, before="up", after="down"))
+
+    house.db.write_now(write)
+    return house
+
+
+async def test_a_status_page_shows_mapped_names_only_and_needs_no_script(watched):
+    answer = await watched.client.get("/status/shop")
+    assert answer.status == 200 and "Website" in answer.text and len(answer.body) < 40_000
+    for secret in ("shop-internal-id", "private", "10.0.0.7", "<script"):
+        assert secret not in answer.text
+    assert (await watched.client.get("/status/private")).status == 404
+    assert (await watched.client.get("/status/other")).text == "404 page not found\n"
+
+
+async def test_a_status_page_is_never_green_when_the_engine_is_silent(watched):
+    answer = (await watched.client.get("/status/shop/status.json")).json()
+    assert answer["stale"] is True
+    assert answer["components"][0]["state"] == "unknown"
+    assert "not reporting" in (await watched.client.get("/status/shop")).text
+
+
+def test_strips_have_words():
+    days = "-" * 87 + "ugd"
+    component = Component("Website", CheckState.DOWN, 0.98, days)
+    text = render("Shop", [component], START_MS, False, "")
+    assert "98.00 % up in 90 days" in text and "2023-11-14: down" in text
+    assert bad_days(days, START_MS) == ["2023-11-14: down", "2023-11-13: degraded"]
+    assert headline([component], stale=False) == "Affected: Website."
+    assert headline([Component("x", CheckState.UP, 1.0, "u" * 90)], stale=False) == "All systems are operational."
+
+
+# -- hostile texts -----------------------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg/onload=alert(1)>",
+    "</title><script>alert(1)</script>",
+    "javascript:alert(1)", "<a href=javascript:alert(1)>x</a>", "&lt;script&gt;", "{{7*7}}${7*7}", "\u202etxt.exe", "<!--", "]]>",
+    "\x00\x1b[31m", "<iframe srcdoc='<script>alert(1)</script>'>", "<math><mi//xlink:href=\"data:x,<script>alert(1)</script>\">",
+]  # fmt: skip
+
+
+class Tags(HTMLParser):
+    """Elements and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+_KNOWN_TAGS = {
+    "html", "head", "meta", "title", "link", "body", "main", "p", "h1", "dl", "dt", "dd", "form", "input", "label", "button", "a",
+    "ul", "li", "span", "strong", "br", "svg", "rect", "details", "summary",
+}  # fmt: skip
+
+
+def assert_harmless(text: str) -> None:
+    page = Tags(text)
+    assert page.tags <= _KNOWN_TAGS, page.tags - _KNOWN_TAGS
+    for name, value in page.attributes:
+        assert not name.startswith("on") and name not in ("style", "srcdoc"), name
+        if name in ("href", "action", "src"):
+            assert re.match(r"(/[^/\\]|/$|https?://|#)", value), value
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_texts_stay_texts_on_every_page(house, text):
+    def write(tx):
+        tx.execute(
+            sa.insert(incidents).values(
+                number=7, key="k", title=text, severity=text, urgency="high", state="acknowledged", receiver="web", service=text,
+                acknowledged_by=text, policy={}, group_labels={}, created_ms=START_MS, remediation={}, extra={},
+            )
+        )  # fmt: skip
+        return ensure_key(tx, house.parts.random)
+
+    key = house.db.write_now(write)
+    link = "/ack/" + sign(key, AckLink(7, text.encode("utf-8", "replace").decode(), START_MS + 60_000))
+    for answer in (
+        await house.client.get(link),
+        await house.client.get("/login", query={"next": text}),
+        await house.client.post("/login", form={"name": text, "password": text, "next": text}),
+        await house.client.get("/signin", query={"t": text, "next": text}),
+        await house.client.get("/ack/" + "x"),
+    ):
+        assert answer.headers["content-type"].startswith("text/html")
+        assert_harmless(answer.text)
+    assert_harmless(render(text, [Component(text, CheckState.UP, 1.0, "u" * 90)], START_MS, False, ""))
+
+
+def test_links_are_http_or_our_own_paths():
+    assert safe_href("https://a.example/?a=1&b") == "https://a.example/?a=1&amp;b"
+    assert safe_href("/i/7") == "/i/7"
+    for bad in ("javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "//evil", "/\\evil", "vbscript:x", "/a\tb"):
+        assert safe_href(bad) == "#"
