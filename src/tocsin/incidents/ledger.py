@@ -217,7 +217,8 @@ class Ledger:
         ).where(c.incident.in_(numbers))
         told: dict[str, Any] = {}
         for row in self.tx.execute(query.order_by(c.id)):
-            if row.kind == NotificationKind.RESOLVED.value:
+            if row.kind == NotificationKind.RESOLVED.value and row.state != NotificationState.CANCELLED.value:
+                # A cancelled one (it fired again first) leaves its address owed the next end.
                 told.pop(row.order_key, None)
             elif row.kind in (NotificationKind.PAGE.value, NotificationKind.UPDATE.value) and self._knows(row, kind):
                 told.setdefault(row.order_key, row)
