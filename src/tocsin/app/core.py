@@ -17,6 +17,7 @@ from tocsin import __version__
 from tocsin.alerts.dispatch import Dispatcher
 from tocsin.app.commands import command_table, ingest_table
 from tocsin.app.configuration import Configuration
+from tocsin.app.deadman import DeadMan
 from tocsin.app.people import ensure_admin
 from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
@@ -47,6 +48,8 @@ from tocsin.tsdb.db import Store
 
 log = get_log("core")
 
+_LATE_EVALUATION_MS = 180_000
+
 build_info = Gauge("tocsin_build_info", "Always 1; which version runs.", ["version"])
 
 
@@ -68,7 +71,9 @@ class Core:
     dispatcher: Dispatcher
     escalator: Escalator
     deliverer: Deliverer
+    dead_man: DeadMan
     started_ms: int
+    watch_host: bool = True
     restarts: int = 0
     egress: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
@@ -125,13 +130,15 @@ class Core:
             engine=engine,
             desk=ProbeDesk(first_version=clock.now_ms()),
             scraper=Scraper(writer=store, clock=clock, random=random, changed=changes),
-            host=HostCollector(writer=store, clock=clock, instance=hostname),
+            host=HostCollector(writer=store, clock=clock, instance=hostname, every_ms=config.host_every_ms or 15_000),
             own=SelfCollector(writer=store, clock=clock, instance=hostname),
             receiver=receiver,
             evaluator=evaluator,
             dispatcher=dispatcher,
             escalator=escalator,
             deliverer=deliverer,
+            watch_host=config.host_every_ms > 0,
+            dead_man=DeadMan(clock=clock, http=http, alive=lambda since_ms: _path_walked(evaluator, clock.now_ms())),
             started_ms=clock.now_ms(),
         )
 
@@ -145,6 +152,7 @@ class Core:
         self.replan()
         self.evaluator.apply(config.rule_groups)
         self.scraper.apply(config.jobs)
+        self.dead_man.apply(config.dead_man_url, config.dead_man_every_ms)
         self.changes("config")
 
     def replan(self) -> None:
@@ -155,9 +163,10 @@ class Core:
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What runs for as long as the core does."""
         return {
+            "dead man": self.dead_man.run,
             "store": self.store.run,
             "scrape": self.scraper.run,
-            "host": self.host.run,
+            **({"host": self.host.run} if self.watch_host else {}),
             "self": self.own.run,
             "checks": self.receiver.run,
             "rules": self.evaluator.run,
@@ -165,6 +174,12 @@ class Core:
             "incidents": self.escalator.run,
             "notify": self.deliverer.run,
         }
+
+
+def _path_walked(evaluator: Evaluator, now_ms: int) -> str:
+    """Why the path of a page is not known to work; empty = it is."""
+    late_ms = now_ms - evaluator.last_evaluation_ms()
+    return "" if late_ms < _LATE_EVALUATION_MS else f"no rule was evaluated for {late_ms // 1000} s"
 
 
 def _in_background(run: Callable[[str], Awaitable[None]]) -> Callable[[str], None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from pathlib import Path
 
 import click
 
 from tocsin.cli.config import load
 from tocsin.cli.main import config_option
+from tocsin.clock import SystemClock
 from tocsin.errors import UsageError
 from tocsin.incidents import oncall as mathematics
 from tocsin.incidents.oncall import Schedule
@@ -80,7 +80,7 @@ def _schedules(paths: tuple[Path, ...], name: str) -> list[Schedule]:
 
 def _instant(text: str) -> int:
     if not text:
-        return int(time.time() * 1000)
+        return SystemClock().now_ms()
     try:
         instant = dt.datetime.fromisoformat(text)
     except ValueError:

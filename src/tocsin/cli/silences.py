@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from tocsin.cli.core import ask, print_json, read_state
 from tocsin.cli.incidents import local_time
 from tocsin.cli.main import data_dir_option, json_option
+from tocsin.clock import SystemClock
 from tocsin.errors import UsageError
 from tocsin.model.duration import parse_duration_ms
 
@@ -55,7 +55,7 @@ def list_silences(data_dir: Path, as_json: bool) -> None:
     """Silences that are active or to come."""
     from tocsin.alerts.silence import silence_rows
 
-    rows = read_state(data_dir).read_now(lambda connection: silence_rows(connection, now_ms=int(time.time() * 1000)))
+    rows = read_state(data_dir).read_now(lambda connection: silence_rows(connection, now_ms=SystemClock().now_ms()))
     rows = [row for row in rows if row["state"] != "expired"]
     if as_json:
         print_json(rows)

@@ -72,7 +72,10 @@ class Config:
     channels: ChannelSettings
     services: tuple[Service, ...]
     store: StoreSettings
-    host_enabled: bool
+    host_every_ms: int
+    """0 = this host is not watched."""
+    dead_man_url: str
+    dead_man_every_ms: int
     egress_allow: tuple[str, ...]
     egress_deny: tuple[str, ...]
     nobody_paged: bool
@@ -162,7 +165,9 @@ class _Builder:
                 max_bytes=own.store.retention_size_bytes,
                 max_series=own.store.max_series,
             ),
-            host_enabled=own.host.enabled,
+            host_every_ms=own.host.every if own.host.enabled else 0,
+            dead_man_url=own.dead_man.url if own.dead_man else "",
+            dead_man_every_ms=own.dead_man.every if own.dead_man else 60_000,
             egress_allow=own.egress.allow,
             egress_deny=own.egress.deny,
             nobody_paged=nobody,

@@ -172,18 +172,35 @@ class WatchDog(Section):
     url: str
     every: DurationMs = 60_000
 
+    @field_validator("url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^/\s]+\S*", value):
+            raise ValueError("expected a URL such as https://hc.example/ping/0123")
+        return value
+
+    @field_validator("every")
+    @classmethod
+    def _not_too_often(cls, value: int) -> int:
+        if value < 10_000:
+            raise ValueError("expected at least 10s")
+        return value
+
 
 class OwnSections(Section):
     """Everything in the file that is neither Prometheus's nor Alertmanager's."""
 
     external_url: str = "http://127.0.0.1:8911"
+    """How people reach Tocsin: every link in a message begins with it."""
     severities: Texts = ("info", "warning", "critical")
     """Ordered, least severe first."""
     shipped_rules: bool = True
     """The rules for hosts, HTTP services, databases, pools, payments and Tocsin itself."""
     users: tuple[User, ...] = ()
+    """People who are paged."""
     teams: tuple[Team, ...] = ()
     policies: tuple[PolicySection, ...] = ()
+    """Escalation policies. Without one, users are all paged at once."""
     schedules: tuple[dict[str, Any], ...] = ()
     """Shapes of docs/reference/incidents.md; read by incidents/schedule.py."""
     services: tuple[Service, ...] = ()

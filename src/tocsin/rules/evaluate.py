@@ -318,6 +318,10 @@ class Evaluator:
 
     # -- for the API --------------------------------------------------------------------------------------------------
 
+    def last_evaluation_ms(self) -> int:
+        """When any rule was last evaluated; 0 = never."""
+        return max((run.evaluated_ms for scheduled in self._groups.values() for run in scheduled.run.runs), default=0)
+
     def state(self) -> dict[str, Any]:
         """`{"groups": [...], "alerts": [...]}` in the shapes of Prometheus's /api/v1/rules and /api/v1/alerts."""
         runs = [scheduled.run for scheduled in self._groups.values()]
