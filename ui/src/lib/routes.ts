@@ -1,9 +1,10 @@
 // Which page answers which path. Overview is in the first load; every other page comes with its own chunk.
 
 import type { Component } from 'svelte'
+import { match, type Parameters } from './match'
 import Overview from '../pages/Overview.svelte'
 
-export type Parameters = Record<string, string>
+export type { Parameters }
 type Page = Component<{ parameters: Parameters }>
 export interface Route { pattern: string; title: string; nav: string; load: () => Promise<{ default: Page }> }
 
@@ -19,6 +20,9 @@ export const ROUTES: Route[] = [
   page('/incidents/:number', 'Incident', '/incidents', () => import('../pages/Incident.svelte')),
   page('/checks', 'Checks', '/checks', () => import('../pages/Checks.svelte')),
   page('/checks/:id', 'Check', '/checks', () => import('../pages/Check.svelte')),
+  page('/services', 'Services', '/services', () => import('../pages/Services.svelte')),
+  page('/services/:name', 'Service', '/services', () => import('../pages/Service.svelte')),
+  page('/rules', 'Rules', '/rules', () => import('../pages/Rules.svelte')),
   page('/explore', 'Explore', '/explore', () => import('../pages/Explore.svelte')),
   page('/oncall', 'On-call', '/oncall', () => import('../pages/OnCall.svelte')),
   page('/notifications', 'Notifications', '/notifications', () => import('../pages/Notifications.svelte')),
@@ -28,31 +32,10 @@ export const ROUTES: Route[] = [
   page('/settings', 'Settings', '/settings', () => import('../pages/Settings.svelte')),
 ]
 
-export function match(pattern: string, path: string): Parameters | null {
-  const wanted = pattern.split('/')
-  const given = path.replace(/(.)\/$/, '$1').split('/')
-  if (wanted.length !== given.length) return null
-  const found: Parameters = {}
-  for (const [index, part] of wanted.entries()) {
-    const value = given[index] ?? ''
-    if (part.startsWith(':')) found[part.slice(1)] = decode(value)
-    else if (part !== value) return null
-  }
-  return found
-}
-
 export function find(path: string): { route: Route; parameters: Parameters } | null {
   for (const route of ROUTES) {
     const parameters = match(route.pattern, path)
     if (parameters) return { route, parameters }
   }
   return null
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }

@@ -1,0 +1,50 @@
+// Rules as Prometheus's /api/v1/rules tells them; and the limits of a service's rules as lines for its charts.
+
+import type { Labels } from './api'
+import type { Threshold } from './chart'
+import { prometheus } from './client'
+import { splitComparison } from './expression'
+import { severityLook } from './status'
+
+export interface Rule {
+  type: 'alerting' | 'recording'
+  name: string
+  query: string
+  state?: 'inactive' | 'pending' | 'firing'
+  health: string
+  lastError?: string
+  duration?: number
+  keepFiringFor?: number
+  labels?: Labels
+  annotations?: Labels
+  alerts?: { labels: Labels; state: string; activeAt: string; value: string }[]
+  evaluationTime: number
+  lastEvaluation: string
+}
+export interface RuleGroup { name: string; file: string; interval: number; rules: Rule[]; evaluationTime: number; lastEvaluation: string }
+
+export async function ruleGroups(_path: string, signal: AbortSignal): Promise<RuleGroup[]> {
+  return (await prometheus<{ groups: RuleGroup[] }>('rules', new URLSearchParams(), signal)).groups
+}
+
+/** Limits that rules set on one signal (`latency` in seconds, `errors` as a ratio), lowest first, one line per value. */
+export function limits(groups: RuleGroup[], signal: 'latency' | 'errors', severities: string[]): Threshold[] {
+  const found = new Map<number, Threshold>()
+  for (const rule of groups.flatMap((group) => group.rules)) {
+    if (rule.type !== 'alerting' || rule.labels?.signal !== signal) continue
+    const { limit } = splitComparison(rule.query)
+    const ratio = signal === 'errors'
+    if (limit === null || limit <= 0 || (ratio && limit >= 1)) continue
+    const severity = rule.labels.severity ?? 'warning'
+    const look = severityLook(severity, severities) === 'critical' ? 'critical' : 'warning'
+    found.set(limit, { value: limit, label: `${severity} ${ratio ? `${limit * 100} %` : `${limit} s`}`, look })
+  }
+  return [...found.values()].sort((a, b) => a.value - b.value)
+}
+
+export function ruleLook(rule: Rule): 'critical' | 'warning' | 'pending' | 'ok' | 'info' {
+  if (rule.health === 'err') return 'critical'
+  if (rule.state === 'firing') return 'warning'
+  if (rule.state === 'pending') return 'pending'
+  return rule.type === 'recording' ? 'info' : 'ok'
+}

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest'
+import type { CheckResult } from '../src/lib/api'
+import { prefixOf } from '../src/lib/base'
+import { reach } from '../src/lib/chart'
+import { problem } from '../src/lib/client'
+import { evidence } from '../src/lib/evidence'
+import { meaning } from '../src/lib/keys'
+import { match } from '../src/lib/match'
+import { compared, durations, errors } from '../src/lib/red'
+import { limits, type Rule, type RuleGroup } from '../src/lib/rules'
+import { actorName, tone } from '../src/lib/timeline'
+
+describe('addresses', () => {
+  it.each([
+    ['https://x.example/assets/index-1.js', ''],
+    ['https://x.example/ops/tocsin/assets/index-1.js', '/ops/tocsin'],
+    ['http://127.0.0.1:8911/src/lib/base.ts', ''],
+    ['file:///work/ui/src/lib/base.ts', ''],
+  ])('prefix of %s', (url, prefix) => expect(prefixOf(url)).toBe(prefix))
+  it('match a pattern part by part', () => {
+    expect(match('/checks/:id', '/checks/a%20b')).toEqual({ id: 'a b' })
+    expect(match('/checks/:id', '/checks/')).toBeNull()
+    expect(match('/checks', '/checks/')).toEqual({})
+    expect(match('/checks/:id', '/checks/%zz')).toEqual({ id: '%zz' })
+    expect(match('/', '/')).toEqual({})
+  })
+})
+
+describe('errors of the server', () => {
+  it('reads problem+json, Prometheus and FastAPI alike', () => {
+    expect(problem(409, '{"title":"changed","detail":"Ben was faster","request_id":"r1"}', '')).toMatchObject({ status: 409, message: 'Ben was faster', requestId: 'r1' })
+    expect(problem(400, '{"status":"error","errorType":"bad_data","error":"1:5: unexpected )"}', 'r2')).toMatchObject({ message: '1:5: unexpected )', requestId: 'r2' })
+    expect(problem(404, '{"detail":"no such check"}', '').message).toBe('no such check')
+  })
+  it('says something human about a page of a proxy', () => expect(problem(502, '<html>Bad gateway', '').message).toBe('Tocsin could not answer.'))
+})
+
+describe('evidence', () => {
+  it('answers first, and keeps everything text', () => {
+    const facts = { body: '<b>x</b>', status: 503, headers: { server: 'nginx' }, ok: false, empty: null, list: [1, 2] }
+    expect(evidence({ facts } as unknown as CheckResult)).toEqual([['Status', '503'], ['Body', '<b>x</b>'], ['Headers', '{\n  "server": "nginx"\n}'], ['Ok', 'no'], ['List', '1, 2']])
+  })
+})
+
+describe('keys', () => {
+  it.each([
+    ['a', 'g', { go: '/alerts' }],
+    ['a', '', { act: 'a' }],
+    ['z', 'g', null],
+    ['q', '', null],
+    ['?', '', { act: '?' }],
+  ])('%s after %j', (key, before, meant) => expect(meaning(key, before)).toEqual(meant))
+})
+
+describe('a service', () => {
+  const rule = (name: string, query: string, labels: Record<string, string>): Rule => ({ type: 'alerting', name, query, labels, health: 'ok', evaluationTime: 0, lastEvaluation: '' })
+  const groups = [{ name: 'http', rules: [rule('a', 'p95 > 5 and x >= 2', { signal: 'latency', severity: 'critical' }), rule('b', 'p95 > 1', { signal: 'latency', severity: 'warning' }), rule('c', 'e / r > 0.05', { signal: 'errors', severity: 'critical' }), rule('d', 'n >= 5', { signal: 'errors', severity: 'critical' })] }] as unknown as RuleGroup[]
+  it('shows the limits of its own rules', () => {
+    expect(limits(groups, 'latency', ['warning', 'critical']).map((one) => [one.value, one.look])).toEqual([[1, 'warning'], [5, 'critical']])
+    expect(limits(groups, 'errors', ['warning', 'critical']).map((one) => one.label)).toEqual(['critical 5 %'])
+  })
+  it('quotes names that would break PromQL', () => expect(errors('a"b')[0]?.query).toContain('service="a\\"b"'))
+  it('compares with the time before by offset', () => {
+    expect(compared(durations('web'), '')).toHaveLength(3)
+    expect(compared(durations('web'), '1w').at(-1)).toEqual({ name: 'p50, 1w before', query: 'histogram_quantile(0.5, sum by (le) (rate(http_server_request_duration_seconds_bucket{service="web"}[5m] offset 1w)))' })
+  })
+})
+
+describe('charts and timelines', () => {
+  it('begin at zero and reach up to a limit that is near', () => {
+    const limit = { value: 1, label: '', look: 'warning' as const }
+    expect(reach(0.2, 0.5, [limit])[1]).toBeCloseTo(1.08)
+    expect(reach(0.01, 0.02, [limit])[1]).toBeCloseTo(0.0216)
+    expect(reach(null, null, [])).toEqual([0, 1])
+    expect(reach(-2, 4, [])[0]).toBe(-2)
+  })
+  it('name who acted', () => {
+    expect(actorName('user:ana')).toBe('ana')
+    expect(actorName('system:escalate')).toBe('Tocsin (escalate)')
+    expect(tone('acknowledged')).toBe('person')
+    expect(tone('fired')).toBe('bad')
+  })
+})
