@@ -7,7 +7,6 @@ import random
 from pathlib import Path
 
 import pytest
-
 from tests.conformance.promql_compare import FLAGS, Comparison
 from tests.conformance.promql_peer import prometheus
 from tests.conformance.promql_random import all_names

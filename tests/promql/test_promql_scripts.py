@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.promql.promqltest import EXPERIMENTAL, Runner, upstream_scripts
 
 OWN = sorted(Path(__file__).parent.glob("*.test"))

@@ -36,12 +36,13 @@ def _overflowing_float(text: str) -> float:
 
 
 _UNITS = {"ms", "s", "m", "h", "d", "w", "y"}
+_PART = re.compile(r"[0-9]+([^0-9]*)")
 
 
 def parse_seconds(text: str) -> float:
     """Seconds of a duration such as `1h30m`. Raises ValueError with Prometheus's text."""
-    for unit in re.findall(r"[a-z]+", text):
-        if unit not in _UNITS:
+    for unit in _PART.findall(text):
+        if unit and unit not in _UNITS:
             raise ValueError(f"unknown unit {go_quote(unit)} in duration {go_quote(text)}")
     try:
         return parse_duration_ms(text) / 1000

@@ -18,7 +18,7 @@ _DIGITS = "0123456789"
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:]*|:[A-Za-z0-9_:]*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?![A-Za-z0-9_.])")
-_DURATION = re.compile(r"[0-9]+[smhdwy]s?(?:[0-9]+[smhdw]s?)*(?![A-Za-z0-9_])")
+_DURATION_REST = re.compile(r"[smhdwy]s?(?:[0-9]+[smhdw]s?)*(?![A-Za-z0-9_])")
 _ALNUM = re.compile(r"[A-Za-z0-9_]")
 _TWO_CHARACTER = {"==": Kind.OPERATOR, "!=": Kind.OPERATOR, "<=": Kind.OPERATOR, ">=": Kind.OPERATOR}
 _ONE_CHARACTER = {
@@ -164,9 +164,7 @@ class Lexer:
             return self._take(Kind.IDENTIFIER, len(match.group()))
         if char in "\"'`":
             return self._string(char)
-        if two in ("=~", "!~"):
-            return self._take(Kind.PUNCTUATION, 2)
-        if two == "!=":
+        if two in ("=~", "!~", "!="):
             return self._take(Kind.OPERATOR, 2)
         if char in ",=":
             return self._take(Kind.PUNCTUATION, 1)
@@ -209,8 +207,8 @@ class Lexer:
         end, valid = scan_number(self.text, self._at)
         if valid:
             return self._take(Kind.NUMBER, end - self._at)
-        if (duration := _DURATION.match(self.text, self._at)) is not None:
-            return self._take(Kind.DURATION, len(duration.group()))
+        if (rest := _DURATION_REST.match(self.text, end)) is not None:
+            return self._take(Kind.DURATION, rest.end() - self._at)
         end = _end_of_bad_duration(self.text, end)
         return self._error(f"bad number or duration syntax: {go_quote(self.text[self._at : end])}")
 

@@ -6,9 +6,11 @@ import dataclasses
 import math
 from collections.abc import Collection
 
+import re2
+
 from tocsin.errors import ParseError
 from tocsin.model.labels import METRIC_NAME, Matcher, MatchOp
-from tocsin.promql import ast, durations
+from tocsin.promql import ast, durations, regexps
 from tocsin.promql.check import check
 from tocsin.promql.errors import fail
 from tocsin.promql.function import EXPERIMENTAL
@@ -407,14 +409,10 @@ class Parser:
         return self._new_matcher(name, MatchOp(operator.text), unquote(value.text), ast.Span(label.start, value.end))
 
     def _new_matcher(self, name: str, op: MatchOp, value: str, span: ast.Span) -> Matcher:
-        import re2
-
         try:
             return Matcher(name, op, value)
         except re2.error as error:
-            reason = error.args[0] if error.args else error
-            text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-            raise fail(self.text, span, f"error parsing regexp: {text}") from None
+            raise fail(self.text, span, regexps.explain(value, error)) from None
 
     # -- calls and aggregations ----------------------------------------------------------------------------------
 
@@ -434,11 +432,16 @@ class Parser:
             return ()
         args = [self._expression(0)]
         while (comma := self._accept(",")) is not None:
-            if self._peek().text in (")", ",") and self._peek().kind is Kind.PUNCTUATION:
+            if not self._starts_expression(self._peek()):
                 raise fail(self.text, _span(comma), "trailing commas not allowed in function call args")
             args.append(self._expression(0))
         self._expect(")")
         return tuple(args)
+
+    def _starts_expression(self, token: Token) -> bool:
+        if token.kind in (Kind.NUMBER, Kind.DURATION, Kind.STRING) or self._names_metric(token):
+            return True
+        return token.text in ("(", "{", "+", "-")
 
     def _aggregate(self, op: Token) -> ast.Aggregate:
         self._contexts.append(("aggregation", ""))
