@@ -309,9 +309,10 @@ def _acknowledge(incident: Incident, command: Acknowledge, now_ms: int, service:
     via = f" by {actor.via}" if actor.via else ""
     effects: list[Effect] = [
         Record("acknowledged", f"{actor.name} acknowledged{via} after {after}", actor),
+        # Tell before cancelling: which places are owed a page is read from what still waits.
+        Tell(NotificationKind.ACKNOWLEDGED, f"acknowledged by {actor.name}"),
         CancelPages(f"acknowledged by {actor.name}"),
         StopTimers(),
-        Tell(NotificationKind.ACKNOWLEDGED, f"acknowledged by {actor.name}"),
     ]
     return held, (*effects, *_ack_timers(now_ms, service))
 
@@ -361,10 +362,10 @@ def _snooze(incident: Incident, command: Snooze, now_ms: int, service: Service) 
     text = f"{name} snoozed it for {human_duration(command.until_ms - now_ms)}"
     return asleep, (
         Record("snoozed", text, command.actor),
+        Tell(NotificationKind.ACKNOWLEDGED, f"snoozed by {name}"),
         CancelPages(f"snoozed by {name}"),
         StopTimers(),
         StartTimer(SNOOZE, command.until_ms),
-        Tell(NotificationKind.ACKNOWLEDGED, f"snoozed by {name}"),
     )
 
 
@@ -450,7 +451,6 @@ def _resolved(incident: Incident, now_ms: int, *, by: str, actor: Actor, text: s
     lasted = human_duration(max(now_ms - incident.created_ms, 0))
     return done, (
         Record("resolved", f"{text} (lasted {lasted})", actor, cause=by),
-        # Tell before cancelling: who was owed a page is read from what still waits.
         Tell(NotificationKind.RESOLVED, text),
         CancelPages("resolved"),
         StopTimers(),

@@ -35,6 +35,7 @@ _TTL_MS = {NotificationKind.PAGE: PAGE_TTL_MS, NotificationKind.RESOLVED: 24 * 3
 _UPDATE_TTL_MS = 900_000
 _LATE_MS = 30_000
 _MOST_STEPS_AT_ONCE = 50
+_TELLING = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value, NotificationKind.ACKNOWLEDGED.value)
 _TOLD = ("accepted", "delivered", "read", "sending")
 
 
@@ -220,7 +221,7 @@ class Ledger:
             if row.kind == NotificationKind.RESOLVED.value and row.state != NotificationState.CANCELLED.value:
                 # A cancelled one (it fired again first) leaves its address owed the next end.
                 told.pop(row.order_key, None)
-            elif row.kind in (NotificationKind.PAGE.value, NotificationKind.UPDATE.value) and self._knows(row, kind):
+            elif row.kind in _TELLING and self._knows(row, kind):
                 told.setdefault(row.order_key, row)
         return [row for row in told.values() if self._wants(row, kind)]
 
@@ -228,11 +229,12 @@ class Ledger:
         """Whether this address heard of the incident, or may have."""
         if row.state in _TOLD or row.possible_repeat:
             return True
-        if kind is NotificationKind.ACKNOWLEDGED or row.channel in NO_UPDATES:
+        if row.channel in NO_UPDATES or (kind is NotificationKind.ACKNOWLEDGED and row.settings_ref.startswith("user:")):
+            # A person whose page was cancelled in time has nothing to learn; a place is owed every change of state.
             return False
         waiting = row.state in outbox.WAITING and (row.attempts > 0 or row.due_at_ms <= self.now_ms)
-        if kind is NotificationKind.UPDATE:
-            return waiting
+        if kind is not NotificationKind.RESOLVED:
+            return bool(waiting)
         # Late truth: a chat or mailbox that was down hears of a short outage after the fact.
         return bool(waiting or row.state == NotificationState.EXPIRED.value)
 

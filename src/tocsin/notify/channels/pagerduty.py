@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import orjson
 from pydantic import Field, SecretStr
 
-from tocsin.model.notification import Delivery, Message, NotificationKind
+from tocsin.model.notification import Delivery, DeliveryOutcome, Message, NotificationKind
 from tocsin.notify.channel import Channel, Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines
 from tocsin.notify.respond import json_of, judged, post_json
@@ -37,8 +37,16 @@ class PagerDuty(Channel):
         return f"pagerduty {fold(self.routing_key.get_secret_value())}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
-        delivery = await self._enqueue(self.event(message, io.host), io)
-        if message.notification.kind is NotificationKind.TEST and delivery.outcome.value == "accepted":
+        event = self.event(message, io.host)
+        if event["event_action"] == "acknowledge" and not io.refs.get("triggered"):
+            # PagerDuty drops an acknowledgement of what it does not know.
+            first = await self._enqueue(self.event(message, io.host, action="trigger"), io)
+            if first.outcome is not DeliveryOutcome.ACCEPTED:
+                return first
+        delivery = await self._enqueue(event, io)
+        if delivery.outcome is DeliveryOutcome.ACCEPTED:
+            io.refs["triggered"] = event["event_action"] != "resolve"
+        if message.notification.kind is NotificationKind.TEST and delivery.outcome is DeliveryOutcome.ACCEPTED:
             # A test must not leave an open alert behind.
             return await self._enqueue({**self.event(message, io.host), "event_action": "resolve"}, io)
         return delivery
@@ -53,13 +61,13 @@ class PagerDuty(Channel):
         errors = ", ".join(str(error) for error in answer.get("errors", ()))
         return judged(response, io.now_ms, "PagerDuty", reason=errors)
 
-    def event(self, message: Message, host: str) -> dict[str, Any]:
+    def event(self, message: Message, host: str, *, action: str = "") -> dict[str, Any]:
         """The body, within PagerDuty's limits."""
         note = message.notification
         key = f"tocsin/{host}/{note.incident}" if note.incident else f"tocsin/{host}/{note.id}"
         event: dict[str, Any] = {
             "routing_key": self.routing_key.get_secret_value(),
-            "event_action": _ACTIONS.get(note.kind, "trigger"),
+            "event_action": action or _ACTIONS.get(note.kind, "trigger"),
             "dedup_key": key[:255],
         }
         if event["event_action"] != "trigger":
