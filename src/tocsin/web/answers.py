@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import cramjam
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from tocsin.model.labels import Labels
 
@@ -59,6 +61,23 @@ def accepts_gzip(request: Request) -> bool:
 
 def gzip(body: bytes) -> bytes:
     return bytes(cramjam.gzip.compress(body, level=3))
+
+
+def stream_answer(request: Request, pieces: AsyncIterator[bytes], *, media_type: str = "application/json") -> Response:
+    """A large answer as it is made, compressed piece by piece (zlib gives the loop back between pieces)."""
+    headers = {"vary": "accept-encoding"}
+    if accepts_gzip(request):
+        headers["content-encoding"] = "gzip"
+        pieces = _gzipped(pieces)
+    return StreamingResponse(pieces, headers=headers, media_type=media_type)
+
+
+async def _gzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    packer = zlib.compressobj(1, wbits=31)
+    async for piece in pieces:
+        if packed := await asyncio.to_thread(packer.compress, piece):
+            yield packed
+    yield packer.flush()
 
 
 async def prometheus_answer(request: Request, data: Any) -> Response:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
 from tocsin.model.event import Actor
+from tocsin.promql.engine import Engine
 from tocsin.web.auth import Caller
 from tocsin.web.corestate import CoreState
+from tocsin.web.heavy import HeavyQueries
 from tocsin.web.live import Hub
 from tocsin.web.origin import Peer
 from tocsin.web.parts import WebParts, WebSettings
@@ -23,12 +25,21 @@ class Desk:
     state: CoreState
     hub: Hub
     queries: QueryRunner
+    light_engine: Engine
+    """For queries of requests: refuses what would hold too many samples in this process."""
+    heavy: HeavyQueries | None
+    """Where those go then; None = nowhere."""
 
     @classmethod
     def of(cls, parts: WebParts) -> Desk:
-        state, hub = CoreState(parts), Hub(parts)
+        state, hub, settings = CoreState(parts), Hub(parts), parts.settings
         hub.on_change(state.changed)
-        return cls(parts, state, hub, QueryRunner(parts))
+        light, heavy = parts.engine, None
+        if parts.store is not None:
+            heavy = HeavyQueries(parts.store, memory_limit=settings.worker_memory)
+            options = replace(parts.engine.options, max_samples=settings.light_samples)
+            light = Engine(parts.reader, options, clock=parts.clock)
+        return cls(parts, state, hub, QueryRunner(parts), light, heavy)
 
     @property
     def settings(self) -> WebSettings:

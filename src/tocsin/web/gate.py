@@ -45,10 +45,13 @@ _LOOPBACK = (Permission.LOOPBACK_READ, Permission.LOOPBACK_SEND)
 class Gate:
     """The ASGI application over a route table."""
 
-    def __init__(self, parts: WebParts, endpoints: Sequence[Endpoint], loops: Sequence[Loop] = ()) -> None:
-        """`loops` run from the application's start to its end."""
+    def __init__(
+        self, parts: WebParts, endpoints: Sequence[Endpoint], loops: Sequence[Loop] = (), closing: Sequence[Loop] = ()
+    ) -> None:
+        """`loops` run from the application's start to its end, `closing` after that."""
         self.endpoints = tuple(endpoints)
         self._loops = loops
+        self._closing = closing
         self._running: list[asyncio.Task[None]] = []
         self._parts = parts
         self._authenticator = Authenticator(parts)
@@ -82,6 +85,8 @@ class Gate:
                 for task in self._running:
                     task.cancel()
                 await asyncio.gather(*self._running, return_exceptions=True)
+                for close in self._closing:
+                    await close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

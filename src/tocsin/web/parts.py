@@ -49,6 +49,10 @@ class WebSettings:
     query_timeout_ms: int = 120_000
     query_concurrency: int = 4
     query_longest_text: int = 1024 * 1024
+    light_samples: int = 5_000_000
+    """A query that would hold more samples than this goes to the worker process."""
+    worker_memory: int = 2 * 1024**3
+    """What the worker may allocate; a query that needs more is refused."""
     lookback_ms: int = 300_000
     ingest_limit: int = 32 * 1024 * 1024
     """Largest pushed body as sent; the core limits the decompressed size."""
@@ -103,6 +107,8 @@ class WebParts:
     settings: WebSettings = field(default_factory=WebSettings)
     lag_ms: Callable[[], int] = lambda: 0
     """How far the follower is behind the core's store."""
+    store: Path | None = None
+    """The folder of the metric store, for the worker that runs heavy queries; None = they run in this process."""
     static: Path | None = None
     """The built dashboard; None = `tocsin/web/static`, else `ui/dist` beside the project."""
     version: str = "0.1.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -58,6 +58,11 @@ class QueryRunner:
         finally:
             self._waiting -= 1
             queries_running.set(self._waiting)
+
+    async def pieces(self, iterator: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """Each piece made in a thread, when the client has taken the one before."""
+        while piece := await self._run(lambda: next(iterator, b"")):
+            yield piece
 
     # -- for our own pages -------------------------------------------------------------------------------------------
 

@@ -13,4 +13,5 @@ __all__ = ["WebParts", "WebSettings", "create_app"]
 def create_app(parts: WebParts) -> Gate:
     """The ASGI application of the web process. Its lifespan follows the core's changes: serve it with lifespan on."""
     desk = Desk.of(parts)
-    return Gate(parts, route_table(desk), loops=[desk.hub.run])
+    closing = [desk.heavy.close] if desk.heavy is not None else []
+    return Gate(parts, route_table(desk), loops=[desk.hub.run], closing=closing)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.errors import ParseError, QueryError
-from tocsin.formats.prometheus_json import encode_result
-from tocsin.model.series import QueryResult
+from tocsin.errors import ExecutionError, ParseError, QueryError
 from tocsin.promql.ast import Expr
 from tocsin.promql.printer import format_expr
-from tocsin.web.answers import bytes_answer, prometheus_answer
+from tocsin.web.answers import bytes_answer, prometheus_answer, stream_answer
 from tocsin.web.desk import Desk
 from tocsin.web.forms import Parameters
 from tocsin.web.problem import Refused, prometheus_error
 from tocsin.web.prometheus.ast_json import ast_json
+from tocsin.web.prometheus.job import QueryJob
 from tocsin.web.prometheus.params import (
     BadParameter,
     duration_parameter,
@@ -28,7 +27,7 @@ from tocsin.web.prometheus.params import (
 )
 
 _STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "canceled": 499, "internal": 500}
-Evaluate = Callable[[threading.Event], QueryResult]
+_TOO_MANY = "query processing would load too many samples"
 
 
 class Queries:
@@ -43,44 +42,55 @@ class Queries:
         parameters = await Parameters.of(request)
         limit = limit_parameter(parameters)
         t_ms = time_parameter(parameters, "time", self._desk.now_ms())
-        timeout_ms = duration_parameter(parameters, "timeout", 0)
-        text, lookback_ms = self._text(parameters), lookback_parameter(parameters)
-
-        def evaluate(stop: threading.Event) -> QueryResult:
-            return self._engine.instant(text, t_ms, lookback_ms=lookback_ms, timeout_s=timeout_ms / 1000, cancelled=stop)
-
-        return await self._answer(request, evaluate, limit, timeout_ms, stats=parameters.get("stats"))
+        return await self._answer(request, self._job(parameters, limit, 0, t_ms, 0))
 
     async def query_range(self, request: Request) -> Response:
         """Evaluations from start to end, step apart."""
         parameters = await Parameters.of(request)
         limit = limit_parameter(parameters)
-        start_ms, end_ms, step_ms = range_parameters(parameters)
-        timeout_ms = duration_parameter(parameters, "timeout", 0)
-        text, lookback_ms = self._text(parameters), lookback_parameter(parameters)
+        return await self._answer(request, self._job(parameters, limit, *range_parameters(parameters)))
 
-        def evaluate(stop: threading.Event) -> QueryResult:
-            return self._engine.range(
-                text, start_ms, end_ms, step_ms, lookback_ms=lookback_ms, timeout_s=timeout_ms / 1000, cancelled=stop
-            )
+    def _job(self, parameters: Parameters, limit: int, start_ms: int, end_ms: int, step_ms: int) -> QueryJob:
+        return QueryJob(
+            timeout_s=duration_parameter(parameters, "timeout", 0) / 1000,
+            query=self._text(parameters),
+            lookback_ms=lookback_parameter(parameters),
+            start_ms=start_ms,
+            end_ms=end_ms,
+            step_ms=step_ms,
+            limit=limit,
+            stats=bool(parameters.get("stats")),
+        )
 
-        return await self._answer(request, evaluate, limit, timeout_ms, stats=parameters.get("stats"))
-
-    async def _answer(self, request: Request, evaluate: Evaluate, limit: int, timeout_ms: int, *, stats: str) -> Response:
-        """Evaluate and encode in one thread; the loop only passes the bytes on."""
-
-        def work(stop: threading.Event) -> bytes:
-            return encode_result(evaluate(stop), limit=limit, stats=bool(stats))
-
+    async def _answer(self, request: Request, job: QueryJob) -> Response:
+        """Evaluate and encode in one thread, or, beyond what that may hold, in the worker; the loop only passes bytes on."""
+        timeout_ms = round(job.timeout_s * 1000)
         try:
-            body = await self._desk.queries.for_client(request, work, timeout_ms=timeout_ms)
+            try:
+                body = await self._desk.queries.for_client(request, self._light(job), timeout_ms=timeout_ms)
+            except ExecutionError as error:
+                if self._desk.heavy is None or not str(error).startswith(_TOO_MANY):
+                    raise
+                longest_s = self._desk.settings.query_timeout_ms / 1000
+                pieces = await self._desk.heavy.answer(job, timeout_s=min(job.timeout_s or longest_s, longest_s))
+                return stream_answer(request, pieces)
         except ParseError as error:
             raise BadParameter("query", str(error)) from None
         except QueryError as error:
             if str(error).startswith("invalid expression type"):
                 raise BadParameter("query", str(error)) from None
             return prometheus_error(_STATUS.get(error.error_type, 422), error.error_type, str(error))
-        return await bytes_answer(request, body)
+        if isinstance(body, bytes):
+            return await bytes_answer(request, body)
+        return stream_answer(request, self._desk.queries.pieces(body))
+
+    def _light(self, job: QueryJob) -> Callable[[threading.Event], bytes | Iterator[bytes]]:
+        engine = self._desk.light_engine
+
+        def work(stop: threading.Event) -> bytes | Iterator[bytes]:
+            return job.encoded(job.run(engine, stop))
+
+        return work
 
     async def exemplars(self, request: Request) -> Response:
         """Tocsin keeps no exemplars: an empty list for a valid question.

@@ -1,0 +1,118 @@
+"""The web's side of the worker for heavy queries: start it when needed, one query at a time, kill it when it must stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+
+from tocsin.errors import ExecutionError, QueryCanceled, QueryError, QueryTimeout
+from tocsin.log import get_log
+from tocsin.metrics import Counter
+from tocsin.web.prometheus.job import QueryJob
+
+log = get_log("web.heavy")
+
+heavy_total = Counter("tocsin_web_heavy_queries_total", "Queries that went to the worker process.", ["outcome"])
+
+_ERRORS: dict[str, type[QueryError]] = {"timeout": QueryTimeout, "canceled": QueryCanceled}
+
+
+class HeavyQueries:
+    """One worker process, one query at a time."""
+
+    def __init__(self, store: Path, *, memory_limit: int) -> None:
+        self._command = [sys.executable, "-m", "tocsin.web.worker", str(store), str(memory_limit)]
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def answer(self, job: QueryJob, *, timeout_s: float) -> AsyncIterator[bytes]:
+        """The pieces of the answer's body; the first one is there when this returns.
+
+        Raises QueryError. Closing the iterator before its end kills the worker: nobody waits for that query any more.
+        """
+        pieces = self._pieces(job, timeout_s)
+        try:
+            first = await anext(pieces)
+        except StopAsyncIteration:
+            raise ExecutionError("the worker for heavy queries gave no answer") from None
+        return _joined(first, pieces)
+
+    async def _pieces(self, job: QueryJob, timeout_s: float) -> AsyncIterator[bytes]:
+        async with self._turn:
+            outcome = "stopped"
+            process = await self._started()
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + timeout_s
+
+            async def frame() -> bytes:
+                # Not one timeout around it all: the reader may go on in another task than the one that began.
+                return await asyncio.wait_for(_frame(process), deadline - loop.time())
+
+            try:
+                assert process.stdin is not None
+                process.stdin.write(orjson.dumps(dataclasses.asdict(job)) + b"\n")
+                await process.stdin.drain()
+                header = orjson.loads(await frame())
+                if "error" in header:
+                    await frame()
+                    outcome = "failed"
+                    raise _ERRORS.get(header["error_type"], ExecutionError)(header["error"])
+                while piece := await frame():
+                    yield piece
+                outcome = "ok"
+            except TimeoutError:
+                raise QueryTimeout("query timed out in the worker for heavy queries") from None
+            except (asyncio.IncompleteReadError, ConnectionError):
+                raise ExecutionError("the worker for heavy queries ended: the query needed more than it may use") from None
+            finally:
+                heavy_total.inc(outcome)
+                if outcome == "stopped":
+                    self._kill()
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            log.info("starting the worker for heavy queries")
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            )
+        return self._process
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        self._process = None
+
+    async def close(self) -> None:
+        process = self._process
+        self._kill()
+        if process is not None:
+            await process.wait()
+
+
+async def _frame(process: asyncio.subprocess.Process) -> bytes:
+    """One frame; raises IncompleteReadError when the worker is gone."""
+    assert process.stdout is not None
+    (length,) = struct.unpack(">I", await process.stdout.readexactly(4))
+    return await process.stdout.readexactly(length)
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """`first`, then the rest; closes the rest when the reader leaves early."""
+    try:
+        yield first
+        async for piece in rest:
+            yield piece
+    finally:
+        await rest.aclose()  # type: ignore[attr-defined]

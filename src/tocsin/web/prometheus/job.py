@@ -1,0 +1,49 @@
+"""One query as a value: the same for a thread of this process and for the worker process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tocsin.formats.prometheus_json import encode_result, stream_result
+from tocsin.model.series import QueryResult
+from tocsin.promql.engine import Engine
+
+_STREAM_CELLS = 200_000
+"""Answers with more points than this (about 5 MB of JSON) are sent in pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryJob:
+    """An instant query (`step_ms` 0: at `end_ms`) or a range query."""
+
+    query: str
+    end_ms: int
+    start_ms: int = 0
+    step_ms: int = 0
+    lookback_ms: int = 0
+    timeout_s: float = 0.0
+    limit: int = 0
+    stats: bool = False
+
+    def run(self, engine: Engine, stop: threading.Event | None = None) -> QueryResult:
+        """Raises QueryError."""
+        if not self.step_ms:
+            return engine.instant(self.query, self.end_ms, lookback_ms=self.lookback_ms, timeout_s=self.timeout_s, cancelled=stop)
+        return engine.range(
+            self.query,
+            self.start_ms,
+            self.end_ms,
+            self.step_ms,
+            lookback_ms=self.lookback_ms,
+            timeout_s=self.timeout_s,
+            cancelled=stop,
+        )
+
+    def encoded(self, result: QueryResult) -> bytes | Iterator[bytes]:
+        """The answer's body, in pieces when it is large."""
+        cells = result.matrix.values.size if result.matrix is not None else 0
+        if cells > _STREAM_CELLS:
+            return stream_result(result, limit=self.limit, stats=self.stats)
+        return encode_result(result, limit=self.limit, stats=self.stats)
