@@ -28,7 +28,7 @@ def judge(world: World) -> list[str]:
     problems: list[str] = []
     problems += _no_loss(world, notes, members)
     problems += _dead_letters(notes, told)
-    problems += _ends_told(world, notes, cases)
+    problems += _ends_told(world, notes, cases, told)
     problems += _duplicates(world, tries)
     problems += _order(world, notes)
     problems += _nothing_after_acknowledgement(notes, tries, told)
@@ -59,7 +59,9 @@ def _dead_letters(notes: list[dict[str, Any]], told: list[dict[str, Any]]) -> li
     return [f"I1: page {n['id']} {n['state']} and nobody heard of it" for n in silent[:3]]
 
 
-def _ends_told(world: World, notes: list[dict[str, Any]], cases: list[dict[str, Any]]) -> list[str]:
+def _ends_told(
+    world: World, notes: list[dict[str, Any]], cases: list[dict[str, Any]], told: list[dict[str, Any]]
+) -> list[str]:
     """I2, I3: all has recovered: no incident is open, the receiver believes in no fire, everybody who was paged knows."""
     problems = [
         f"I3: incident #{c['number']} is {c['state']} at the end" for c in cases if c["state"] not in ("resolved", "merged")
@@ -67,6 +69,7 @@ def _ends_told(world: World, notes: list[dict[str, Any]], cases: list[dict[str, 
     dead = any(n["state"] in ("failed", "expired") and n["settings_ref"].startswith("receiver:") for n in notes)
     if not dead and (left := world.receiver_view()):
         problems.append(f"I3: the receiver believes that {len(left)} alerts still fire")
+    happened = Counter(event["subject"] for event in told if event["verb"] == "resolved")
     by_key: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for note in notes:
         by_key[note["order_key"]].append(note)
@@ -75,8 +78,9 @@ def _ends_told(world: World, notes: list[dict[str, Any]], cases: list[dict[str, 
         ends = [n for n in row if n["kind"] == "resolved" and n["id"] > last_page]
         if last_page and not any(n["state"] in _LANDED or n["state"] == "failed" for n in ends):
             problems.append(f"I3: {key} was paged and never told of the end ({[n['state'] for n in ends]})")
-        if sum(n["state"] in _LANDED for n in ends) > 1:
-            problems.append(f"I3: {key} was told of one end {len(ends)} times")
+        landed = sum(n["kind"] == "resolved" and n["state"] in _LANDED for n in row)
+        if landed > happened[f"incident:{row[0]['incident']}"]:
+            problems.append(f"I3: {key} was told of an end {landed} times")
     return problems
 
 
