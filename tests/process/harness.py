@@ -107,9 +107,13 @@ class Tocsin:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def cli(self, *arguments: str, status: int | None = 0) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src"),
+            "TOCSIN_DATA_DIR": str(self.data),
+        }
         done = subprocess.run(
-            [sys.executable, "-m", "tocsin", *arguments, *(() if "--data-dir" in arguments else ("--data-dir", str(self.data)))],
+            [sys.executable, "-m", "tocsin", *arguments],
             cwd=self.folder,
             env=environment,
             capture_output=True,

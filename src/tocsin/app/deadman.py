@@ -1,7 +1,6 @@
-"""The dead man's switch: an address elsewhere is called while everything here works; when the calls stop, somebody else tells you.
+"""The dead man's switch: an address elsewhere is called while this works; when the calls stop, somebody else tells you.
 
-A call is made only after rules were evaluated and the deliverer looked at its outbox since the last call, so that it proves the
-path of a page, not a timer.
+A call is made only while rules are being evaluated, so that it proves more than that a timer runs.
 """
 
 from __future__ import annotations
