@@ -84,7 +84,7 @@ class Engine:
         expr = ast.unwrap(plan.expr)
         if ast.type_of(expr) is ValueType.MATRIX:
             return self._raw(run, expr, t_ms)
-        value = Evaluator(run).evaluate(plan.expr, np.array([t_ms], np.int64))
+        value = _evaluate(run, np.array([t_ms], np.int64))
         return _instant_result(value, t_ms, run)
 
     def range(
@@ -102,7 +102,7 @@ class Engine:
         plan = self._plan(query)
         t_ms = self._steps(plan, start_ms, end_ms, step_ms)
         run = self._scope(plan, start_ms, end_ms, step_ms, lookback_ms, timeout_s, cancelled)
-        value = Evaluator(run).evaluate(plan.expr, t_ms)
+        value = _evaluate(run, t_ms)
         return _range_result(value, t_ms, run)
 
     def _steps(self, plan: Plan, start_ms: int, end_ms: int, step_ms: int) -> Int64:
@@ -127,7 +127,10 @@ class Engine:
             if (plan := self._plans.get(query)) is not None:
                 self._plans.move_to_end(query)
                 return plan
-        plan = prepare(query, self.parse(query))
+        try:
+            plan = prepare(query, self.parse(query))
+        except RecursionError:
+            raise ExecutionError("expression is nested too deeply") from None
         with self._plans_lock:
             self._plans[query] = plan
             while len(self._plans) > self.options.parsed_queries:
@@ -183,6 +186,13 @@ class Engine:
         scope.budget.read(samples)
         found.sort(key=lambda series: series.labels.pairs)
         return QueryResult(ValueType.MATRIX, t_ms, raw=tuple(found), annotations=scope.notes.collected(), stats=_stats(scope, 1))
+
+
+def _evaluate(scope: Scope, t_ms: Int64) -> Value:
+    try:
+        return Evaluator(scope).evaluate(scope.plan.expr, t_ms)
+    except RecursionError:
+        raise ExecutionError("expression is nested too deeply") from None
 
 
 def _stats(scope: Scope, steps: int) -> QueryStats:

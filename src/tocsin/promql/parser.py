@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Collection
 
 import re2
@@ -27,7 +28,9 @@ _PRECEDENCE = {
 _UNARY = _PRECEDENCE["*"] + 1
 """A sign binds like a product, so its operand holds powers only: -2^2 = -(2^2)."""
 _MAX_DEPTH = 500
-"""Deeper nesting is refused instead of exhausting Python's stack."""
+"""Deeper nesting is refused."""
+_STACK_FRAMES = 10_000
+"""Room for a tree of some thousand levels (a long `a or b or c ...`). Calls between Python functions take no C stack."""
 _NO_CONTEXT = ("", "")
 Duration = ast.NumberLiteral | ast.DurationExpr
 
@@ -37,9 +40,13 @@ def parse(text: str, features: Collection[str] = ()) -> ast.Expr:
 
     Raises ParseError whose text starts with `line:column: parse error:`.
     """
-    parser = Parser(text, features)
-    expr = parser.query()
-    check(expr, text)
+    if sys.getrecursionlimit() < _STACK_FRAMES:
+        sys.setrecursionlimit(_STACK_FRAMES)
+    expr = Parser(text, features).query()
+    try:
+        check(expr, text)
+    except RecursionError:
+        raise fail(text, expr.span, "expression is nested too deeply") from None
     return expr
 
 
