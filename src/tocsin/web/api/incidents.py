@@ -61,16 +61,16 @@ class Remediation(Seen):
     actions: list[dict[str, Any]] = Field(default_factory=list)
 
 
-_COMMANDS: dict[str, type[Seen]] = {
-    "acknowledge": Seen,
-    "unacknowledge": Seen,
-    "resolve": Resolve,
-    "escalate": Seen,
-    "snooze": Snooze,
-    "note": Note,
-    "assign": Assign,
-    "verdict": Verdict,
-    "remediation": Remediation,
+_COMMANDS: dict[str, tuple[type[Seen], str]] = {
+    "acknowledge": (Seen, "I have it: nobody else is paged"),
+    "unacknowledge": (Seen, "Give it back: paging goes on"),
+    "resolve": (Resolve, "It is over"),
+    "escalate": (Seen, "Page the next level now"),
+    "snooze": (Snooze, "Quiet until `until_ms`"),
+    "note": (Note, "Write into the timeline"),
+    "assign": (Assign, "Make somebody responsible"),
+    "verdict": (Verdict, "Say whether it was `real`, `noise` or a `duplicate`"),
+    "remediation": (Remediation, "Record what was done and found"),
 }
 
 
@@ -93,8 +93,9 @@ class Incidents:
                     permission=Permission.RESPONDER,
                     answer=IncidentRow,
                     body=body,
+                    summary=summary,
                 )
-                for name, body in _COMMANDS.items()
+                for name, (body, summary) in _COMMANDS.items()
             ),
         ]
 
@@ -141,7 +142,6 @@ class Incidents:
             row = await self.row(number)
             return await json_answer(request, row)
 
-        do.__doc__ = f"{name.capitalize()} an incident."
         return do
 
     async def row(self, number: int) -> Mapping[str, Any]:
