@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tocsin.clock import SystemClock
+from tocsin.collect.catalog import parse_check
+from tocsin.collect.network import Network
+from tocsin.collect.probe import Prober
+from tocsin.model.check import CheckResult
 from tocsin.model.labels import Labels
 from tocsin.model.ports import AppendResult
 from tocsin.model.series import Batch, Float64, Int64, is_stale
@@ -241,6 +247,27 @@ def make_pki(folder: Path) -> Pki:
         write("expired", _certificate("localhost", -2, root)),
         write("soon", _certificate("localhost", 3, root)),
     )
+
+
+async def run_once(raw: dict[str, Any], network: Network | None = None) -> CheckResult:
+    """Execute a check as an operator would declare it, once."""
+
+    async def nobody(_results: object) -> None:
+        return None
+
+    clock = SystemClock()
+    prober = Prober(clock=clock, random=SteadyRandom(), io=network or Network(clock=clock), report=nobody)
+    spec = parse_check({"name": "it", "timeout": "500ms", **raw})
+    prober.apply([spec])
+    result = await prober.run_now(spec.id, "run-1", by="ana", report=False)
+    assert result is not None
+    return result
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 from typing import Any
 
 import pytest
-from tests.collect.fakes import Pki, Servers, SteadyRandom, hang, http_answer, slam
+from tests.collect.fakes import Pki, Servers, free_port, hang, http_answer, run_once, slam
 
 from tocsin.clock import SystemClock
-from tocsin.collect.catalog import parse_check
 from tocsin.collect.egress import EgressRules, parse_networks
 from tocsin.collect.network import Network
-from tocsin.collect.probe import Prober
 from tocsin.model.check import CheckReason, CheckResult
-
-
-async def run_once(raw: dict[str, Any], network: Network | None = None) -> CheckResult:
-    async def nobody(_results: object) -> None:
-        return None
-
-    clock = SystemClock()
-    prober = Prober(clock=clock, random=SteadyRandom(), io=network or Network(clock=clock), report=nobody)
-    spec = parse_check({"name": "it", "timeout": "500ms", **raw})
-    prober.apply([spec])
-    result = await prober.run_now(spec.id, "run-1", by="ana", report=False)
-    assert result is not None
-    return result
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 async def test_a_good_answer_passes_with_every_phase_measured(servers: Servers) -> None:

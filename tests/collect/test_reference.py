@@ -17,4 +17,4 @@ def test_the_page_is_current() -> None:
 def test_every_type_has_a_target_and_a_docstring() -> None:
     for name, cls in check_types().items():
         assert cls.__doc__, name
-        assert cls.type == name
+        assert cls.type_name == name

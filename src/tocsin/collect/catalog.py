@@ -160,8 +160,8 @@ def _of_type_key(raw: Mapping[str, Any], types: Mapping[str, type[Check]], sourc
 def _file_only(cls: type[Check], raw: Mapping[str, Any], source: str) -> None:
     """What touches this machine is the operator's to declare, never somebody's with a browser."""
     if cls.file_only and source == "ui":
-        text = f"a {cls.type} check can be declared in the configuration file only"
-        raise _errors(raw, [(("type",), text, cls.type)])
+        text = f"a {cls.type_name} check can be declared in the configuration file only"
+        raise _errors(raw, [(("type",), text, cls.type_name)])
 
 
 def spec_for_url(url: str, *, name: str = "") -> CheckSpec:
@@ -233,7 +233,7 @@ def _spec(entry: CheckEntry, settings: Check, source: str) -> CheckSpec:
     return CheckSpec(
         id=entry.id or slug(entry.name),
         name=entry.name,
-        type=settings.type,
+        type=settings.type_name,
         settings=settings.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         target=settings.target,
         every_ms=entry.every,

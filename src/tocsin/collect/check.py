@@ -23,7 +23,8 @@ class Check(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: ClassVar[str] = ""
+    type_name: ClassVar[str] = ""
+    """The word that configuration uses for it."""
     passive: ClassVar[bool] = False
     """Waits to be called (heartbeat) or set (manual): the prober never runs it."""
     file_only: ClassVar[bool] = False
@@ -55,7 +56,7 @@ def check(name: str) -> Callable[[C], C]:
 
     def register(cls: C) -> C:
         assert _NAME.fullmatch(name) and name not in _TYPES, f"check type {name!r} is taken or not a word"
-        cls.type = name
+        cls.type_name = name
         _TYPES[name] = cls
         return cls
 

@@ -215,7 +215,7 @@ class CheckReceiver:
 
     def _learn_heartbeats(self) -> None:
         """Settings and tokens of the heartbeats in the plan."""
-        found = {spec.id: check_of(spec) for spec in self._specs.values() if spec.type == Heartbeat.type}
+        found = {spec.id: check_of(spec) for spec in self._specs.values() if spec.type == Heartbeat.type_name}
         self._heartbeats = {check_id: check for check_id, check in found.items() if isinstance(check, Heartbeat)}
         if self._heartbeats and not self._key:
             self._key = self._db.write_now(heartbeat.heartbeat_key)

@@ -1,0 +1,119 @@
+"""Real Redis, MariaDB and PostgreSQL servers on free loopback ports, for tests under the markers `server` and `postgres`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def binary(name: str, *folders: str) -> str:
+    """Path of a program, or skip naming it."""
+    for folder in folders:
+        for path in sorted(Path("/").glob(f"{folder.lstrip('/')}/{name}"), reverse=True):
+            return str(path)
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def server_user(folder: Path, *names: str) -> str | None:
+    """Database servers refuse to run as root: give `folder` to one of these users and name it; None when we are not root."""
+    if os.geteuid() != 0:
+        return None
+    for name in (*names, "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            os.chown(folder, entry.pw_uid, entry.pw_gid)
+            for parent in folder.parents:
+                if parent.stat().st_uid == 0 and len(parent.parts) > 2:
+                    parent.chmod(0o755)
+            return name
+    pytest.skip("no user to run a database server as")
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int, *, user: str | None = None, cwd: Path | None = None) -> Iterator[int]:
+    """Run until the block ends; enters when the port accepts."""
+    process = subprocess.Popen(command, user=user, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                raise AssertionError(f"{command[0]} ended with {process.returncode}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def redis_server(*options: str) -> Iterator[int]:
+    port = free_port()
+    with running([binary("redis-server"), "--port", str(port), "--save", "", "--bind", "127.0.0.1", *options], port):
+        yield port
+
+
+@contextlib.contextmanager
+def postgres_server(folder: Path) -> Iterator[int]:
+    """Trusts user postgres; user `pw` has password `right`."""
+    port, data = free_port(), folder / "pg"
+    data.mkdir()
+    user = server_user(data, "postgres")
+    initdb = binary("initdb", "/usr/lib/postgresql/*/bin")
+    subprocess.run(
+        [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C"],
+        user=user, cwd="/", check=True, capture_output=True,
+    )  # fmt: skip
+    (data / "pg_hba.conf").write_text("host all pw 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+    command = [str(Path(initdb).parent / "postgres"), "-D", str(data), "-p", str(port), "-c", "unix_socket_directories="]
+    command += ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "shared_preload_libraries=pg_stat_statements"]
+    with running(command, port, user=user, cwd=Path("/")):
+        yield port
+
+
+@contextlib.contextmanager
+def mariadb_server(folder: Path) -> Iterator[int]:
+    """User `watch` has password `right`."""
+    port, data = free_port(), folder / "mysql"
+    data.mkdir()
+    user = server_user(data, "mysql")
+    installer = binary("mariadb-install-db")
+    start = folder / "init.sql"
+    users = [
+        f"create user 'watch'@'{host}' identified by 'right'; grant all on *.* to 'watch'@'{host}';\n"
+        for host in ("%", "localhost")
+    ]
+    start.write_text("".join(users))
+    start.chmod(0o644)
+    subprocess.run(
+        [installer, "--no-defaults", f"--datadir={data}", "--skip-test-db", "--auth-root-authentication-method=normal"],
+        user=user, cwd="/", check=True, capture_output=True,
+    )  # fmt: skip
+    command = [
+        binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
+        f"--socket={data}/s.sock", f"--init-file={start}", f"--pid-file={data}/pid",
+    ]  # fmt: skip
+    with running(command, port, user=user, cwd=Path("/")):
+        yield port
