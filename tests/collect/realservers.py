@@ -8,6 +8,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,19 +33,25 @@ def binary(name: str, *folders: str) -> str:
     return found
 
 
-def server_user(folder: Path, *names: str) -> str | None:
-    """Database servers refuse to run as root: give `folder` to one of these users and name it; None when we are not root."""
-    if os.geteuid() != 0:
-        return None
-    for name in (*names, "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and len(parent.parts) > 2:
-                    parent.chmod(0o755)
-            return name
-    pytest.skip("no user to run a database server as")
+@contextlib.contextmanager
+def server_folder(*names: str) -> Iterator[tuple[Path, str | None]]:
+    """An empty folder and the user to run a server as (database servers refuse root); None when we are not root.
+
+    Not below pytest's own folder: every pytest of this machine closes that to other users.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-server-"))
+    try:
+        if os.geteuid() != 0:
+            yield folder, None
+            return
+        found = [entry for entry in pwd.getpwall() if entry.pw_name in (*names, "nobody")]
+        if not found:
+            pytest.skip("no user to run a database server as")
+        entry = min(found, key=lambda e: e.pw_name == "nobody")
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        yield folder, entry.pw_name
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -76,44 +83,41 @@ def redis_server(*options: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def postgres_server(folder: Path) -> Iterator[int]:
-    """Trusts user postgres; user `pw` has password `right`."""
-    port, data = free_port(), folder / "pg"
-    data.mkdir()
-    user = server_user(data, "postgres")
+def postgres_server() -> Iterator[int]:
+    """Trusts user postgres; other users need a password."""
     initdb = binary("initdb", "/usr/lib/postgresql/*/bin")
-    subprocess.run(
-        [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C"],
-        user=user, cwd="/", check=True, capture_output=True,
-    )  # fmt: skip
-    (data / "pg_hba.conf").write_text("host all pw 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
-    command = [str(Path(initdb).parent / "postgres"), "-D", str(data), "-p", str(port), "-c", "unix_socket_directories="]
-    command += ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "shared_preload_libraries=pg_stat_statements"]
-    with running(command, port, user=user, cwd=Path("/")):
-        yield port
+    with server_folder("postgres") as (folder, user):
+        port, data = free_port(), folder / "pg"
+        subprocess.run(
+            [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C"],
+            user=user, cwd="/", check=True, capture_output=True,
+        )  # fmt: skip
+        (data / "pg_hba.conf").write_text("host all pw 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+        command = [str(Path(initdb).parent / "postgres"), "-D", str(data), "-p", str(port), "-c", "unix_socket_directories="]
+        command += ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "shared_preload_libraries=pg_stat_statements"]
+        with running(command, port, user=user, cwd=Path("/")):
+            yield port
 
 
 @contextlib.contextmanager
-def mariadb_server(folder: Path) -> Iterator[int]:
+def mariadb_server() -> Iterator[int]:
     """User `watch` has password `right`."""
-    port, data = free_port(), folder / "mysql"
-    data.mkdir()
-    user = server_user(data, "mysql")
-    installer = binary("mariadb-install-db")
-    start = folder / "init.sql"
-    users = [
-        f"create user 'watch'@'{host}' identified by 'right'; grant all on *.* to 'watch'@'{host}';\n"
-        for host in ("%", "localhost")
-    ]
-    start.write_text("".join(users))
-    start.chmod(0o644)
-    subprocess.run(
-        [installer, "--no-defaults", f"--datadir={data}", "--skip-test-db", "--auth-root-authentication-method=normal"],
-        user=user, cwd="/", check=True, capture_output=True,
-    )  # fmt: skip
-    command = [
-        binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
-        f"--socket={data}/s.sock", f"--init-file={start}", f"--pid-file={data}/pid",
-    ]  # fmt: skip
-    with running(command, port, user=user, cwd=Path("/")):
-        yield port
+    installer, server = binary("mariadb-install-db"), binary("mariadbd")
+    with server_folder("mysql") as (folder, user):
+        port, data, start = free_port(), folder / "mysql", folder / "init.sql"
+        users = [
+            f"create user 'watch'@'{host}' identified by 'right';\ngrant all on *.* to 'watch'@'{host}';\n"
+            for host in ("%", "localhost")
+        ]
+        start.write_text("".join(users))
+        start.chmod(0o644)
+        subprocess.run(
+            [installer, "--no-defaults", f"--datadir={data}", "--skip-test-db", "--auth-root-authentication-method=normal"],
+            user=user, cwd="/", check=True, capture_output=True,
+        )  # fmt: skip
+        command = [
+            server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
+            f"--socket={folder}/s.sock", f"--init-file={start}", f"--pid-file={folder}/pid",
+        ]  # fmt: skip
+        with running(command, port, user=user, cwd=Path("/")):
+            yield port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.collect.fakes import Servers, run_once
@@ -56,8 +55,8 @@ async def test_a_real_redis() -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with postgres_server(tmp_path_factory.mktemp("check-pg")) as port:
+def postgres() -> Iterator[int]:
+    with postgres_server() as port:
         yield port
 
 
@@ -83,8 +82,8 @@ async def test_a_real_postgresql(postgres: int) -> None:
 
 
 @pytest.mark.server
-async def test_a_real_mariadb(tmp_path: Path) -> None:
-    with mariadb_server(tmp_path) as port:
+async def test_a_real_mariadb() -> None:
+    with mariadb_server() as port:
         base = f"mysql://watch:right@127.0.0.1:{port}/"
         good = await run_once({"mysql": base, "timeout": "5s", "query": "select 41 + 1", "expect": {"value": 42}})
         assert good.ok, good.message
