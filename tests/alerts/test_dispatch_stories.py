@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from tocsin.alerts.route import default_routing
 from tocsin.formats.matchers import parse_matchers
 from tocsin.model.alert import PageReason
-from tocsin.model.route import InhibitRule, Route, TimeInterval, TimeRange
+from tocsin.model.recurrence import Occurrences, parse_rrule
+from tocsin.model.route import InhibitRule, MaintenanceWindow, Route, TimeInterval, TimeRange
 
 
 def test_a_group_waits_for_companions_and_is_told_once(story: Any) -> None:
@@ -216,7 +219,7 @@ def test_an_outside_alert_does_not_expire_while_tocsin_is_down(story: Any) -> No
     story.at(700)
     story.report(ends=1000)
     story.at(990)
-    assert [r for _, r, _ in story.told()] == ["FIRST"]
+    assert "ALL_RESOLVED" not in [r for _, r, _ in story.told()]
 
 
 def test_a_rule_alert_never_expires_by_time(story: Any) -> None:
@@ -273,3 +276,38 @@ def test_a_failing_sink_leaves_everything_undone_and_is_tried_again(story: Any) 
 
 def _broken(tx: Any, page: Any, now_ms: int) -> None:
     raise RuntimeError("no room")
+
+
+def test_maintenance_holds_alerts_and_tells_what_still_fires_at_its_end(tell: Any, make_routing: Any) -> None:
+    # Stories begin at 2026-01-01T00:00:00Z; the window is 00:00 to 00:03 every Thursday.
+    occurrences = Occurrences(parse_rrule("FREQ=WEEKLY;BYDAY=TH"), datetime(2026, 1, 1), 180_000)
+    window = MaintenanceWindow("deploy", parse_matchers("service=shop"), occurrences)
+    story = tell(replace(make_routing(), maintenance=(window,)))
+    story.fire(service="shop")
+    story.at(170)
+    assert story.told() == []
+    assert "in maintenance (deploy)" in story.explanation(service="shop")
+    story.at(300)
+    assert story.told() == [(180.0, "UNSUPPRESSED", "team")]
+
+
+def test_alerts_of_dependent_services_are_held_while_the_cause_fires(tell: Any, make_routing: Any) -> None:
+    graph = {"shop": ("api",), "api": ("db",)}
+    story = tell(replace(make_routing(group_by=("service",)), depends_on=graph))
+    story.fire(service="db", severity="critical")
+    story.fire(service="shop", severity="critical")
+    story.fire(service="other", severity="critical")
+    story.at(60)
+    assert [page.group_labels["service"] for _, page in story.pages] == ["db", "other"]
+    assert "service db, which it depends on, is in trouble" in story.explanation(service="shop", severity="critical")
+    story.resolve(service="db", severity="critical")
+    story.at(120)
+    assert ("UNSUPPRESSED", "shop") in [(page.reason.name, page.group_labels["service"]) for _, page in story.pages]
+
+
+def test_a_graver_alert_is_told_although_what_it_depends_on_has_a_lesser_one(tell: Any, make_routing: Any) -> None:
+    story = tell(replace(make_routing(group_by=("service",)), depends_on={"shop": ("db",)}))
+    story.fire(service="db", severity="warning")
+    story.fire(service="shop", severity="critical")
+    story.at(60)
+    assert sorted(page.group_labels["service"] for _, page in story.pages) == ["db", "shop"]

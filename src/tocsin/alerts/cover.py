@@ -7,26 +7,31 @@ from dataclasses import replace
 from tocsin.alerts import rows
 from tocsin.alerts.admit import Turned
 from tocsin.alerts.explain import causes_text
+from tocsin.alerts.maintenance import holding
 from tocsin.alerts.suppress import Shift, Suppressor, shifts
 from tocsin.alerts.work import Work
+from tocsin.model.alert import Suppression
 from tocsin.model.route import Silence
 
 
 def renew(work: Work, turned: Turned, *, everything: bool) -> None:
-    """Bring `alerts.suppressed_by` up to date; all alerts where silences or inhibiting alerts changed, else the new ones."""
+    """Bring `alerts.suppressed_by` up to date: of all alerts where something that suppresses changed, else of the new ones."""
     silences = rows.read_silences(work.tx, ends_after_ms=work.seen_ms)
     rules = work.rules
     everything = (
         everything
         or any(_crossed(silence, work.seen_ms, work.now_ms) for silence in silences)
-        or any(rules.sources(k.alert.labels) for k in (*turned.started.values(), *turned.ended.values()))
+        or holding(rules.windows, work.seen_ms) != holding(rules.windows, work.now_ms)
+        or any(rules.concerns_others(k.alert.labels) for k in (*turned.started.values(), *turned.ended.values()))
+        or (bool(rules.graph) and rows.any_held_by(work.tx, Suppression.DEPENDENCY))
     )
-    if not everything and not (turned.started and (silences or rules)):
+    if not everything and not (turned.started and (silences or rules.windows or rules.need_others)):
         return
-    known = work.read_all_alerts() if everything or rules else {}
+    known = work.read_all_alerts() if everything or rules.need_others else {}
     candidates = known if everything else turned.started
-    firing = {fp: k.alert.labels for fp, k in known.items() if k.alert.firing(work.now_ms)} if rules else {}
-    suppressor = Suppressor(rules, silences, firing, work.now_ms)
+    firing = {fp: k.alert.labels for fp, k in known.items() if k.alert.firing(work.now_ms)} if rules.need_others else {}
+    pending = rows.read_pending(work.tx) if rules.graph else ()
+    suppressor = Suppressor(rules, silences, firing, work.now_ms, pending=pending)
     _record(work, shifts(candidates.values(), suppressor))
 
 

@@ -15,6 +15,7 @@ _COVER = {
     Suppression.INHIBITED: "inhibited while alert {by} fires",
     Suppression.MUTED: "its route is quiet because of the time interval {by}",
     Suppression.MAINTENANCE: "in maintenance ({by})",
+    Suppression.DEPENDENCY: "service {by}, which it depends on, is in trouble",
 }
 
 

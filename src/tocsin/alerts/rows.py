@@ -11,10 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts.group import Group
-from tocsin.model.alert import Alert, SuppressedBy, Suppression
+from tocsin.model.alert import Alert, AlertPhase, SuppressedBy, Suppression
 from tocsin.model.labels import Labels, Matcher, MatchOp
 from tocsin.model.route import Silence
-from tocsin.state.schema import alert_group_members, alert_groups, alerts, meta, silences
+from tocsin.state.schema import alert_group_members, alert_groups, alert_states, alerts, meta, silences
 
 _CHUNK = 5000
 
@@ -71,6 +71,20 @@ def write_explanations(tx: Connection, sentences: Mapping[str, str]) -> None:
             sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(explanation=sa.bindparam("sentence")),
             [{"fp": fp, "sentence": sentence} for fp, sentence in sentences.items()],
         )
+
+
+def read_pending(connection: Connection) -> list[Labels]:
+    """Labels of what our own rules see as true but hold back still."""
+    query = sa.select(alert_states.c.labels).where(alert_states.c.phase == AlertPhase.PENDING.value)
+    return [Labels(labels) for labels in connection.execute(query).scalars()]
+
+
+def any_held_by(connection: Connection, kind: Suppression) -> bool:
+    """Whether some alert is held by a cause of this kind."""
+    text = sa.cast(alerts.c.suppressed_by, sa.Text)
+    return (
+        connection.execute(sa.select(alerts.c.fingerprint).where(text.contains(f'"{kind.value}"')).limit(1)).first() is not None
+    )
 
 
 def forget_alerts(tx: Connection, *, resolved_before_ms: int) -> None:

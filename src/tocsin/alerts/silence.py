@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,8 +19,6 @@ from tocsin.model.route import Silence, SilenceState
 
 RETENTION_MS = 120 * 3_600_000
 """How long an expired silence is kept and can be asked for."""
-MAINTENANCE = "tocsin.maintenance"
-"""Annotation of a silence that stands for a maintenance window; its value names the window."""
 _MOST_MATCHERS = 100
 _LONGEST_MATCHER = 4096
 
@@ -132,13 +130,9 @@ class Silencer:
         self._index = MatcherIndex([silence.matchers for silence in self._silences])
 
     def suppression(self, labels: Labels) -> tuple[SuppressedBy, ...]:
-        """The silences (and maintenance windows) that cover an alert, in order of id."""
+        """The silences that cover an alert, in order of id."""
         found = (self._silences[number] for number in self._index.matching(labels))
-        return tuple(SuppressedBy(_kind(silence.annotations), silence.id) for silence in found)
-
-
-def _kind(annotations: Mapping[str, str]) -> Suppression:
-    return Suppression.MAINTENANCE if MAINTENANCE in annotations else Suppression.SILENCED
+        return tuple(SuppressedBy(Suppression.SILENCED, silence.id) for silence in found)
 
 
 def _can_update(known: Silence, wanted: Silence, now_ms: int) -> bool:

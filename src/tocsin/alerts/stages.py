@@ -18,6 +18,9 @@ from tocsin.alerts.timeinterval import next_look_ms
 from tocsin.model.alert import Alert, Page, PageReason, SuppressedBy, Suppression
 from tocsin.model.route import Route
 
+_NEWS_ONLY = (Suppression.INHIBITED, Suppression.DEPENDENCY)
+"""These keep news back while something graver is told; they stop no paging that is under way and hide no end."""
+
 
 class Quiet(enum.StrEnum):
     """Why a look at a group told nobody."""
@@ -113,7 +116,7 @@ def _causes(member: Member, mute: tuple[SuppressedBy, ...], *, ending: bool) -> 
     causes = member.suppressed + mute
     if ending:
         # An inhibited alert that ends ends: only silence, maintenance and mute times ask for quiet about the end as well.
-        causes = tuple(cause for cause in causes if cause.kind is not Suppression.INHIBITED)
+        causes = tuple(cause for cause in causes if cause.kind not in _NEWS_ONLY)
     return causes
 
 
@@ -143,12 +146,12 @@ def _reason(group: Group, told: Mapping[str, int], parts: _Parts, *, repeat_ms: 
 
 def _page_again(member: Member) -> bool:
     """Whether a told alert is told again now that it came free: after silence, maintenance, mute time; not after inhibition."""
-    return any(kind is not Suppression.INHIBITED for kind in member.released)
+    return any(kind not in _NEWS_ONLY for kind in member.released)
 
 
 def _stops_paging(causes: tuple[SuppressedBy, ...]) -> bool:
     """Inhibition keeps news back; silences, maintenance and mute times also end what is under way."""
-    return any(cause.kind is not Suppression.INHIBITED for cause in causes)
+    return any(cause.kind not in _NEWS_ONLY for cause in causes)
 
 
 def _page(group: Group, reason: PageReason, parts: _Parts, now_ms: int) -> Page:

@@ -8,12 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts import admit, cover, rows, tell
-from tocsin.alerts.inhibit import InhibitRules
 from tocsin.alerts.regroup import regroup_all
 from tocsin.alerts.route import RouteTree
+from tocsin.alerts.rows import KnownAlert
 from tocsin.alerts.silence import RETENTION_MS
+from tocsin.alerts.suppress import Rules
+from tocsin.alerts.timeinterval import next_look_ms
 from tocsin.alerts.work import Work
-from tocsin.model.alert import PageReason
+from tocsin.model.alert import PageReason, Suppression
 from tocsin.model.ports import PageSink
 from tocsin.model.route import Routing
 from tocsin.state import events
@@ -26,6 +28,7 @@ _ASLEEP_MS = 60_000
 _REMEMBER_MS = 30 * 60_000
 """How long a resolved alert stays in `alerts`; its episode stays for good."""
 _ALIVE_EVERY_MS = 10_000
+_CAUSE_EVERY_MS = 5_000
 _FAR_MS = 2**62
 
 
@@ -46,11 +49,11 @@ class Plan:
 
     routing: Routing
     tree: RouteTree
-    rules: InhibitRules
+    rules: Rules
 
     @classmethod
     def of(cls, routing: Routing) -> Plan:
-        return cls(routing, RouteTree(routing.root), InhibitRules(routing.inhibit_rules))
+        return cls(routing, RouteTree(routing.root), Rules.of(routing))
 
 
 def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bool, refresh: bool) -> Stepped:
@@ -74,7 +77,7 @@ def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bo
         rows.forget_alerts(tx, resolved_before_ms=now_ms - _REMEMBER_MS)
         rows.forget_silences(tx, ended_before_ms=now_ms - RETENTION_MS)
     return Stepped(
-        next_ms=_next_ms(tx, now_ms),
+        next_ms=min(_next_ms(tx, now_ms), _next_look(work)),
         taken=work.taken,
         firing=_count_firing(tx, now_ms),
         pages=tuple(work.pages),
@@ -85,6 +88,17 @@ def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bo
 def _count_firing(tx: Connection, now_ms: int) -> int:
     ends = alerts_table.c.ends_at_ms
     return int(tx.execute(sa.select(sa.func.count()).where(sa.or_(ends == 0, ends > now_ms))).scalar_one())
+
+
+def _next_look(work: Work) -> int:
+    """Maintenance begins and ends with a minute; what waits for its cause to show is looked at every few seconds."""
+    if any(map(_waits, work.alerts.values())):
+        return work.now_ms + _CAUSE_EVERY_MS
+    return next_look_ms(work.now_ms) if work.rules.windows else _FAR_MS
+
+
+def _waits(known: KnownAlert) -> bool:
+    return any(cause.kind is Suppression.DEPENDENCY for cause in known.suppressed_by)
 
 
 def _next_ms(tx: Connection, now_ms: int) -> int:

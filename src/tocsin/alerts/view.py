@@ -9,16 +9,13 @@ from sqlalchemy.engine import Connection
 
 from tocsin.alerts import rows
 from tocsin.alerts.group import Group
-from tocsin.alerts.inhibit import InhibitRules
 from tocsin.alerts.route import RouteTree
 from tocsin.alerts.rows import KnownAlert
-from tocsin.alerts.suppress import Suppressor
+from tocsin.alerts.suppress import Rules, Suppressor
 from tocsin.alerts.timeinterval import muted_by
 from tocsin.model.alert import SuppressedBy, Suppression
 from tocsin.model.labels import Matcher, MatchOp
 from tocsin.model.route import Routing
-
-_SILENCING = (Suppression.SILENCED, Suppression.MAINTENANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,9 @@ class View:
         self._known = rows.read_firing(connection, now_ms)
         silences = rows.read_silences(connection, ends_after_ms=now_ms)
         labels = {fp: known.alert.labels for fp, known in self._known.items()}
-        self._suppressor = Suppressor(InhibitRules(routing.inhibit_rules), silences, labels, now_ms)
+        rules = Rules.of(routing)
+        pending = rows.read_pending(connection) if rules.graph else ()
+        self._suppressor = Suppressor(rules, silences, labels, now_ms, pending=pending)
 
     def alerts(self, wanted: Filter) -> list[Shown]:
         """By fingerprint."""
@@ -97,11 +96,11 @@ class View:
                 receivers = tuple(name for name in receivers if self._receiver_wanted([name], wanted))
             elif not self._receiver_wanted(receivers, wanted):
                 continue
-            causes = self._suppressor.causes(labels)
+            causes = self._suppressor.causes(entry.alert)
             kinds = {cause.kind for cause in causes}
             if (
                 (not wanted.active and not causes)
-                or (not wanted.silenced and kinds & {*_SILENCING})
+                or (not wanted.silenced and Suppression.SILENCED in kinds)
                 or (not wanted.inhibited and Suppression.INHIBITED in kinds)
             ):
                 continue

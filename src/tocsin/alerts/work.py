@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts import rows
-from tocsin.alerts.inhibit import InhibitRules
 from tocsin.alerts.route import RouteTree
 from tocsin.alerts.rows import KnownAlert
+from tocsin.alerts.suppress import Rules
 from tocsin.model.alert import PageReason, Suppression
 from tocsin.model.event import Event
 from tocsin.model.ports import PageSink
@@ -26,7 +26,7 @@ class Work:
     tx: Connection
     tree: RouteTree
     routing: Routing
-    rules: InhibitRules
+    rules: Rules
     sink: PageSink
     now_ms: int
     seen_ms: int

@@ -178,14 +178,16 @@ def alert_json(
     alert: Alert,
     *,
     fingerprint: str,
-    causes: Iterable[SuppressedBy],
+    causes: Sequence[SuppressedBy],
     receivers: Iterable[str],
     ends_at_ms: int,
     muted_by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A gettable alert. `ends_at_ms` is what a client should see as the end of one that is not known to end."""
-    silenced = [c.by for c in causes if c.kind in (Suppression.SILENCED, Suppression.MAINTENANCE)]
+    silenced = [c.by for c in causes if c.kind is Suppression.SILENCED]
     inhibited = [c.by for c in causes if c.kind is Suppression.INHIBITED]
+    # Clients look silences and alerts up by these names; what is neither stands with the time intervals.
+    muted = [*muted_by, *(c.by for c in causes if c.kind in (Suppression.MAINTENANCE, Suppression.DEPENDENCY))]
     return {
         "annotations": dict(alert.annotations),
         "endsAt": format_rfc3339(alert.ends_at_ms or ends_at_ms),
@@ -194,9 +196,9 @@ def alert_json(
         "startsAt": format_rfc3339(alert.starts_at_ms),
         "status": {
             "inhibitedBy": inhibited,
-            "mutedBy": list(muted_by),
+            "mutedBy": muted,
             "silencedBy": silenced,
-            "state": "suppressed" if silenced or inhibited or muted_by else "active",
+            "state": "suppressed" if silenced or inhibited or muted else "active",
         },
         "updatedAt": format_rfc3339(alert.updated_at_ms),
         "labels": dict(alert.labels),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import date, datetime
 from typing import Any
 
 from tocsin.model.labels import Matcher, MatchOp
-from tocsin.model.route import InclusiveRange, InhibitRule, Receiver, Route, Routing, TimeInterval, TimeRange
+from tocsin.model.recurrence import Occurrences, Recurrence
+from tocsin.model.route import InclusiveRange, InhibitRule, MaintenanceWindow, Receiver, Route, Routing, TimeInterval, TimeRange
 
 _RANGES = ("weekdays", "days_of_month", "months", "years")
 
@@ -23,6 +26,8 @@ def routing_to_json(routing: Routing) -> dict[str, Any]:
         "resolve_timeout_ms": routing.resolve_timeout_ms,
         "severities": list(routing.severities),
         "original": routing.original,
+        "maintenance": [_window_to_json(window) for window in routing.maintenance],
+        "depends_on": {name: list(parents) for name, parents in routing.depends_on.items()},
     }
 
 
@@ -38,6 +43,8 @@ def routing_from_json(raw: Mapping[str, Any]) -> Routing:
         resolve_timeout_ms=raw["resolve_timeout_ms"],
         severities=tuple(raw["severities"]),
         original=raw["original"],
+        maintenance=tuple(map(_window_from_json, raw["maintenance"])),
+        depends_on={name: tuple(parents) for name, parents in raw["depends_on"].items()},
     )
 
 
@@ -85,6 +92,36 @@ def _interval_to_json(interval: TimeInterval) -> dict[str, Any]:
 def _interval_from_json(raw: Mapping[str, Any]) -> TimeInterval:
     ranges = {name: tuple(InclusiveRange(*pair) for pair in raw[name]) for name in _RANGES}
     return TimeInterval(times=tuple(TimeRange(*pair) for pair in raw["times"]), location=raw["location"], **ranges)
+
+
+def _window_to_json(window: MaintenanceWindow) -> dict[str, Any]:
+    when = window.occurrences
+    return {
+        "name": window.name,
+        "matchers": _pairs(window.matchers),
+        "comment": window.comment,
+        "rule": None if when.rule is None else {**asdict(when.rule), "until": when.rule.until and when.rule.until.isoformat()},
+        "start": when.start.isoformat(),
+        "duration_ms": when.duration_ms,
+        "time_zone": when.time_zone,
+    }
+
+
+def _window_from_json(raw: Mapping[str, Any]) -> MaintenanceWindow:
+    rule = None
+    if raw["rule"] is not None:
+        until = raw["rule"]["until"]
+        rule = Recurrence(
+            **{
+                **raw["rule"],
+                "by_day": tuple((ordinal, weekday) for ordinal, weekday in raw["rule"]["by_day"]),
+                "by_month_day": tuple(raw["rule"]["by_month_day"]),
+                "by_month": tuple(raw["rule"]["by_month"]),
+                "until": until and date.fromisoformat(until),
+            }
+        )
+    when = Occurrences(rule, datetime.fromisoformat(raw["start"]), raw["duration_ms"], raw["time_zone"])
+    return MaintenanceWindow(raw["name"], _matchers(raw["matchers"]), when, raw["comment"])
 
 
 def _pairs(matchers: Iterable[Matcher]) -> list[list[str]]:

@@ -112,6 +112,8 @@ class Suppression(enum.StrEnum):
     INHIBITED = "inhibited"
     MUTED = "muted"
     MAINTENANCE = "maintenance"
+    DEPENDENCY = "dependency"
+    """A service that the alert's own service depends on is in trouble."""
 
 
 @dataclass(frozen=True, slots=True)

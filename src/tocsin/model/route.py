@@ -9,6 +9,7 @@ from typing import Any
 
 from tocsin.errors import Place
 from tocsin.model.labels import Matcher
+from tocsin.model.recurrence import Occurrences
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,16 @@ class Receiver:
 
 
 @dataclass(frozen=True, slots=True)
+class MaintenanceWindow:
+    """Planned work, once or recurring: alerts that match are recorded, nobody is told."""
+
+    name: str
+    matchers: tuple[Matcher, ...]
+    occurrences: Occurrences
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Routing:
     """Everything the dispatcher needs of the configuration."""
 
@@ -102,6 +113,9 @@ class Routing:
     """Ordered, least first."""
     original: str = ""
     """The Alertmanager part of the configuration as text, secrets redacted (API v2 status)."""
+    maintenance: tuple[MaintenanceWindow, ...] = ()
+    depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """service -> the services it stands on."""
 
 
 class SilenceState(enum.StrEnum):
