@@ -101,6 +101,8 @@ class ChunkFiles:
         self._size = 0
         self._write_lock = threading.Lock()
         self.unsynced = False
+        self.distrusted: set[int] = set()
+        """Files that could not be synced: the log must outlive them."""
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -182,11 +184,16 @@ class ChunkFiles:
     def sync(self) -> None:
         if self.unsynced:
             self.unsynced = False
-            self._disk.sync(self._fd)
+            try:
+                self._disk.sync(self._fd)
+            except OSError:
+                self.distrusted.add(self._number)
+                raise
 
     def close_writer(self) -> None:
         if self._fd >= 0:
-            self.sync()
+            with contextlib.suppress(OSError):  # noted as distrusted
+                self.sync()
             os.close(self._fd)
             self._fd = -1
 

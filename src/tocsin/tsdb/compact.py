@@ -23,7 +23,7 @@ from tocsin.tsdb.chunkfile import GridChunk, LooseChunk
 from tocsin.tsdb.loose import Run
 from tocsin.tsdb.piece import GridPiece, Loose
 from tocsin.tsdb.records import Kind
-from tocsin.tsdb.upkeep import Job, seal_loose
+from tocsin.tsdb.upkeep import Job, breathe, seal_loose
 
 if TYPE_CHECKING:
     from tocsin.tsdb.db import Store
@@ -98,11 +98,7 @@ def _close_windows(store: Store, end_ms: int) -> Job:
                     head.close_window(grid, block)
             if not len(due):
                 break
-            yield _nothing
-
-
-def _nothing() -> None:
-    """Work for a thread that only lets the loop breathe."""
+            yield breathe
 
 
 class _HeadReader:

@@ -41,6 +41,7 @@ STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part"
 _LAYOUTS_KEPT = 20_000
 _LOOK_MS = 1000
 _GRACE_MS = 15_000
+_REST_MS = 60_000
 DUPLICATE = "duplicate sample for timestamp"
 FUTURE = "out of bounds: too far in the future"
 REFUSED_SERIES = "series refused by a limit"
@@ -69,7 +70,11 @@ class Store(Reading):
         self._later: list[tuple[int, Callable[[], None]]] = []
         self.loose_batch = 0
         self._full = ""
-        """Why samples are refused at the moment; empty = they are not."""
+        """Why samples are refused at the moment, empty = they are not: a write failed."""
+        self._no_room = ""
+        """The same: room on the disk is low."""
+        self._quiet_until_ms = 0
+        """After housekeeping failed, it rests until then."""
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -163,7 +168,7 @@ class Store(Reading):
             slot = free[-1 - number] if number < len(free) else index.slot_count + number - len(free)
             refs.append((index.next_id + number) << 32 | slot)
         self.head.define(refs, wanted)
-        wal.add(Kind.SERIES, records.pack_series(refs, wanted))
+        _twice(wal, Kind.SERIES, records.pack_series(refs, wanted))
         HEAD_SERIES.set(index.series_count)
 
     def append_refs(self, refs: Int64, t_ms: int, values: Float64, *, grid_ms: int = 0) -> AppendResult:
@@ -176,10 +181,10 @@ class Store(Reading):
             if grid_ms > 0:
                 placed = settle_and_place(self.head, layout, grid_ms, t_ms % grid_ms)
                 if placed is not None:
-                    wal.add(Kind.PLACED, records.pack_placed(placed))
+                    _twice(wal, Kind.PLACED, records.pack_placed(placed))
             if layout.segment != self.head.segment:
                 layout.segment = self.head.segment
-                wal.add(Kind.LAYOUT, records.pack_layout(layout.number, layout.refs))
+                _twice(wal, Kind.LAYOUT, records.pack_layout(layout.number, layout.refs))
             refused = self.head.write_scrape(layout, t_ms, grid_ms, values)
             # After the write, because a window that the scrape closed is logged before it.
             wal.add(Kind.SCRAPE, records.pack_scrape(layout.number, t_ms, grid_ms, values))
@@ -249,8 +254,8 @@ class Store(Reading):
     def _writable(self) -> Writer:
         if self._wal is None:
             raise StoreError("the store is not open")
-        if self._full:
-            raise DiskFull(self._full)
+        if self._full or self._no_room:
+            raise DiskFull(self._full or self._no_room)
         return self._wal
 
     def flush(self) -> None:
@@ -286,16 +291,32 @@ class Store(Reading):
     async def _maintain(self) -> None:
         while True:
             await self._clock.sleep_until_ms(self._clock.now_ms() + _LOOK_MS)
-            for job in self.due_jobs():
-                try:
+            try:
+                for job in self.due_jobs():
                     await upkeep.drive(job)
-                except (OSError, StoreError) as error:
-                    _log.error("housekeeping of the store failed; it is tried again", error=str(error))
+            except (OSError, StoreError) as error:
+                self._rest(error)
 
     def maintain(self) -> None:
         """Do now, in this thread, what `run` would do in the background."""
-        for job in self.due_jobs():
-            upkeep.drive_here(job)
+        try:
+            for job in self.due_jobs():
+                upkeep.drive_here(job)
+        except (OSError, StoreError) as error:
+            self._rest(error)
+
+    def _rest(self, error: Exception) -> None:
+        self._quiet_until_ms = self._clock.now_ms() + _REST_MS
+        _log.error("housekeeping of the store failed; it is tried again in a minute", error=str(error))
+
+    def _look_at_room(self) -> None:
+        free = self.disk.free_bytes(self.path)
+        if free < self.settings.min_free_bytes and not self._no_room:
+            self._no_room = f"only {free >> 20} MiB are free for {self.path}; samples are refused"
+            _log.error("samples are refused until there is room again; alerting goes on", free_bytes=free)
+        elif self._no_room and free > self.settings.min_free_bytes * 5 // 4:
+            self._no_room = ""
+            _log.info("there is room again; samples are accepted", free_bytes=free)
 
     def due_jobs(self) -> Iterator[upkeep.Job]:
         """What has to be done about now."""
@@ -305,7 +326,12 @@ class Store(Reading):
         self._later = [entry for entry in self._later if entry[0] > now_ms]
         for what in due:
             what()
+        self._look_at_room()
+        if now_ms < self._quiet_until_ms:
+            return
         assert self._wal is not None
+        if self.head.kept and not self._full:
+            upkeep.write_kept(self)
         if self._wal.size >= self.settings.segment_bytes or now_ms - self._segment_began_ms >= self.settings.segment_ms:
             yield upkeep.roll(self)
         elif self.head.loose.sample_count >= RUNS_SAMPLES:
@@ -313,8 +339,6 @@ class Store(Reading):
         gone = compact.expired(self, now_ms)
         if gone:
             compact.drop(self, gone)
-        if self.disk.free_bytes(self.path) < self.settings.min_free_bytes:
-            return
         end_ms = compact.cut_end_ms(self, now_ms)
         if end_ms is not None:
             yield compact.cut(self, end_ms)
@@ -342,17 +366,25 @@ class Store(Reading):
         if wal is None or not wal.unsynced:
             return
         began = self._clock.monotonic_s()
-        await asyncio.to_thread(wal.sync)
+        try:
+            await asyncio.to_thread(wal.sync)
+        except OSError as error:
+            # What a failed fsync left in the page cache may be gone: never trust this file again.
+            _log.error("the log could not be synced; everything open is written anew", error=str(error))
+            await upkeep.drive(upkeep.rescue(self))
         FSYNC_SECONDS.observe(self._clock.monotonic_s() - began)
 
     def _seal(self, window: Window) -> None:
         """A window is full: to the chunk file, and a note in the log."""
         try:
-            chunk = self.files.add_window(window)
+            self.write_window(window)
         except OSError as error:
             _log.error("a closed window stays in memory", error=str(error))
             self.head.kept.append(window)
-            return
+
+    def write_window(self, window: Window) -> None:
+        """Raises OSError."""
+        chunk = self.files.add_window(window)
         self.head.add_chunk(chunk)
         if self._wal is not None:
             sealed = records.Sealed(chunk.file, chunk.entry, chunk.interval_ms, chunk.block, chunk.first, chunk.columns)
@@ -368,5 +400,11 @@ class Store(Reading):
             "loose_samples": head.loose.sample_count,
             "head_chunk_bytes": self.files.total_bytes(),
             "wal_segment": head.segment,
-            "refusing": self._full,
+            "refusing": self._full or self._no_room,
         }
+
+
+def _twice(wal: Writer, kind: Kind, payload: bytes) -> None:
+    """Definitions stand twice: other records hang on them, and one damaged byte must not cost those."""
+    wal.add(kind, payload)
+    wal.add(kind, payload)

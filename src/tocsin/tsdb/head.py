@@ -111,13 +111,19 @@ class Head:
         with self.lock:
             known = self.index.known(placed.refs)
             slots, rows = (placed.refs & NOBODY)[known], placed.rows[known]
+            there = (self._row_of[slots] == rows) & (self._interval_of[slots] == placed.interval_ms)
+            slots, rows = slots[~there], rows[~there]
             if not len(slots):
                 return
-            moved = slots[self._row_of[slots] >= 0]
+            grid = self.grid(placed.interval_ms)
+            # Only after damage does somebody else hold these rows.
+            inside = rows[rows < grid.block_count * BLOCK_ROWS]
+            holders = np.setdiff1d(grid.slot_of_row[inside], np.append(slots, NOBODY)).astype(np.int64)
+            moved = np.concatenate([slots[self._row_of[slots] >= 0], holders])
             if len(moved):
                 self._leave(moved)
                 self.epoch += 1
-            self.grid(placed.interval_ms).claim(rows, slots, placed.offset_ms)
+            grid.claim(rows, slots, placed.offset_ms)
             self._interval_of[slots] = placed.interval_ms
             self._row_of[slots] = rows
 
@@ -308,11 +314,16 @@ class Head:
                     del self.strays[one]
             self.loose_chunks = [chunk for chunk in self.loose_chunks if (chunk.file, chunk.entry) not in consumed]
 
+    def chunk_files(self) -> set[int]:
+        """Numbers of the chunk files in use."""
+        with self.lock:
+            used = {chunk.file for chunks in self.chunks.values() for chunk in chunks}
+            used |= {chunk.file for places in self.strays.values() for chunk, _ in places}
+            return used | {chunk.file for chunk in self.loose_chunks}
+
     def drop_files(self, files: ChunkFiles) -> None:
         """Delete chunk files that nothing refers to any more."""
-        used = {chunk.file for chunks in self.chunks.values() for chunk in chunks}
-        used |= {chunk.file for places in self.strays.values() for chunk, _ in places}
-        used |= {chunk.file for chunk in self.loose_chunks} | {files.number}
+        used = self.chunk_files() | {files.number}
         for number, _ in files.files():
             if number not in used:
                 files.remove(number)

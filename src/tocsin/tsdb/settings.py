@@ -40,6 +40,5 @@ class StoreSettings:
     merge_delay_ms: int = 3 * _HOUR_MS
     """A day's blocks become one this long after its end."""
     min_free_bytes: int = 64 << 20
-    """With less room on the disk than this, samples are refused and nothing is compacted."""
-    idle_ms: int = _HOUR_MS
-    """A series without samples for this long leaves the head once all it had is in blocks."""
+    """With less room on the disk than this, samples are refused: what is left is for alerts and incidents. Blocks are still
+    written, because they take the place of larger head files."""

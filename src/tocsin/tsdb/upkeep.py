@@ -104,6 +104,38 @@ def seal_loose(store: Store) -> Job:
         store.log(Kind.LOOSE_SEALED, records.pack_loose_sealed(batch, [(one.file, one.entry) for one in chunks]))
 
 
+def write_kept(store: Store) -> None:
+    """Windows that could not be written when they were closed. Raises OSError."""
+    head = store.head
+    with head.lock:
+        while head.kept:
+            store.write_window(head.kept[0])
+            del head.kept[0]
+
+
+def rescue(store: Store) -> Job:
+    """The log could not be synced: bring everything open to new files."""
+    head = store.head
+    with head.lock:
+        previous = store.start_segment()
+        store.files.start_file()
+        snapshot = checkpoint.take(head)
+    if previous is not None:
+        previous.close()
+    yield lambda: checkpoint.write(store.path / "tables", head.segment, snapshot, store.disk)
+    for grid in list(head.grids.values()):
+        for block in range(grid.block_count):
+            with head.lock:
+                head.close_window(grid, block)
+            yield breathe
+    yield from seal_loose(store)
+    yield store.files.sync
+
+
+def breathe() -> None:
+    """Work for a thread that only lets the loop breathe."""
+
+
 def remove_segments(store: Store) -> None:
     """Delete segments that neither an open window nor one of the two newest tables needs."""
     head = store.head
@@ -113,8 +145,8 @@ def remove_segments(store: Store) -> None:
             open_blocks = grid.last >= grid.low
             if open_blocks.any():
                 needed.append(int(grid.segment[open_blocks].min()))
-        if head.kept:
-            return  # windows in memory only: their samples are nowhere else
+        if head.kept or store.files.distrusted & head.chunk_files():
+            return  # windows in memory or in files that could not be synced: the log still answers for them
     tables = [number for number, _ in numbered(store.path / "tables", checkpoint.SUFFIX)]
     keep = min(*needed, tables[0] if tables else 0)
     for number, path in numbered(store.path / "wal", WAL_SUFFIX):

@@ -154,6 +154,8 @@ class _Body:
     def raw(self, at: int, count: int) -> bytes:
         """Physical bytes; short at the end of the file."""
         stop = min(at + count, self.end)
+        if stop <= at:
+            return b""
         if at < self._start or stop > self._start + len(self._buffer):
             self._buffer = os.pread(self._fd, min(max(stop - at, self._PIECE), self.end - at), at)
             self._start = at
