@@ -158,6 +158,10 @@ class Dispatcher:
         """The groups with their members, timers and what was told, as JSON values."""
         return await self._db.read(_groups)
 
+    async def own_alerts(self, since_ms: int) -> list[Alert]:
+        """What our own rules and heartbeats say: all that fires and what ended at or after `since_ms`; for sending on."""
+        return await self._db.read(lambda connection: rows.read_own_alerts(connection, since_ms))
+
     async def command_set_silence(self, args: Mapping[str, Any], actor: Actor) -> dict[str, str]:
         """The command `silence.set`: {matchers: [{name, value, isRegex, isEqual}], ends_at_ms | duration_ms, comment, id?}."""
         try:

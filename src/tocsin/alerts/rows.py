@@ -47,6 +47,16 @@ def read_firing(connection: Connection, now_ms: int) -> dict[str, KnownAlert]:
     return {row.fingerprint: _known(row) for row in connection.execute(query)}
 
 
+def read_own_alerts(connection: Connection, since_ms: int) -> list[Alert]:
+    """Alerts that came from here and not through the API, unless they ended before `since_ms`."""
+    query = (
+        sa.select(alerts)
+        .where(sa.or_(alerts.c.ends_at_ms == 0, alerts.c.ends_at_ms >= since_ms), alerts.c.source.not_like("api:%"))
+        .order_by(alerts.c.fingerprint)
+    )
+    return [_known(row).alert for row in connection.execute(query)]
+
+
 def read_all_alerts(connection: Connection, *, but: Container[str] = ()) -> dict[str, KnownAlert]:
     """All alerts by fingerprint in order, without those in `but`."""
     query = sa.select(alerts).order_by(alerts.c.fingerprint)

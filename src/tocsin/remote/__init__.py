@@ -1,0 +1,1 @@
+"""Remote Prometheus-shaped neighbours: a store, a source, an Alertmanager."""

@@ -1,0 +1,135 @@
+"""Our alerts sent on to real Alertmanagers, as Prometheus does it.
+
+Nothing is queued: what fires is read anew and sent again every minute with an end a few minutes ahead, what ended is sent for a
+quarter of an hour. A receiver that was away, or a restart of ours, is made good by the next round; one that we never reach again
+lets the alerts run out by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from tocsin.clock import Clock
+from tocsin.formats.alertmanager_json import postable_alert
+from tocsin.log import get_log
+from tocsin.metrics import Counter
+from tocsin.model.alert import Alert
+from tocsin.model.ports import Http, HttpError
+
+RESEND_MS = 60_000
+RESOLVED_FOR_MS = 15 * 60_000
+_AHEAD_MS = 4 * RESEND_MS
+_BATCH = 256
+
+log = get_log("remote.alertmanager")
+_SENT = Counter("tocsin_alertmanager_sent_total", "Alerts sent on to Alertmanagers.", ["alertmanager", "outcome"])
+
+
+@dataclass(frozen=True, slots=True)
+class AlertmanagerTarget:
+    """One Alertmanager: `url` up to before /api/v2. Headers may hold credentials."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 10.0
+
+
+@dataclass(slots=True)
+class TargetState:
+    """What became of the last round."""
+
+    ok: bool = False
+    message: str = ""
+    last_ok_ms: int = 0
+
+
+class Forwarder:
+    """Sends alerts to every target; `alerts(since_ms)` gives what fires and what ended at or after `since_ms`."""
+
+    def __init__(
+        self,
+        *,
+        alerts: Callable[[int], Awaitable[Sequence[Alert]]],
+        http: Http,
+        clock: Clock,
+        external_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._alerts = alerts
+        self._http = http
+        self._clock = clock
+        self._external_labels = dict(external_labels or {})
+        self._targets: tuple[AlertmanagerTarget, ...] = ()
+        self._wake = asyncio.Event()
+        self.states: dict[str, TargetState] = {}
+
+    def apply(self, targets: Sequence[AlertmanagerTarget], external_labels: Mapping[str, str] | None = None) -> None:
+        self._targets = tuple(targets)
+        if external_labels is not None:
+            self._external_labels = dict(external_labels)
+        self.states = {target.url: self.states.get(target.url, TargetState()) for target in self._targets}
+        self.wake()
+
+    def wake(self) -> None:
+        """Alerts changed: send a round now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """A round per minute and after every wake-up; never returns."""
+        while True:
+            self._wake.clear()
+            if self._targets:
+                await self.round()
+            await self._wait_until(self._clock.now_ms() + RESEND_MS)
+
+    async def round(self) -> None:
+        """Send everything to everybody once; a target that fails does not keep the others waiting."""
+        now_ms = self._clock.now_ms()
+        alerts = await self._alerts(now_ms - RESOLVED_FOR_MS)
+        bodies = list(self._bodies(alerts, now_ms))
+        await asyncio.gather(*(self._send(target, bodies, len(alerts)) for target in self._targets))
+
+    def _bodies(self, alerts: Sequence[Alert], now_ms: int) -> Iterator[bytes]:
+        for start in range(0, len(alerts), _BATCH):
+            batch = []
+            for alert in alerts[start : start + _BATCH]:
+                entry = postable_alert(alert, ends_at_ms=now_ms + _AHEAD_MS)
+                entry["labels"] = {**self._external_labels, **entry["labels"]}
+                batch.append(entry)
+            yield orjson.dumps(batch)
+
+    async def _send(self, target: AlertmanagerTarget, bodies: Sequence[bytes], count: int) -> None:
+        state = self.states[target.url]
+        headers = {"Content-Type": "application/json", **target.headers}
+        for body in bodies:
+            try:
+                response = await self._http.request(
+                    "POST", f"{target.url}/api/v2/alerts", headers=headers, body=body, timeout_s=target.timeout_s
+                )
+            except HttpError as error:
+                self._note(target, state, str(error), count)
+                return
+            if not 200 <= response.status < 300:
+                self._note(target, state, f"HTTP {response.status} {response.body[:200].decode(errors='replace')}", count)
+                return
+        state.ok, state.message, state.last_ok_ms = True, "", self._clock.now_ms()
+        _SENT.inc(target.url, "ok", by=count)
+
+    def _note(self, target: AlertmanagerTarget, state: TargetState, message: str, count: int) -> None:
+        if state.ok or state.message != message:
+            log.warning("cannot send alerts on", alertmanager=target.url, error=message)
+        state.ok, state.message = False, message
+        _SENT.inc(target.url, "failed", by=count)
+
+    async def _wait_until(self, t_ms: int) -> None:
+        sleep = asyncio.ensure_future(self._clock.sleep_until_ms(t_ms))
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait((sleep, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            woken.cancel()
+            await asyncio.gather(sleep, woken, return_exceptions=True)
