@@ -102,6 +102,11 @@ class AutoResolve:
 
 
 @dataclass(frozen=True, slots=True)
+class StormGrew:
+    """More groups have joined a storm since it was last told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Merge:
     actor: Actor
     into: int
@@ -120,6 +125,7 @@ Change = (
     | ReminderDue
     | SnoozeOver
     | AutoResolve
+    | StormGrew
     | Merge
 )
 
@@ -175,11 +181,13 @@ Effect = Record | CancelPages | Tell | PagePerson | StartTimer | StopTimers
 Outcome = tuple[Incident, tuple[Effect, ...]]
 
 ACK_TIMEOUT, ACK_REMINDER, SNOOZE, AUTO_RESOLVE = "ack_timeout", "ack_reminder", "snooze", "auto_resolve"
+STORM_NEWS = "storm_news"
 TIMER_CHANGES: dict[str, Change] = {
     ACK_TIMEOUT: AcknowledgementTimedOut(),
     ACK_REMINDER: ReminderDue(),
     SNOOZE: SnoozeOver(),
     AUTO_RESOLVE: AutoResolve(),
+    STORM_NEWS: StormGrew(),
 }
 
 
@@ -425,6 +433,12 @@ def _snooze_over(incident: Incident, _: SnoozeOver, now_ms: int, service: Servic
     return awake, (Record("snooze_over", f"the snooze of {snoozer} is over and it still fires"), StopTimers(), first)
 
 
+def _storm_grew(incident: Incident, _: StormGrew, now_ms: int, service: Service) -> Outcome:
+    if not incident.state.open:
+        return incident, ()
+    return incident, (Tell(NotificationKind.UPDATE, "the storm goes on: more groups of alerts have joined"),)
+
+
 # -- shared --
 
 
@@ -485,5 +499,6 @@ _HANDLERS: dict[type[Any], Callable[..., Outcome]] = {
     ReminderDue: _reminder_due,
     SnoozeOver: _snooze_over,
     AutoResolve: _auto_resolve,
+    StormGrew: _storm_grew,
     Merge: _merge,
 }

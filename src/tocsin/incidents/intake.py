@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tocsin.incidents import rows, snapshot
+from tocsin.incidents import rows, snapshot, storm
 from tocsin.incidents.incident import Ended, Fired, Muted
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.people import Service
@@ -14,6 +14,9 @@ from tocsin.model.alert import Alert, Page, PageReason
 from tocsin.model.event import SYSTEM, Event
 from tocsin.model.incident import Incident, IncidentState
 from tocsin.state import events
+
+_New = tuple[Incident, dict[str, Any]]
+"""An incident that is not stored yet, and its extra entries."""
 
 
 def receive(ledger: Ledger, page: Page) -> None:
@@ -25,16 +28,16 @@ def receive(ledger: Ledger, page: Page) -> None:
         return
     key = f"{page.receiver}\n{page.group_key}"
     known = rows.latest(ledger.tx, key)
-    firing = page.firing
-    if known is None or known.state is IncidentState.RESOLVED:
-        if firing or page.suppressed:
-            _begin_or_reopen(ledger, page, key, known)
+    leader = _leader(ledger, known) if known else None
+    if known is None or leader is None or leader.state is IncidentState.RESOLVED:
+        if page.firing or page.suppressed:
+            # A storm that is over does not come back for one of its groups; another leader does.
+            _begin_or_reopen(ledger, page, key, None if leader and storm.is_storm(ledger, leader) else leader)
         elif known is not None:
             _write_alerts(ledger, known, page)
         return
     fresh = _write_alerts(ledger, known, page)
-    leader = _leader(ledger, known)
-    if firing:
+    if page.firing:
         ledger.change(leader, _fired(ledger, leader, page, fresh))
     elif page.suppressed:
         if _nothing_fires(ledger, leader, but=known):
@@ -52,19 +55,24 @@ def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | Non
             fresh = _write_alerts(ledger, known, page)
             ledger.change(known, _fired(ledger, known, page, fresh))
             return
-    incident = _new(ledger, page, key, known, service)
+    incident, extra = _new(ledger, page, key, known, service)
+    absorbing = storm.storm_for(ledger, incident, service) if page.firing else None
+    incident = rows.insert(ledger.tx, incident, extra=extra)
     _write_alerts(ledger, incident, page)
-    ledger.begin(incident, muted_by="" if page.firing else _muted_by(page))
+    if absorbing is not None:
+        storm.absorb(ledger, absorbing, incident)
+    else:
+        ledger.begin(incident, muted_by="" if page.firing else _muted_by(page))
 
 
-def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, service: Service) -> Incident:
+def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, service: Service) -> _New:
     alerts = page.firing or tuple(alert for alert, _ in page.suppressed)
     severity = snapshot.worst_severity(alerts, ledger.directory)
     worst = max(alerts, key=lambda alert: ledger.directory.rank(alert.labels.get("severity", "")))
     extra: dict[str, Any] = {"group_key": page.group_key, "route_id": page.route_id, "page_reason": page.reason.value}
     if previous is not None:
         extra["previous"] = previous.number
-    incident = Incident(
+    fresh = Incident(
         number=0,
         key=key,
         generation=previous.generation + 1 if previous else 1,
@@ -80,7 +88,7 @@ def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, servic
         updated_ms=ledger.now_ms,
         trace_id=page.trace_id,
     )
-    return rows.insert(ledger.tx, incident, extra=extra)
+    return fresh, extra
 
 
 def _put_aside_by_person(ledger: Ledger, page: Page, known: Incident, service: Service) -> bool:

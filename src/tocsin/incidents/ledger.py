@@ -162,13 +162,12 @@ class Ledger:
     def page(self, incident: Incident, plan: Plan, *, step: str, late_ms: int = 0, text: str = "") -> int:
         """Put pages into the outbox, and a line on the timeline for everybody considered. Returns how many are new."""
         body = self._payload(incident, text=text, step=step, late_ms=late_ms)
-        ids = self._new_ids()
         notes = []
         for recipient in plan.told:
             if (incident.number, recipient.settings_ref) in self._paged:
                 continue
             self._paged.add((incident.number, recipient.settings_ref))
-            notes.append(self._notification(next(ids), incident, NotificationKind.PAGE, recipient, body))
+            notes.append(self.notification(incident, NotificationKind.PAGE, recipient, body))
             held = f", held by quiet hours until {_clock(recipient.held_until_ms)}" if recipient.held_until_ms else ""
             self.record(
                 incident,
@@ -188,14 +187,13 @@ class Ledger:
     def tell(self, incident: Incident, kind: NotificationKind, text: str, *, only: str | None = None) -> int:
         """Tell everybody who was paged. The end is also owed to places whose page is still under way."""
         body = self._payload(incident, text=text)
-        ids = self._new_ids()
         notes = []
         for row in self._audience(incident, kind):
             person = row.settings_ref.startswith("user:")
             if only is not None and person and row.recipient != only:
                 continue
             recipient = Recipient(row.recipient, row.channel, row.address, row.settings_ref, row.reason, person=person)
-            notes.append(self._notification(next(ids), incident, kind, recipient, body, order_key=row.order_key))
+            notes.append(self.notification(incident, kind, recipient, body, order_key=row.order_key))
         return outbox.enqueue(self.tx, notes)
 
     def _audience(self, incident: Incident, kind: NotificationKind) -> list[Any]:
@@ -215,6 +213,7 @@ class Ledger:
             c.attempts,
             c.due_at_ms,
             c.possible_repeat,
+            c.state_reason,
         ).where(c.incident.in_(numbers))
         told: dict[str, Any] = {}
         for row in self.tx.execute(query.order_by(c.id)):
@@ -227,7 +226,8 @@ class Ledger:
 
     def _knows(self, row: Any, kind: NotificationKind) -> bool:
         """Whether this address heard of the incident, or may have."""
-        if row.state in _TOLD or row.possible_repeat:
+        together = row.state == NotificationState.BUNDLED.value and row.state_reason.startswith("in one message with 0")
+        if row.state in _TOLD or row.possible_repeat or (together and row.channel not in NO_UPDATES):
             return True
         if row.channel in NO_UPDATES or (kind is NotificationKind.ACKNOWLEDGED and row.settings_ref.startswith("user:")):
             # A person whose page was cancelled in time has nothing to learn; a place is owed every change of state.
@@ -248,9 +248,8 @@ class Ledger:
 
     # -- notifications --
 
-    def _notification(
+    def notification(
         self,
-        id_: str,
         incident: Incident,
         kind: NotificationKind,
         recipient: Recipient,
@@ -258,10 +257,11 @@ class Ledger:
         *,
         order_key: str = "",
     ) -> Notification:
+        """A row for the outbox, not stored yet."""
         ttl_ms = _TTL_MS.get(kind, _UPDATE_TTL_MS) if recipient.person else PLACE_TTL_MS
         due_at_ms = max(self.now_ms + recipient.delay_ms, recipient.held_until_ms)
         return Notification(
-            id=id_,
+            id=self._new_id(),
             incident=incident.number,
             kind=kind,
             channel=recipient.channel,
@@ -285,10 +285,10 @@ class Ledger:
         extra = rows.extra(self.tx, incident.number)
         return snapshot.payload(incident, alerts, self.directory, self.service(incident), extra=extra, **more)
 
-    def _new_ids(self) -> Iterator[str]:
+    def _new_id(self) -> str:
         if self._ids is None:
             self._ids = outbox.new_ids(self.tx, now_ms=self.now_ms, random=self.random)
-        return self._ids
+        return next(self._ids)
 
 
 def _clock(t_ms: int) -> str:

@@ -125,10 +125,13 @@ def keep(tx: Connection, number: int, **changes: Any) -> None:
 
 
 def family(tx: Connection, number: int) -> list[int]:
-    """The incident and those merged into it, all the way down."""
+    """The incident and those merged into it, all the way down; one query a level."""
     found = [number]
-    for parent in found:
-        found.extend(child for child in extra(tx, parent).get("children", ()) if child not in found)
+    level = found
+    while level:
+        query = sa.select(incidents.c.extra).where(incidents.c.number.in_(level))
+        level = [child for row in tx.execute(query) for child in row.extra.get("children", ()) if child not in found]
+        found = [*found, *level]
     return found
 
 

@@ -102,6 +102,10 @@ def hushed(tx: Connection, row: Any, now_ms: int) -> bool:
     return True
 
 
+def still_waits(tx: Connection, id_: str) -> bool:
+    return tx.execute(sa.select(c.state).where(c.id == id_)).scalar() in outbox.WAITING
+
+
 def judge(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Verdict:
     """Re-decide one due row against the incident as it is in this transaction."""
     now = _now(tx, row, now_ms)
@@ -251,6 +255,8 @@ def late_pages(tx: Connection, now_ms: int, ttl_of: Callable[[str], int], *, ask
             continue
         if row.extra.get("fell_back"):
             asked.add(row.id)
+        elif row.extra.get("crowded") and not row.attempts:
+            continue  # It waits to be told together with others, not for a provider.
         elif row.expires_ms - ttl_of(row.settings_ref) <= now_ms - FALLBACK_AFTER_MS:
             late.append(outbox.of_row(row))
     return late

@@ -23,7 +23,7 @@ from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.notification import Delivery, Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
-from tocsin.notify import links, render
+from tocsin.notify import crowd, links, render
 from tocsin.notify.channel import Channel, Io
 from tocsin.notify.lanes import Lane, Lanes
 from tocsin.notify.retry import PERSON_TTL_MS, after
@@ -79,7 +79,7 @@ class Deliverer:
         self._lanes = Lanes()
         self._lock = threading.Lock()
         self._asked: set[str] = set()
-        self._owner = random.randbytes(8).hex()
+        self._owner = ""
         self._key = b""
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -119,7 +119,9 @@ class Deliverer:
                 await until_woken(self._clock, self._woken, next_ms)
 
     async def _start(self) -> None:
-        """Make the link key and void the leases of our dead predecessor."""
+        """Make the link key and void the leases of our dead predecessor (an earlier `run` of this object included)."""
+        self._owner = self._random.randbytes(8).hex()
+        self._lanes = Lanes()
         only_sender = self._db.url.startswith("sqlite")
 
         def work(tx: Connection) -> tuple[bytes, int]:
@@ -142,6 +144,8 @@ class Deliverer:
         wait_ms = _LONGEST_NAP_MS
         try:
             for row in queue.due(tx, now_ms, blocked=self._blocked(now_ms)):
+                if not queue.still_waits(tx, row.id):
+                    continue  # Gathered into another message a moment ago.
                 if len(claimed) >= queue.MOST_AT_ONCE:
                     wait_ms = 0
                     break
@@ -173,7 +177,7 @@ class Deliverer:
             if verdict.state is NotificationState.EXPIRED and row.kind == "page" and queue.first_cry(tx, row.id):
                 self._undelivered(tx, dropped.note, verdict.reason, now_ms)
             return 0
-        if queue.hushed(tx, row, now_ms):
+        if queue.hushed(tx, row, now_ms) or crowd.waits(tx, row, now_ms, interrupts=interrupts):
             return _LONGEST_NAP_MS
         if isinstance(channel, Channel):
             lane = self._lane(channel)
@@ -182,6 +186,7 @@ class Deliverer:
                     return wait
                 lane.admit()
             admitted.append(lane)
+        row = crowd.gather(tx, row, now_ms, interrupts=interrupts)
         claimed.append(queue.claim(tx, row, owner=self._owner, now_ms=now_ms))
         return _LONGEST_NAP_MS
 

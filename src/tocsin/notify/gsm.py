@@ -41,15 +41,17 @@ def septets(text: str) -> int:
 def sms_text(message: Message) -> str:
     """One segment: what, where, how to answer, and the link when it fits."""
     number = message.notification.incident
+    others = len(message.notification.payload.get("together", ()))
+    more = f" +{others} more" if others else ""
     if not number:
         return _shorten(to_gsm(f"TOCSIN {message.title}"), SEGMENT)
     if message.state == "resolved":
-        return _shorten(to_gsm(f"TOCSIN resolved #{number}: {' '.join(message.title.split())}"), SEGMENT)
+        return _shorten(to_gsm(f"TOCSIN resolved #{number}{more}: {' '.join(message.title.split())}"), SEGMENT)
     word = _SHORT.get(message.severity, message.severity.upper()[:8])
     repeat = " (repeat?)" if message.possible_repeat else ""
     answer = f"\nAck: reply A{number}, escalate E{number}"
     head = to_gsm(f"TOCSIN {word} ".replace("  ", " "))
-    tail = to_gsm(f" #{number}{repeat}{answer}")
+    tail = to_gsm(f" #{number}{more}{repeat}{answer}")
     link = to_gsm(f"\n{message.incident_url}") if message.incident_url else ""
     title = to_gsm(" ".join(message.title.split()))
     room = SEGMENT - septets(head) - septets(tail)

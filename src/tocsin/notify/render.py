@@ -144,6 +144,11 @@ def _lines(note: Notification, incident: Mapping[str, Any], state: str) -> list[
         lines.extend(_evidence(alerts[0]))
     if late_ms := int(payload.get("late_ms", 0)):
         lines.append(f"This page is {human_duration(late_ms)} late: the monitor was down.")
+    if together := payload.get("together"):
+        word = "ended as well" if state == "resolved" else "also firing"
+        shown = ", ".join(f"#{other['number']} {other['title']}" for other in together[:_MOST_LISTED])
+        more = f" and {len(together) - _MOST_LISTED} more" if len(together) > _MOST_LISTED else ""
+        lines.append(f"{len(together)} {word}: {shown}{more}.")
     if note.kind is NotificationKind.PAGE and payload.get("next"):
         wait = human_duration(max(int(payload["next_at_ms"]) - note.due_at_ms, 0))
         lines.append(f"Without an acknowledgement the next is {payload['next']} in {wait}.")

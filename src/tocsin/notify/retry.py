@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.model.notification import Delivery, DeliveryOutcome, NotificationKind, NotificationState
@@ -83,3 +84,23 @@ def wait_ms(kind: NotificationKind, attempts: int, *, jitter: float, retry_after
         # Spread those who were all told the same moment.
         return retry_after_ms + round(min(ceiling, retry_after_ms) * jitter * 0.1)
     return max(_LEAST_WAIT_MS, round(ceiling * jitter))
+
+
+_CALM_MS, _WINDOW_MS = 60_000, 300_000
+_QUICK_MESSAGES = 3
+
+
+def room_at(recent_ms: Sequence[int], now_ms: int, *, interrupts: bool) -> int:
+    """When a person may hear of the next incident by this contact method; what waits until then is told in one message.
+
+    `recent_ms`: when the last messages of this kind began to be sent, newest first. A channel that rings (SMS): the second after
+    a minute, then two in five minutes. Others: three at once, then one a minute.
+    """
+    if interrupts:
+        if len(recent_ms) >= 2 and now_ms - recent_ms[1] < _WINDOW_MS:
+            return recent_ms[1] + _WINDOW_MS
+        if recent_ms and now_ms - recent_ms[0] < _CALM_MS:
+            return recent_ms[0] + _CALM_MS
+    elif len(recent_ms) >= _QUICK_MESSAGES and now_ms - recent_ms[_QUICK_MESSAGES - 1] < _CALM_MS:
+        return recent_ms[_QUICK_MESSAGES - 1] + _CALM_MS
+    return now_ms

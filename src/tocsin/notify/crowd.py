@@ -1,0 +1,86 @@
+"""Many incidents at once for one person: a few messages, then one message about all that wait. Each keeps its row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.model.notification import NotificationKind, NotificationState
+from tocsin.notify.claim import judge
+from tocsin.notify.retry import room_at
+from tocsin.state import outbox
+from tocsin.state.schema import notifications
+
+_KINDS = (NotificationKind.PAGE.value, NotificationKind.RESOLVED.value)
+_LOOK_BACK_MS = 300_000
+_MOST_RECENT = 5
+c = notifications.c
+
+
+def waits(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> bool:
+    """Put a message to a person off while they have heard of much in a short time. True = it waits."""
+    if not _for_person(row) or row.attempts:
+        return False
+    allowed_ms = room_at(_recent(tx, row, now_ms), now_ms, interrupts=interrupts)
+    if allowed_ms <= now_ms:
+        return False
+    tx.execute(
+        sa.update(notifications)
+        .where(c.id == row.id)
+        .values(
+            due_at_ms=allowed_ms,
+            expires_ms=max(row.expires_ms, allowed_ms + row.expires_ms - row.due_at_ms),
+            state_reason="waits to be told together with others",
+            extra={**row.extra, "crowded": True},
+        )
+    )
+    return True
+
+
+def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
+    """Take what waited for the same person and method into this message; returns the row as it is then."""
+    if not _for_person(row) or row.attempts:
+        return row
+    query = sa.select(notifications).where(
+        c.settings_ref == row.settings_ref,
+        c.kind == row.kind,
+        c.incident != row.incident,
+        c.state.in_(outbox.WAITING),
+        c.due_at_ms <= now_ms,
+        c.attempts == 0,
+    )
+    others = [other for other in tx.execute(query.order_by(c.id)) if other.extra.get("crowded")]
+    wanted = [other for other in others if judge(tx, other, now_ms, interrupts=interrupts).state is None]
+    if not wanted:
+        return row
+    reason = f"in one message with {row.id}"
+    tx.execute(
+        sa.update(notifications)
+        .where(c.id.in_([other.id for other in wanted]))
+        .values(state=NotificationState.BUNDLED.value, state_reason=reason, done_ms=now_ms)
+    )
+    together = [{"number": o.incident, "title": o.payload.get("incident", {}).get("title", "")} for o in wanted]
+    tx.execute(sa.update(notifications).where(c.id == row.id).values(payload={**row.payload, "together": together}))
+    return tx.execute(sa.select(notifications).where(c.id == row.id)).one()
+
+
+def _for_person(row: Any) -> bool:
+    return bool(row.settings_ref.startswith("user:") and row.kind in _KINDS)
+
+
+def _recent(tx: Connection, row: Any, now_ms: int) -> list[int]:
+    """When the last messages of this kind to this method began, newest first; those about the same incident do not count."""
+    query = (
+        sa.select(c.sent_ms)
+        .where(
+            c.settings_ref == row.settings_ref,
+            c.kind == row.kind,
+            c.incident != row.incident,
+            c.sent_ms > now_ms - _LOOK_BACK_MS,
+        )
+        .order_by(c.sent_ms.desc())
+        .limit(_MOST_RECENT)
+    )
+    return [sent_ms for (sent_ms,) in tx.execute(query)]
