@@ -37,6 +37,7 @@ def scripted() -> Iterator[type[Check]]:
         """For tests."""
 
         who: str
+        host: str = ""
 
         @property
         def target(self) -> str:
@@ -55,6 +56,8 @@ def scripted() -> Iterator[type[Check]]:
                     return Outcome(False, CheckReason.BLIND, "blind", unknown=True)
                 case "refused":
                     raise ConnectionRefusedError
+                case "timeout":
+                    raise TimeoutError
                 case "probe-error":
                     raise ProbeError(CheckReason.QUERY, "no such table")
                 case "fail":
@@ -69,7 +72,7 @@ def scripted() -> Iterator[type[Check]]:
 
 
 def spec(name: str, **values: object) -> CheckSpec:
-    return replace(parse_check({"name": name, "scripted": {"who": name}}), **values)  # type: ignore[arg-type]
+    return replace(parse_check({"name": name, "scripted": {"who": name, "host": f"{name}.example"}}), **values)  # type: ignore[arg-type]
 
 
 class Bench:
@@ -194,3 +197,53 @@ async def test_check_now_runs_beside_the_schedule(bench: Bench, clock: ManualClo
     assert result is not None
     assert (result.manual_by, result.facts["run_id"]) == ("ana", "run-9")
     assert bench.results[-1].manual_by == "ana"
+
+
+async def test_when_everybody_fails_at_once_it_is_us(bench: Bench, clock: ManualClock) -> None:
+    names = ["a", "b", "c", "d"]
+    bench.prober.apply([spec(name) for name in names])
+    async with running(bench.prober.run()):
+        await clock.advance(2_000)
+        for name in names:
+            Script.plan[name] = ["timeout"]
+        await clock.advance(120_000, step_ms=500)
+        blind = [r for r in bench.results if not r.ok]
+        assert blind
+        assert all((r.unknown, r.reason) == (True, CheckReason.BLIND) for r in blind)
+        assert "own network fails" in blind[0].message
+        for name in names:
+            Script.plan[name] = ["pass"]
+        bench.results.clear()
+        await clock.advance(61_000, step_ms=500)
+        assert {r.check_id for r in bench.results if r.ok} == set(names), "and it goes on when the network is back"
+        assert not [r for r in bench.results if r.unknown]
+
+
+async def test_when_one_fails_and_the_others_answer_it_is_them(bench: Bench, clock: ManualClock) -> None:
+    bench.prober.apply([spec(name) for name in "abcd"])
+    async with running(bench.prober.run()):
+        await clock.advance(2_000)
+        Script.plan["a"] = ["timeout"]
+        await clock.advance(80_000, step_ms=500)
+    bad = [r for r in bench.results if not r.ok]
+    assert len(bad) >= 3
+    assert not any(r.unknown for r in bad)
+
+
+async def test_a_refused_connection_proves_the_network_and_needs_no_self_test(bench: Bench, clock: ManualClock) -> None:
+    bench.prober.apply([spec(name) for name in "abcd"])
+    async with running(bench.prober.run()):
+        await clock.advance(2_000)
+        for name in "abcd":
+            Script.plan[name] = ["refused"]
+        await clock.advance(80_000, step_ms=500)
+    assert not any(r.unknown for r in bench.results)
+
+
+async def test_with_too_few_references_a_failure_counts(bench: Bench, clock: ManualClock) -> None:
+    bench.prober.apply([spec("a"), spec("b")])
+    async with running(bench.prober.run()):
+        await clock.advance(2_000)
+        Script.plan["a"], Script.plan["b"] = ["timeout"], ["timeout"]
+        await clock.advance(80_000, step_ms=500)
+    assert not any(r.unknown for r in bench.results)

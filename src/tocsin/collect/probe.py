@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.clock import Clock
+from tocsin.collect import selftest
 from tocsin.collect.catalog import check_of
 from tocsin.collect.check import Check
 from tocsin.collect.check_state import RECHECK_TIMEOUT_MS, initial, recheck_delay_ms, step
@@ -73,6 +74,10 @@ class Prober:
         self._results: asyncio.Queue[CheckResult] = asyncio.Queue(maxsize=100_000)
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._blind = ""
+        self._tested_ms = 0
+        self._testing = asyncio.Lock()
+        selftest.blind_gauge.set(0.0, location)
 
     # -- the plan ------------------------------------------------------------------------------------------------------
 
@@ -147,6 +152,7 @@ class Prober:
     async def _run_planned(self, planned: _Planned) -> None:
         try:
             result = await self._execute(planned, attempt=planned.attempt, due_ms=planned.due_ms)
+            result = await self._unless_blind(planned.spec, result)
         finally:
             planned.busy = False
             planned.due_ms = self._next_slot(planned.spec)
@@ -156,6 +162,8 @@ class Prober:
 
     def _seen(self, planned: _Planned, result: CheckResult) -> None:
         """Take the result into account and plan the next look."""
+        if not selftest.is_local(selftest.host_of(planned.spec.settings)):
+            self._sees(result)
         planned.status = step(planned.spec, planned.status, result)
         delay_ms = recheck_delay_ms(planned.spec, planned.status)
         planned.attempt = planned.attempt + 1 if delay_ms else 1
@@ -178,6 +186,7 @@ class Prober:
         if planned is None:
             return None
         result = await self._execute(planned, attempt=1, due_ms=self._clock.now_ms())
+        result = await self._unless_blind(planned.spec, result)
         result = replace(result, manual_by=by or "somebody", facts={**result.facts, "run_id": run_id})
         self._seen(planned, result)
         if report:
@@ -220,6 +229,46 @@ class Prober:
             attempt=attempt,
             start_lag_ms=float(lag_ms),
         )
+
+    # -- is it them, or is it us? --------------------------------------------------------------------------------------
+
+    async def _unless_blind(self, spec: CheckSpec, result: CheckResult) -> CheckResult:
+        """The result, or UNKNOWN when the prober's own network is what failed."""
+        if result.ok or result.unknown or not selftest.may_be_ours(spec, result.reason):
+            return result
+        async with self._testing:
+            if self._clock.now_ms() - self._tested_ms >= selftest.FRESH_MS:
+                await self._test_ourselves(spec)
+        if not self._blind:
+            return result
+        text = f"{self._blind} (this check said: {result.message})"
+        return replace(result, unknown=True, reason=CheckReason.BLIND, message=text)
+
+    async def _test_ourselves(self, failing: CheckSpec) -> None:
+        others = [(planned.spec, planned.status) for planned in self._plan.values()]
+        asked = [self._plan[check_id] for check_id in selftest.references(failing, others)]
+        outcomes = await asyncio.gather(
+            *(
+                _bounded(planned.check, Io(self._network, Trace(), timeout_s=selftest.TIMEOUT_MS / 1000), selftest.TIMEOUT_MS)
+                for planned in asked
+                if planned.check is not None
+            )
+        )
+        was, self._blind = self._blind, selftest.verdict(outcomes)
+        self._tested_ms = self._clock.now_ms()
+        selftest.self_tests_total.inc("blind" if self._blind else "sees")
+        selftest.blind_gauge.set(1.0 if self._blind else 0.0, self._location)
+        if bool(was) != bool(self._blind):
+            log.warning(
+                "the prober's own network " + ("fails: checks are unknown" if self._blind else "is back"), reason=self._blind
+            )
+
+    def _sees(self, result: CheckResult) -> None:
+        """Any good answer from elsewhere ends blindness."""
+        if self._blind and result.ok:
+            self._blind = ""
+            selftest.blind_gauge.set(0.0, self._location)
+            log.warning("the prober's own network is back")
 
     # -- reporting -----------------------------------------------------------------------------------------------------
 
