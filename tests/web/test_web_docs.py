@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-
 PAGE = Path(__file__).parents[2] / "docs/reference/http.md"
 _BEGIN, _END = "<!-- routes -->\n", "<!-- end of routes -->"
 

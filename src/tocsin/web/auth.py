@@ -59,12 +59,13 @@ class Authenticator:
 
     async def caller(self, headers: Headers, address: str) -> Caller | None:
         if (secret := _sent_token(headers)) is not None:
-            return await self._by_token(secret, address)
+            return await self.by_token(secret, address)
         if (cookie := session_cookie(headers)) is not None:
             return await self._by_session(cookie, address)
         return None
 
-    async def _by_token(self, secret: str, address: str) -> Caller:
+    async def by_token(self, secret: str, address: str) -> Caller:
+        """Whose API token this is. Raises Refused 401 and 429."""
         self._failures.check(address)
         id_hash = secret_hash(secret)
         now_ms = self._parts.clock.now_ms()

@@ -1,4 +1,4 @@
-"""What others push: remote write, heartbeats, PagerDuty-shaped events, samples as text. The bytes go to the core as they came."""
+"""What others push: remote write, heartbeats, samples as text, callbacks. The bytes go to the core as they came."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from tocsin.web.endpoint import Endpoint, Errors, Handler, Permission
 
 _PASSED = ("content-type", "content-encoding", "user-agent", "x-prometheus-remote-write-version")
 _HEARTBEAT_BODY = 100_000
-_EVENT_BODY = 512_000
-_KINDS = {"": "success", "start": "start", "fail": "fail", "log": "log"}
+_KINDS = {"": "success", "success": "success", "start": "start", "fail": "fail"}
 
 
 class Ingest:
@@ -41,7 +40,6 @@ class Ingest:
             pushed("/api/v1/write", self._taker("write"), methods=["POST"]),
             pushed("/api/v1/otlp/v1/metrics", self._taker("otlp"), methods=["POST"]),
             pushed("/metrics/{rest:path}", self.push, methods=["PUT", "POST", "DELETE"]),
-            Endpoint("/v2/enqueue", self.event, methods=["POST"], permission=Permission.TOKEN, max_body=_EVENT_BODY),
             beat("/hb/{token}", self.heartbeat),
             beat("/hb/{token}/{kind}", self.heartbeat),
         ]
@@ -68,14 +66,8 @@ class Ingest:
         answer = await self._desk.parts.core.ingest(kind, sent)
         return Response(answer.body, answer.status, headers=dict(answer.headers), media_type=answer.content_type)
 
-    async def event(self, request: Request) -> Response:
-        """PagerDuty's Events API v2: the routing key in the body is the secret; the core knows whose it is."""
-        sent = IngestRequest(await request.body(), {"content-type": "application/json"}, {}, request.url.path)
-        answer = await self._desk.parts.core.ingest("enqueue", sent)
-        return Response(answer.body, answer.status, media_type=answer.content_type)
-
     async def heartbeat(self, request: Request) -> Response:
-        """A ping of a heartbeat check: `/hb/<token>`, `.../start`, `.../fail`, `.../log`, `.../<exit status>`.
+        """A ping of a heartbeat check: `/hb/<token>`, `.../start`, `.../fail`, `.../<exit status>`.
 
         Always "OK": whether a token exists is nobody's business who does not have it.
         """
@@ -85,7 +77,7 @@ class Ingest:
         elif kind in _KINDS:
             word = _KINDS[kind]
         else:
-            return PlainTextResponse("expected start, fail, log or an exit status\n", 400)
+            return PlainTextResponse("expected start, fail or an exit status\n", 400)
         body = (await request.body())[:10_000].decode(errors="replace")
         args = {"token": request.path_params["token"], "kind": word, "body": body}
         try:
@@ -110,7 +102,7 @@ class Inbound:
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint(f"/in/{channel}", self._taker(channel), methods=["POST"], permission=Permission.TOKEN, errors=Errors.PLAIN)
-            for channel in ("slack", "pagerduty", "twilio", "telegram")
+            for channel in ("slack", "pagerduty", "twilio")
         ]
 
     def _taker(self, channel: str) -> Handler:

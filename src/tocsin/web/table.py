@@ -18,6 +18,7 @@ from tocsin.web.api.people import People
 from tocsin.web.api.silences import Silences
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Errors, MiB, Permission
+from tocsin.web.enqueue import Enqueue
 from tocsin.web.health import Health
 from tocsin.web.ingest import Inbound, Ingest
 from tocsin.web.links import Links
@@ -46,6 +47,7 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *alertmanager_endpoints(desk),
         *tocsin_endpoints(desk, passwords),
         *Ingest(desk).endpoints(),
+        *Enqueue(desk).endpoints(),
         *Inbound(desk).endpoints(),
         *Health(desk).endpoints(),
         *SignIn(desk, passwords).endpoints(),

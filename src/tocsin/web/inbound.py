@@ -1,0 +1,169 @@
+"""What people answer in Slack, PagerDuty and by SMS: signatures checked, persons recognised, commands done. Runs in the core.
+
+    web /in/<channel> ──raw body and headers──▶ command `inbound` ──verified──▶ incident.acknowledge, escalate, resolve
+
+A signature is an HMAC over the raw body, compared in constant time; Slack's timestamps may be five minutes old, and no body is
+taken twice. Who is not a person of the configuration may press what they like: nothing happens, and they are told.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from html import escape
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from tocsin.bus.wire import Args
+from tocsin.clock import Clock
+from tocsin.errors import CommandError
+from tocsin.model.event import Actor
+from tocsin.notify.settings import ChannelSettings
+
+_OLDEST_MS = 300_000
+_REMEMBERED = 4096
+_SLACK_ACTIONS = ("acknowledge", "escalate", "resolve")
+_PAGERDUTY_EVENTS = {"incident.acknowledged": "acknowledge", "incident.resolved": "resolve"}
+_SMS = re.compile(r"\s*([AER])\s*#?(\d{1,9})\s*", re.IGNORECASE)
+_SMS_ACTIONS = {"A": "acknowledge", "E": "escalate", "R": "resolve"}
+
+Command = Callable[[str, Args, Actor], Awaitable[Any]]
+
+
+class Inbound:
+    """The handler of the command `inbound`. Secrets are read from the channels' defaults each time, so a reload counts."""
+
+    def __init__(self, *, settings: Callable[[], ChannelSettings], command: Command, clock: Clock) -> None:
+        """`command(name, args, actor)` runs another core command, such as incident.acknowledge."""
+        self._settings = settings
+        self._command = command
+        self._clock = clock
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    async def __call__(self, args: Args, actor: Actor) -> Any:
+        """{channel, body (latin-1), headers, url}. Raises CommandError 401 for a wrong signature, 404 without a secret."""
+        handlers = {"slack": self._slack, "pagerduty": self._pagerduty, "twilio": self._twilio}
+        handler = handlers.get(str(args["channel"]))
+        if handler is None:
+            raise CommandError(404, "not_set_up", "callbacks of this service are not set up")
+        return await handler(str(args["body"]).encode("latin-1"), args["headers"], str(args.get("url", "")), actor.address)
+
+    def _secret(self, channel: str, name: str) -> str:
+        value = self._settings().defaults.get(channel, {}).get(name, "")
+        secret = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value or "")
+        if not secret:
+            raise CommandError(404, "not_set_up", f"callbacks of {channel} are not set up: its {name} is not configured")
+        return secret
+
+    def _once(self, signature: str) -> None:
+        """Raises CommandError 401 for a body that came before."""
+        if signature in self._seen:
+            raise CommandError(401, "replayed", "this callback was taken already")
+        self._seen[signature] = None
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+
+    # -- Slack --
+
+    async def _slack(self, body: bytes, headers: Mapping[str, str], _url: str, address: str) -> Any:
+        stamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
+        if not slack_signed(self._secret("slack", "signing_secret"), stamp, body, signature, self._clock.now_ms()):
+            raise CommandError(401, "bad_signature", "the signature is not Slack's, or too old")
+        self._once(signature)
+        payload = orjson.loads(dict(parse_qsl(body.decode())).get("payload", "{}"))
+        user = payload.get("user", {})
+        person = self._person("slack", lambda method: method.settings.get("user_id") == user.get("id"))
+        said = []
+        for action in payload.get("actions", ()):
+            if action.get("action_id") in _SLACK_ACTIONS and str(action.get("value", "")).isdecimal():
+                said.append(await self._do(person, action["action_id"], int(action["value"]), "slack", address))
+        return {"response_type": "ephemeral", "replace_original": False, "text": " ".join(said)} if any(said) else {}
+
+    # -- PagerDuty --
+
+    async def _pagerduty(self, body: bytes, headers: Mapping[str, str], _url: str, address: str) -> Any:
+        signatures = headers.get("x-pagerduty-signature", "")
+        if not pagerduty_signed(self._secret("pagerduty", "webhook_secret"), body, signatures):
+            raise CommandError(401, "bad_signature", "the signature is not PagerDuty's")
+        self._once(signatures)
+        event = orjson.loads(body).get("event", {})
+        verb = _PAGERDUTY_EVENTS.get(event.get("event_type", ""))
+        number = incident_of_key(str(event.get("data", {}).get("incident_key", "")))
+        if verb is None or number is None:
+            return {}
+        who = str((event.get("agent") or {}).get("summary") or "PagerDuty")
+        await self._command(f"incident.{verb}", {"number": number}, Actor("integration", who, "pagerduty", address))
+        return {}
+
+    # -- SMS --
+
+    async def _twilio(self, body: bytes, headers: Mapping[str, str], url: str, address: str) -> Any:
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        signature = headers.get("x-twilio-signature", "")
+        public = self._settings().external_url.rstrip("/") + "/in/twilio"
+        token = self._secret("sms", "auth_token")
+        if not (twilio_signed(token, public, form, signature) or twilio_signed(token, url, form, signature)):
+            raise CommandError(401, "bad_signature", "the signature is not Twilio's")
+        self._once(f"{signature}{form.get('MessageSid', '')}")
+        found = _SMS.fullmatch(form.get("Body", ""))
+        if found is None:
+            return _twiml("Answer A and the number to acknowledge, E to escalate, R to resolve: A42")
+        number = re.sub(r"[^\d+]", "", form.get("From", ""))
+        person = self._person("sms", lambda method: re.sub(r"[^\d+]", "", method.address) == number)
+        return _twiml(await self._do(person, _SMS_ACTIONS[found[1].upper()], int(found[2]), "sms", address) or "Done.")
+
+    # -- what they share --
+
+    def _person(self, channel: str, fits: Callable[[Any], bool]) -> str:
+        for person in self._settings().persons.values():
+            if any(method.channel == channel and fits(method) for method in person.methods):
+                return person.name
+        return ""
+
+    async def _do(self, person: str, verb: str, number: int, via: str, address: str) -> str:
+        """Do it in the person's name; returns what they must be told, empty when the message itself will show it."""
+        if not person:
+            return "Tocsin does not know you: your administrator can add this contact to your user."
+        try:
+            await self._command(f"incident.{verb}", {"number": number}, Actor("user", person, via, address))
+        except CommandError as error:
+            return str(error)
+        return ""
+
+
+def slack_signed(secret: str, stamp: str, body: bytes, signature: str, now_ms: int) -> bool:
+    """`v0=` HMAC-SHA256 over `v0:timestamp:body`; not older than five minutes. Source: Slack, "Verifying requests"."""
+    if not stamp.isdecimal() or abs(now_ms - int(stamp) * 1000) > _OLDEST_MS:
+        return False
+    wanted = "v0=" + hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(wanted.encode(), signature.encode())
+
+
+def pagerduty_signed(secret: str, body: bytes, signatures: str) -> bool:
+    """One of the comma-separated `v1=` HMAC-SHA256 over the body. Source: PagerDuty, "Verifying webhook signatures"."""
+    wanted = "v1=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return any(hmac.compare_digest(wanted.encode(), each.strip().encode()) for each in signatures.split(","))
+
+
+def twilio_signed(token: str, url: str, form: Mapping[str, str], signature: str) -> bool:
+    """Base64 of HMAC-SHA1 over the URL and the sorted fields. Source: Twilio, "Validating requests"."""
+    text = url + "".join(f"{name}{form[name]}" for name in sorted(form))
+    wanted = base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1"))
+    return hmac.compare_digest(wanted, signature.encode())
+
+
+def incident_of_key(key: str) -> int | None:
+    """Our incident behind a dedup key such as `tocsin/<host>/42`."""
+    found = re.fullmatch(r"tocsin/.*/(\d{1,9})", key)
+    return int(found[1]) if found else None
+
+
+def _twiml(text: str) -> dict[str, str]:
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Response><Message>{escape(text)}</Message></Response>'
+    return {"content_type": "text/xml", "body": body}
