@@ -89,8 +89,9 @@ class Core:
         http: Http,
         smtp: Smtp,
         hostname: str,
+        inline: bool = False,
     ) -> Core:
-        """Join the parts; nothing runs yet."""
+        """Join the parts; nothing runs yet. `inline` evaluates rules on the caller's thread (virtual time)."""
         changes = Changes()
         store = Store(path=store_path, settings=config.store, clock=clock)
         engine = Engine(store, EngineOptions())
@@ -118,6 +119,7 @@ class Core:
             external_url=config.external_url,
             external_labels=config.external_labels,
             reader=store,
+            inline=inline,
         )
         receiver = CheckReceiver(
             writer=store, db=db, clock=clock, changed=changes, confirmed=_in_background(evaluator.evaluate_check)
