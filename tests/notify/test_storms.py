@@ -57,7 +57,7 @@ def test_a_storm_of_many_groups_rings_twice_and_is_one_incident(tmp_path: Path) 
             for n in range(GROUPS):
                 gone = alert(f"A{n}", ends_at_ms=h.clock.now_ms())
                 await h.page(page(resolved=[gone], reason=PageReason.ALL_RESOLVED, group=f"g{n}"))
-            await h.wait(1200)
+            await h.wait(400)
             assert not h.incidents("open")
             waiting = h.db.read_now(lambda tx: tx.exec_driver_sql(WAITING).scalar())
             assert waiting == 0

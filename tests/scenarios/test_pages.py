@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.scenarios.world import World, after
+
+pytestmark = pytest.mark.slow
 
 SECOND = 1000
 MINUTE = 60 * SECOND

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.scenarios.world import World, after
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60_000
 
 MOMENTS = {

@@ -59,9 +59,7 @@ def _dead_letters(notes: list[dict[str, Any]], told: list[dict[str, Any]]) -> li
     return [f"I1: page {n['id']} {n['state']} and nobody heard of it" for n in silent[:3]]
 
 
-def _ends_told(
-    world: World, notes: list[dict[str, Any]], cases: list[dict[str, Any]], told: list[dict[str, Any]]
-) -> list[str]:
+def _ends_told(world: World, notes: list[dict[str, Any]], cases: list[dict[str, Any]], told: list[dict[str, Any]]) -> list[str]:
     """I2, I3: all has recovered: no incident is open, the receiver believes in no fire, everybody who was paged knows."""
     problems = [
         f"I3: incident #{c['number']} is {c['state']} at the end" for c in cases if c["state"] not in ("resolved", "merged")

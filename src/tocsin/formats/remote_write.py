@@ -58,7 +58,7 @@ def decompress(body: bytes, encoding: str, *, max_bytes: int = DEFAULT_MAX_BYTES
             return _unsnappy(body, max_bytes)
         if encoding == "zstd":
             return _unzstd(body, max_bytes)
-    except cramjam.DecompressionError as error:
+    except (cramjam.DecompressionError, IndexError) as error:
         raise BodyError(400, f"the body is not valid {encoding}: {error}") from error
     if encoding in ("", "identity"):
         _check_length(len(body), max_bytes)

@@ -25,8 +25,8 @@ from tocsin.tsdb.disk import Disk
 from tocsin.tsdb.piece import GridPiece, Loose
 
 ReadBatch = Callable[[Int64], tuple[list[GridPiece], list[Loose]]]
-_CELLS = 4 << 20
-"""Cells of a batch: 32 MiB of values."""
+_CELLS = 2 << 20
+"""Cells of a batch: 16 MiB of values."""
 _TEXTS = 2048
 """Texts per section."""
 _LOOSE_SAMPLES = 65_536

@@ -233,16 +233,18 @@ class ChunkFiles:
 
     def _payload(self, chunk: Chunk) -> bytes | None:
         try:
-            header = self._read(chunk.file, chunk.position - self._before(chunk), self._before(chunk))
-            data = self._read(chunk.file, chunk.position, chunk.length)
+            before = 0 if chunk.checked else self._before(chunk)
+            entry = self._read(chunk.file, chunk.position - before, before + chunk.length)
         except OSError as error:
             damage.report("head", file_name(chunk.file, SUFFIX), str(error), position=chunk.position)
             return None
-        if not chunk.checked:
-            if len(data) != chunk.length or zlib.crc32(data) != _HEADER.unpack_from(header)[7]:
-                damage.report("head", file_name(chunk.file, SUFFIX), "checksum of a chunk", position=chunk.position)
-                return None
-            chunk.checked = True
+        if chunk.checked:
+            return entry
+        data = entry[before:]
+        if len(data) != chunk.length or zlib.crc32(data) != _HEADER.unpack_from(entry)[7]:
+            damage.report("head", file_name(chunk.file, SUFFIX), "checksum of a chunk", position=chunk.position)
+            return None
+        chunk.checked = True
         return data
 
     @staticmethod

@@ -27,6 +27,7 @@ SLOTS = 64
 BLOCK_ROWS = 512
 _BLOCK_BITS = 9
 NOBODY = 0xFFFFFFFF
+_LOOKBACK_MS = 300_000
 _STAGGER = 37
 """Odd, so that successive blocks spread over all 64 starting points."""
 
@@ -48,6 +49,7 @@ class Grid:
 
     def __init__(self, interval_ms: int) -> None:
         self.interval_ms = interval_ms
+        self._kept = min(_LOOKBACK_MS // interval_ms + 2, SLOTS // 2)
         self._matrix = GrowingMatrix(SLOTS, BLOCK_ROWS)
         self.slot_of_row: UInt32 = np.full(BLOCK_ROWS, NOBODY, np.uint32)
         self.block_count = 0
@@ -184,16 +186,19 @@ class Grid:
         cells = self.values.view(np.uint64)[rows, number % SLOTS]
         return int((cells != values.view(np.uint64)).sum())
 
-    def close(self, block: int, ids: UInt32) -> Window | None:
-        """Take the window out of a block and start the next one where it ends. None when it was empty.
+    def close(self, block: int, ids: UInt32, *, number: int | None = None) -> Window | None:
+        """Take the window out of a block; None when it was empty. `ids` are the series ids by slot.
 
-        `ids` are the series ids by slot.
+        To make room for scrape `number`, only the older part goes: the last five minutes stay, so that an instant query
+        never has to open a chunk. Without a number everything goes.
         """
-        low, last, start = int(self.low[block]), int(self.last[block]), int(self.first[block])
+        low, last = int(self.low[block]), int(self.last[block])
         if last < low:
             return None
+        rest = last + 1 if number is None else max(last + 1 - self._kept, number - SLOTS + 1)
+        rest = max(min(rest, last + 1), low + 1)
         rows = slice(block << _BLOCK_BITS, (block << _BLOCK_BITS) + self.used[block])
-        numbers = np.arange(low, last + 1)
+        numbers = np.arange(low, rest)
         owners = self.slot_of_row[rows]
         window = Window(
             self.interval_ms,
@@ -203,23 +208,34 @@ class Grid:
             np.where(owners == NOBODY, 0, ids[np.where(owners == NOBODY, 0, owners)]).astype(np.uint32),
             self.values[rows].take(numbers % SLOTS, axis=1),
         )
-        self._matrix.clear(rows.start, rows.stop)
-        # A window closed early starts again after its last sample, a full one where it ended: blocks stay staggered.
-        self.first[block] = start + SLOTS if last >= start + SLOTS - 1 else last + 1
-        self.low[block] = self.first[block]
-        self.last[block] = self.first[block] - 1
+        self._forget(block, rows, numbers)
         return window
+
+    def _forget(self, block: int, rows: slice, numbers: Int64) -> None:
+        """Empty the cells of these numbers, the oldest of the window, and move its start past them."""
+        if int(self.last[block]) < int(numbers[-1]) + 1:
+            self._matrix.clear(rows.start, rows.stop)
+        else:
+            self.values.view(np.uint64)[rows, numbers % SLOTS] = np.uint64(ABSENT_BITS)
+        self.first[block] = self.low[block] = int(numbers[-1]) + 1
+        self.last[block] = max(int(self.last[block]), int(numbers[-1]))
 
     def drop(self, rows: Int64, *, before: int) -> None:
         """Clear the cells of scrapes with a number below `before`: they were sealed."""
         block = int(rows[0]) >> _BLOCK_BITS
         low, last = int(self.low[block]), int(self.last[block])
         gone = np.arange(low, min(before, last + 1))
-        if len(gone):
-            self.values.view(np.uint64)[rows[:, None], (gone % SLOTS)[None, :]] = np.uint64(ABSENT_BITS)
-        if last < before:
+        every = slice(block << _BLOCK_BITS, (block << _BLOCK_BITS) + self.used[block])
+        if int((self.slot_of_row[every] != NOBODY).sum()) > len(rows):
+            # Only after damage: others in this block were not sealed with it, so the window stays where it is.
+            if len(gone):
+                self.values.view(np.uint64)[rows[:, None], (gone % SLOTS)[None, :]] = np.uint64(ABSENT_BITS)
+        elif last < before:
+            self._matrix.clear(every.start, every.stop)
             self.first[block] = self.low[block] = before
             self.last[block] = before - 1
+        elif len(gone):
+            self._forget(block, every, gone)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -209,7 +209,7 @@ class Head:
             number = t_ms // grid_ms
             grid = self.grids[grid_ms]
             for block in grid.overdue(layout.blocks, number):
-                self.close_window(grid, block)
+                self.close_window(grid, block, number=number)
             grid.open(layout.blocks, number, stagger=self._stagger, segment=self.segment)
             aside = layout.elsewhere
             if len(layout.blocks) and (grid.first[layout.blocks] > number).any():
@@ -277,8 +277,9 @@ class Head:
 
     # -- windows -----------------------------------------------------------------------------------------------------
 
-    def close_window(self, grid: Grid, block: int) -> None:
-        window = grid.close(block, self.index.ids)
+    def close_window(self, grid: Grid, block: int, *, number: int | None = None) -> None:
+        """Seal a window; with `number`, as much of it as that scrape needs room."""
+        window = grid.close(block, self.index.ids, number=number)
         if window is not None:
             self._on_window(window)
 

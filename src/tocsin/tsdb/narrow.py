@@ -91,42 +91,41 @@ def _classify(values: Float64, bits: npt.NDArray[np.uint64]) -> tuple[npt.NDArra
     return kind, steps, lowest
 
 
-def decode(data: bytes | memoryview, wanted: Int64) -> Float64:
+def decode(data: bytes, wanted: Int64) -> Float64:
     """Rows `wanted` [k] of an encoded chunk -> values [k, m]."""
     rows, columns, has_holes, _, n1, n2, n4, n8, raw, _ = _HEAD.unpack_from(data)
-    at = _HEAD.size
+    first_at = _HEAD.size
+    lowest_at = first_at + 8 * rows
+    raw_at = lowest_at + 8 * (n1 + n2 + n4 + n8)
+    steps_at = {_INT8: raw_at + 8 * raw * columns}
+    steps_at[_INT4] = steps_at[_INT8] + 8 * n8 * (columns - 1)
+    steps_at[_INT2] = steps_at[_INT4] + 4 * n4 * (columns - 1)
+    position_at = steps_at[_INT2] + 2 * n2 * (columns - 1)
+    steps_at[_INT1] = position_at + 2 * rows
+    kind_at = steps_at[_INT1] + n1 * (columns - 1)
+    counts = {_INT1: n1, _INT2: n2, _INT4: n4, _INT8: n8}
 
-    def take(dtype: npt.DTypeLike, *shape: int) -> npt.NDArray[np.generic]:
-        nonlocal at
-        count = int(np.prod(shape))
-        out = np.frombuffer(data, dtype, count, at).reshape(shape)
-        at += out.nbytes
-        return out
-
-    first = take(np.float64, rows)
-    lowest = {code: take(np.int64, count) for code, count in ((_INT1, n1), (_INT2, n2), (_INT4, n4), (_INT8, n8))}
-    raw_rows = take(np.float64, raw, columns)
-    steps = {_INT8: take(np.uint64, n8, columns - 1), _INT4: take(np.uint32, n4, columns - 1)}
-    steps[_INT2] = take(np.uint16, n2, columns - 1)
-    position = take(np.uint16, rows)[wanted]
-    steps[_INT1] = take(np.uint8, n1, columns - 1)
-    kind = take(np.uint8, rows)[wanted]
-
+    kind = np.frombuffer(data, np.uint8, rows, kind_at)[wanted]
+    position = np.frombuffer(data, np.uint16, rows, position_at)[wanted]
+    first = np.frombuffer(data, np.float64, rows, first_at)[wanted]
     out = np.empty((len(wanted), columns))
-    out[:] = first[wanted][:, None]
-    for code in np.unique(kind).tolist():
+    out[:] = first[:, None]
+    for code in set(kind.tolist()) - {_CONSTANT}:
         members = np.flatnonzero(kind == code)
+        place = position[members]
         if code == _RAW:
-            out.view(np.uint64)[members] = raw_rows.view(np.uint64)[position[members]]
-        elif code != _CONSTANT:
-            place = position[members]
-            path = steps[code][place].astype(np.int64)
-            path += lowest[code][place][:, None]
-            np.cumsum(path, axis=1, out=path)
-            path += out[members, 0].astype(np.int64)[:, None]
-            out[members, 1:] = path
+            out[members] = np.frombuffer(data, np.float64, raw * columns, raw_at).reshape(raw, columns)[place]
+            continue
+        before = sum(counts[smaller] for smaller in range(_INT1, code))
+        steps = np.frombuffer(data, _WIDTHS[code - 1], counts[code] * (columns - 1), steps_at[code])
+        path = np.empty((len(members), columns), np.int64)
+        path[:, 0] = first[members]
+        path[:, 1:] = steps.reshape(counts[code], columns - 1)[place]
+        path[:, 1:] += np.frombuffer(data, np.int64, counts[code], lowest_at + 8 * before)[place][:, None]
+        out[members] = np.cumsum(path, axis=1, out=path)
     if has_holes:
-        mask = take(np.uint8, rows, (columns + 7) // 8)[wanted]
-        present = np.unpackbits(mask, axis=1, count=columns).view(np.bool_)  # type: ignore[arg-type]
+        packed = (columns + 7) // 8
+        mask = np.frombuffer(data, np.uint8, rows * packed, kind_at + rows).reshape(rows, packed)[wanted]
+        present: Bool = np.unpackbits(mask, axis=1, count=columns).view(np.bool_)
         out.view(np.uint64)[~present] = np.uint64(ABSENT_BITS)
     return out
