@@ -28,6 +28,7 @@ _ASLEEP_MS = 60_000
 _REMEMBER_MS = 30 * 60_000
 """How long a resolved alert stays in `alerts`; its episode stays for good."""
 _ALIVE_EVERY_MS = 10_000
+_TIDY_EVERY_MS = 300_000
 _CAUSE_EVERY_MS = 5_000
 _FAR_MS = 2**62
 
@@ -74,20 +75,17 @@ def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bo
     events.record(tx, *work.events)
     if not 0 <= now_ms - work.seen_ms < _ALIVE_EVERY_MS:
         rows.write_seen_ms(tx, now_ms)
+    if now_ms // _TIDY_EVERY_MS != work.seen_ms // _TIDY_EVERY_MS:
         rows.forget_alerts(tx, resolved_before_ms=now_ms - _REMEMBER_MS)
         rows.forget_silences(tx, ended_before_ms=now_ms - RETENTION_MS)
+    firing, next_ms = _survey(tx, now_ms)
     return Stepped(
-        next_ms=min(_next_ms(tx, now_ms), _next_look(work)),
+        next_ms=min(next_ms, _next_look(work)),
         taken=work.taken,
-        firing=_count_firing(tx, now_ms),
+        firing=firing,
         pages=tuple(work.pages),
         changed=bool(work.taken or work.events),
     )
-
-
-def _count_firing(tx: Connection, now_ms: int) -> int:
-    ends = alerts_table.c.ends_at_ms
-    return int(tx.execute(sa.select(sa.func.count()).where(sa.or_(ends == 0, ends > now_ms))).scalar_one())
 
 
 def _next_look(work: Work) -> int:
@@ -101,13 +99,14 @@ def _waits(known: KnownAlert) -> bool:
     return any(cause.kind is Suppression.DEPENDENCY for cause in known.suppressed_by)
 
 
-def _next_ms(tx: Connection, now_ms: int) -> int:
-    """The next instant at which a timer, an alert's end or a silence's edge comes."""
-    if tx.execute(sa.select(alert_intake.c.seq).limit(1)).first() is not None:
-        return now_ms
-    queries = [sa.select(sa.func.min(alert_groups.c.next_flush_ms))] + [
-        sa.select(sa.func.min(column)).where(column > now_ms)
-        for column in (alerts_table.c.ends_at_ms, silences.c.starts_at_ms, silences.c.ends_at_ms)
+def _survey(tx: Connection, now_ms: int) -> tuple[int, int]:
+    """How many alerts fire, and the next instant at which a timer, an alert's end or a silence's edge comes; in one query."""
+    ends = alerts_table.c.ends_at_ms
+    counted = sa.select(sa.func.count()).where(sa.or_(ends == 0, ends > now_ms)).select_from(alerts_table)
+    waiting = sa.select(sa.func.count()).select_from(sa.select(alert_intake.c.seq).limit(1).subquery())
+    edges = [sa.select(sa.func.min(alert_groups.c.next_flush_ms))] + [
+        sa.select(sa.func.min(column)).where(column > now_ms) for column in (ends, silences.c.starts_at_ms, silences.c.ends_at_ms)
     ]
-    times = [tx.execute(query).scalar() for query in queries]
-    return min((t for t in times if t is not None), default=_FAR_MS)
+    queries = [counted, waiting, *edges]
+    firing, more, *times = tx.execute(sa.select(*(query.scalar_subquery() for query in queries))).one()
+    return int(firing), now_ms if more else min((t for t in times if t is not None), default=_FAR_MS)
