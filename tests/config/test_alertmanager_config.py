@@ -1,0 +1,245 @@
+"""alertmanager.yml: what is read, what is refused and where, and what becomes of receivers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tocsin.alerts.routetest import explain_route
+from tocsin.config.alertmanager import build_routing, read_alertmanager
+from tocsin.config.receivers import channel_defaults
+from tocsin.config.tree import parse_yaml
+from tocsin.errors import Problem
+from tocsin.model.route import Routing
+
+EVERYTHING = """
+global:
+  resolve_timeout: 1m
+  smtp_smarthost: mail.example:587
+  smtp_from: tocsin@example.org
+  smtp_auth_username: tocsin
+  smtp_auth_password_file: mail.secret
+  slack_api_url: https://hooks.slack.example/T/B/x
+route:
+  receiver: ops
+  group_by: [alertname, cluster]
+  group_wait: 10s
+  labels: {tier: all}
+  routes:
+    - matchers: [team="db", 'severity=~"crit.*"']
+      receiver: db
+      group_by: ['...']
+      continue: true
+      mute_time_intervals: [nights]
+      routes:
+        - match: {service: files}
+          match_re: {host: "a|b"}
+          labels: {tier: files}
+    - matchers: ['team="db"']
+      active_time_intervals: [office]
+      group_by: []
+receivers:
+  - name: ops
+    email_configs:
+      - to: "ana@example.org, ben@example.org"
+        send_resolved: true
+    slack_configs:
+      - channel: "#alerts"
+  - name: db
+    policy: dba
+    labels: {owner: dba}
+    webhook_configs:
+      - url: https://hook.example/x
+        http_config:
+          basic_auth: {username: u, password: p}
+    pagerduty_configs:
+      - routing_key_file: pd.secret
+    telegram_configs:
+      - {bot_token: t, chat_id: -100}
+inhibit_rules:
+  - name: worse hides bad
+    source_matchers: [severity="critical"]
+    target_match: {severity: warning}
+    equal: [service]
+time_intervals:
+  - name: office
+    time_intervals:
+      - times: [{start_time: "09:00", end_time: "17:00"}]
+        weekdays: [monday:friday]
+        months: [january:march, "12"]
+        days_of_month: ["1:15", "-3:-1"]
+        years: ["2025:2030"]
+        location: Europe/Paris
+mute_time_intervals:
+  - name: nights
+    time_intervals:
+      - times: [{start_time: "22:00", end_time: "24:00"}, {start_time: "00:00", end_time: "06:00"}]
+maintenance:
+  - name: backup
+    matchers: ['service="files"']
+    start: 2026-01-04 02:00
+    duration: 90m
+    rrule: FREQ=WEEKLY;BYDAY=SU
+    time_zone: Europe/Paris
+"""
+SECRETS = {"mail.secret": "m-secret\n", "pd.secret": "pd-key"}
+
+
+def read_secret(name: str) -> str:
+    if name not in SECRETS:
+        raise FileNotFoundError(2, "No such file or directory", name)
+    return SECRETS[name]
+
+
+def check(text: str, **options: Any) -> tuple[Routing | None, list[Problem]]:
+    tree = parse_yaml(text, "am.yml")
+    config, problems = read_alertmanager(tree.value, tree)
+    if config is None or problems:
+        return None, problems
+    return build_routing(config, tree, read_file=read_secret, policies=["dba"], **options)
+
+
+def routing_of_text(text: str) -> Routing:
+    routing, problems = check(text, depends_on={"shop": ("files",)})
+    assert routing is not None, [str(p) for p in problems]
+    assert not [p for p in problems if not p.warning], [str(p) for p in problems]
+    return routing
+
+
+def test_routes_inherit_what_alertmanager_lets_them() -> None:
+    routing = routing_of_text(EVERYTHING)
+    db, db_office = routing.root.routes
+    files = db.routes[0]
+    assert (files.receiver, files.group_by, files.group_wait_ms) == ("db", None, 10_000)
+    assert files.labels == {"tier": "files"}
+    assert files.mute_time_intervals == (), "time intervals are never inherited"
+    assert db_office.group_by == ()
+    assert [route.id for route in (routing.root, db, files)] == [
+        "{}",
+        '{}/{severity=~"crit.*",team="db"}/0',
+        '{}/{severity=~"crit.*",team="db"}/0/{host=~"a|b",service="files"}/0',
+    ]
+    assert routing.resolve_timeout_ms == 60_000
+    labels = {"team": "db", "severity": "critical", "service": "files", "host": "a"}
+    assert explain_route(routing, labels, now_ms=0).receivers == ("db", "ops")
+
+
+def test_receivers_become_destinations() -> None:
+    routing = routing_of_text(EVERYTHING)
+    ops, db = routing.receivers["ops"], routing.receivers["db"]
+    assert [(d.channel, d.settings.get("to"), d.send_resolved, d.index) for d in ops.destinations] == [
+        ("email", "ana@example.org", True, 0),
+        ("email", "ben@example.org", True, 1),
+        ("slack", None, False, 2),
+    ]
+    assert ops.destinations[0].settings["auth_password"] == "m-secret"
+    assert ops.destinations[2].settings == {"api_url": "https://hooks.slack.example/T/B/x", "channel": "#alerts"}
+    assert (db.policy, db.labels, db.place.line) == ("dba", {"owner": "dba"}, 34)
+    by_channel = {d.channel: d.settings for d in db.destinations}
+    assert by_channel["webhook"]["headers"] == {"Authorization": "Basic dTpw"}
+    assert by_channel["pagerduty"]["routing_key"] == "pd-key"
+    assert by_channel["telegram"]["chat_id"] == -100
+
+
+def test_what_global_says_serves_peoples_own_contacts() -> None:
+    tree = parse_yaml(EVERYTHING, "am.yml")
+    config, _ = read_alertmanager(tree.value, tree)
+    assert config is not None
+    defaults, problems = channel_defaults(config.global_, read_secret)
+    assert not problems
+    assert defaults["email"]["smarthost"] == "mail.example:587"
+    assert defaults["slack"] == {"api_url": "https://hooks.slack.example/T/B/x"}
+
+
+ROOT = "route: {receiver: r}\nreceivers: [{name: r}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("receivers: [{name: r}]", 1, "no routes provided"),
+        ("route: {}\nreceivers: [{name: r}]", 1, "must name a receiver"),
+        ("route: {receiver: x}\nreceivers: [{name: r}]", 1, "no receiver named 'x'"),
+        ("route:\n  receiver: r\n  matchers: [a=b]\nreceivers: [{name: r}]", 1, "must not have matchers"),
+        ("route:\n  receiver: r\n  mute_time_intervals: [x]\nreceivers: [{name: r}]", 3, "must not be quiet"),
+        ("route:\n  receiver: r\n  routes:\n    - mute_time_intervals: [x]\nreceivers: [{name: r}]", 4, "no time interval named"),
+        ("route: {receiver: r, group_by: [a, a]}\nreceivers: [{name: r}]", 1, "twice"),
+        ("route: {receiver: r, group_by: ['...', a]}\nreceivers: [{name: r}]", 1, "all labels"),
+        ("route: {receiver: r, group_interval: 0s}\nreceivers: [{name: r}]", 1, "longer than zero"),
+        ("route: {receiver: r, group_wait: 5}\nreceivers: [{name: r}]", 1, "with a unit"),
+        ("route: {receiver: r, group_wiat: 5s}\nreceivers: [{name: r}]", 1, "unknown key 'group_wiat'"),
+        (ROOT + "nonsense: 1", 3, "unknown key 'nonsense'"),
+        ("route: {receiver: r}\nreceivers: [{name: r}, {name: r}]", 2, "another receiver named 'r'"),
+        ("route: {receiver: r}\nreceivers:\n  - name: r\n    webhook_configs:\n      - {}", 5, "url is missing"),
+        ("route: {receiver: r}\nreceivers:\n  - name: r\n    webhook_configs:\n      - {url: x, url_file: y}", 5, "at most one"),
+        (
+            "route: {receiver: r}\nreceivers:\n  - name: r\n    webhook_configs:\n      - {url: x, urll: y}",
+            5,
+            "unknown key 'urll'",
+        ),
+        ("route: {receiver: r}\nreceivers:\n  - name: r\n    email_configs:\n      - {to: a@b}", 5, "smarthost is missing"),
+        (ROOT + "inhibit_rules:\n  - source_matchers: ['a=~(']", 4, "regexp"),
+        (ROOT + "inhibit_rules:\n  - source_match: {a.b: c}", 4, "invalid label name 'a.b'"),
+        (ROOT + "time_intervals:\n  - name: t\n    time_intervals:\n      - weekdays: [moonday]", 6, "not a weekday"),
+        (ROOT + "time_intervals:\n  - name: t\n    time_intervals:\n      - days_of_month: ['5:3']", 6, "always before"),
+        (ROOT + "time_intervals:\n  - name: t\n    time_intervals:\n      - location: Mars/Base", 6, "unknown time zone"),
+        (
+            ROOT
+            + "time_intervals:\n  - name: t\n    time_intervals:\n      - times:\n          - {start_time: '22:00', end_time: '06:00'}",
+            6,
+            "over midnight",
+        ),
+        (ROOT + "maintenance:\n  - {name: m, matchers: ['a=~\".*\"'], start: 2026-01-01 00:00, duration: 1h}", 4, "not meant"),
+        (ROOT + "maintenance:\n  - {name: m, matchers: [a=b], start: 2026-01-01 00:00}", 4, "either end or duration"),
+        (ROOT + "maintenance:\n  - {name: m, matchers: [a=b], start: soon, duration: 1h}", 4, "local time"),
+        (
+            ROOT + "maintenance:\n  - {name: m, matchers: [a=b], start: 2026-01-01 00:00, duration: 1h, rrule: FREQ=HOURLY}",
+            4,
+            "FREQ",
+        ),
+    ],
+)
+def test_mistakes_say_where_and_what(text: str, line: int, words: str) -> None:
+    routing, problems = check(text)
+    assert routing is None
+    assert any(words in problem.message and problem.place.line == line for problem in problems), [str(p) for p in problems]
+
+
+@pytest.mark.parametrize(
+    ("receiver", "words"),
+    [
+        ("sns_configs: [{topic_arn: a}]", "does not deliver sns_configs"),
+        ("msteams_configs: [{webhook_url: 'https://x'}]", "msteamsv2_configs"),
+        ("policy: nobody", "no policy named 'nobody'"),
+        ("webhook_configs: [{url_file: missing}]", "cannot read missing"),
+    ],
+)
+def test_a_receiver_that_cannot_be_delivered_is_an_error_never_dropped(receiver: str, words: str) -> None:
+    _, problems = check(f"route: {{receiver: r}}\nreceivers:\n  - name: r\n    {receiver}\n")
+    errors = [problem for problem in problems if not problem.warning]
+    assert len(errors) == 1
+    assert words in errors[0].message
+    assert errors[0].place.line in (3, 4)
+
+
+def test_a_text_that_tocsin_writes_itself_is_a_warning() -> None:
+    text = "route: {receiver: r}\nreceivers:\n  - name: r\n    discord_configs: [{webhook_url: 'https://x', title: t}]\n"
+    routing, problems = check(text)
+    assert routing is not None
+    assert [problem.warning for problem in problems] == [True]
+
+
+def test_services_that_depend_on_each_other_in_a_circle_are_refused() -> None:
+    _, problems = check(ROOT, depends_on={"a": ("b",), "b": ("c",), "c": ("a",)})
+    assert any("a -> b -> c -> a" in problem.message for problem in problems)
+
+
+def test_without_a_route_the_built_in_one_holds() -> None:
+    tree = parse_yaml("receivers:\n  - name: mine\n", "tocsin.yaml")
+    config, problems = read_alertmanager(tree.value, tree, route_needed=False)
+    assert config is not None
+    assert not problems
+    routing, _ = build_routing(config, tree, read_file=read_secret)
+    assert routing.root.receiver == "mine"
+    assert routing.root.critical_group_wait_ms == 0
