@@ -163,15 +163,20 @@ def check_rows(tx: Connection, specs: Sequence[Mapping[str, Any]], now_ms: int) 
     states = _states(tx)
     changes = _changes_since(tx, now_ms - _DAY_MS, [spec["id"] for spec in specs])
     open_incidents = _incidents_of_checks(tx)
-    return [_row(spec, states.get(spec["id"]), changes.get(spec["id"], []), open_incidents, now_ms) for spec in specs]
+    rows = []
+    for spec in specs:
+        state = states.get(spec["id"])
+        history = _history(state, changes.get(spec["id"], ()), now_ms - _DAY_MS)
+        rows.append(_row(spec, state, history, open_incidents, now_ms))
+    return rows
 
 
 def _row(
-    spec: Mapping[str, Any], state: Any, changes: Sequence[uptime.Change], open_incidents: Mapping[str, int], now_ms: int
+    spec: Mapping[str, Any], state: Any, history: Sequence[uptime.Change], open_incidents: Mapping[str, int], now_ms: int
 ) -> CheckRow:
-    last = (state.last_result if state is not None else None) or {}
     paused = bool(spec.get("paused"))
     known = state.state if state is not None else spec.get("state", CheckState.PENDING)
+    every_ms = int(spec.get("every_ms", 0))
     return CheckRow(
         id=spec["id"],
         name=spec.get("name", spec["id"]),
@@ -181,14 +186,14 @@ def _row(
         since_ms=state.since_ms if state is not None else 0,
         reason=state.reason if state is not None else "",
         message=state.message if state is not None else "",
-        duration_ms=last.get("duration_ms"),
+        duration_ms=state.duration_ms if state is not None else None,
         last_ms=state.last_ms if state is not None else 0,
-        next_ms=int(spec.get("next_ms", 0)) or (state.last_ms + int(spec.get("every_ms", 0)) if state is not None else 0),
-        every_ms=int(spec.get("every_ms", 0)),
+        next_ms=int(spec.get("next_ms", 0)) or (state.last_ms + every_ms if state is not None else 0),
+        every_ms=every_ms,
         failures=state.consecutive_failures if state is not None else 0,
         failures_needed=int(spec.get("failures", 0)),
-        uptime=uptime.uptime_ratio(changes, now_ms - _DAY_MS, now_ms),
-        strip=uptime.strip(changes, now_ms),
+        uptime=uptime.uptime_ratio(history, now_ms - _DAY_MS, now_ms),
+        strip=uptime.strip(history, now_ms),
         labels=dict(spec.get("labels", {})),
         source=spec.get("source", ""),
         incident=open_incidents.get(spec["id"], 0),
@@ -196,37 +201,39 @@ def _row(
 
 
 def _states(tx: Connection) -> dict[str, Any]:
-    """State per check, worst location first where a check runs at several."""
+    """State per check, worst location first where a check runs at several. The evidence stays in the table."""
+    c = check_states.c
+    query = sa.select(
+        c.check_id, c.state, c.since_ms, c.reason, c.message, c.consecutive_failures, c.last_ms,
+        c.last_result["duration_ms"].as_float().label("duration_ms"),
+    )  # fmt: skip
     rows: dict[str, Any] = {}
     worst = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN, CheckState.UP, CheckState.PENDING, CheckState.PAUSED)
-    for row in tx.execute(sa.select(check_states)):
+    for row in tx.execute(query):
         kept = rows.get(row.check_id)
         if kept is None or worst.index(CheckState(row.state)) < worst.index(CheckState(kept.state)):
             rows[row.check_id] = row
     return rows
 
 
-def _changes_since(tx: Connection, since_ms: int, ids: Sequence[str]) -> dict[str, list[uptime.Change]]:
-    """State changes per check, oldest first, with the last one before `since_ms`."""
-    table = check_changes
-    last_before = (
-        sa.select(table.c.check_id, sa.func.max(table.c.id).label("id"))
-        .where(table.c.t_ms < since_ms)
-        .group_by(table.c.check_id)
-        .subquery()
-    )
-    query = (
-        sa.select(table.c.check_id, table.c.t_ms, table.c.after)
-        .outerjoin(last_before, last_before.c.id == table.c.id)
-        .where(sa.or_(table.c.t_ms >= since_ms, last_before.c.id.is_not(None)))
-        .order_by(table.c.check_id, table.c.id)
-    )
+def _changes_since(tx: Connection, since_ms: int, ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Rows of state changes per check, oldest first."""
+    c = check_changes.c
+    query = sa.select(c.check_id, c.t_ms, c.before, c.after).where(c.t_ms >= since_ms).order_by(c.check_id, c.id)
     if len(ids) == 1:
-        query = query.where(table.c.check_id == ids[0])
-    found: dict[str, list[uptime.Change]] = defaultdict(list)
+        query = query.where(c.check_id == ids[0])
+    found: dict[str, list[Any]] = defaultdict(list)
     for row in tx.execute(query):
-        found[row.check_id].append(uptime.Change(row.t_ms, CheckState(row.after)))
+        found[row.check_id].append(row)
     return found
+
+
+def _history(state: Any, changes: Sequence[Any], since_ms: int) -> list[uptime.Change]:
+    """What a check was from `since_ms` on: each change says what was before it; without one it was what it is."""
+    if not changes:
+        return [uptime.Change(state.since_ms, CheckState(state.state))] if state is not None and state.since_ms else []
+    first = uptime.Change(since_ms, CheckState(changes[0].before or CheckState.PENDING))
+    return [first, *(uptime.Change(row.t_ms, CheckState(row.after)) for row in changes)]
 
 
 def _incidents_of_checks(tx: Connection) -> dict[str, int]:
@@ -243,22 +250,24 @@ def _incidents_of_checks(tx: Connection) -> dict[str, int]:
 def _detail(tx: Connection, spec: Mapping[str, Any], now_ms: int, latency: Points) -> CheckDetail:
     check_id = spec["id"]
     [row] = check_rows(tx, [spec], now_ms)
-    state = _states(tx).get(check_id)
-    longest_ms = max(uptime.WINDOWS_MS.values())
-    changes = _changes_since(tx, now_ms - longest_ms, [check_id]).get(check_id, [])
+    since_ms = now_ms - max(uptime.WINDOWS_MS.values())
+    history = _history(_states(tx).get(check_id), _changes_since(tx, since_ms, [check_id]).get(check_id, ()), since_ms)
     runs = tx.execute(
         sa.select(check_runs).where(check_runs.c.check_id == check_id).order_by(check_runs.c.started_ms.desc()).limit(_RUNS)
     )
     turns = tx.execute(
         sa.select(check_changes).where(check_changes.c.check_id == check_id).order_by(check_changes.c.id.desc()).limit(_CHANGES)
     )
+    last = (
+        sa.select(check_states.c.last_result).where(check_states.c.check_id == check_id).order_by(check_states.c.last_ms.desc())
+    )
     return CheckDetail(
         **{name: getattr(row, name) for name in CheckRow.__dataclass_fields__},
         settings=spec.get("settings", {}),
-        last_result=state.last_result if state is not None else None,
+        last_result=tx.execute(last.limit(1)).scalar(),
         runs=[CheckRun(r.id, r.started_ms, r.ok, r.reason, r.message, r.manual_by, r.result) for r in runs],
         changes=[CheckChange(r.t_ms, r.before, r.after, r.reason, r.message) for r in turns],
-        uptime_by_window=uptime.uptime_by_window(changes, now_ms),
+        uptime_by_window=uptime.uptime_by_window(history, now_ms),
         latency=latency,
         runbook=spec.get("runbook", ""),
     )
