@@ -53,7 +53,7 @@ def test_settings_of_our_own_are_read() -> None:
     assert next(rule for rule in native if rule.name == "HostDiskCritical").native.clear_expr.endswith("< 0.05\n")
 
 
-@pytest.mark.parametrize("only", ["DatabaseDown", "HostDiskCritical", "Tocsin", "ProbeDown", "HttpNoSuccess"])
+@pytest.mark.parametrize("only", ["DatabaseDown", "HostDiskCritical reads", "TocsinPages", "ProbeDown", "HttpNoSuccess fires"])
 def test_the_unit_tests_of_the_rules_pass_here(only: str) -> None:
     (result,) = run_rule_tests([TESTS], only=only)
     assert result.ok, result.text
@@ -67,7 +67,12 @@ def test_all_unit_tests_of_the_rules_pass_here() -> None:
 
 @pytest.mark.peer
 @pytest.mark.parametrize(
-    "arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts.test.yml"), ("check", "config", "prometheus.yml")]
+    "arguments",
+    [
+        ("check", "rules", "alerts.yml"),
+        pytest.param(("test", "rules", "alerts.test.yml"), marks=pytest.mark.slow),
+        ("check", "config", "prometheus.yml"),
+    ],
 )
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     done = subprocess.run([peer("promtool"), *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
@@ -76,5 +81,7 @@ def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.peer
 def test_amtool_accepts_the_routing() -> None:
-    done = subprocess.run([peer("amtool"), "check-config", "alertmanager.yml"], cwd=FOLDER, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [peer("amtool"), "check-config", "alertmanager.yml"], cwd=FOLDER, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

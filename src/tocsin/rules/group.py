@@ -19,6 +19,7 @@ from tocsin.model.rule import AlertRule, RecordingRule, Rule, RuleGroup, Semanti
 from tocsin.model.series import STALE_NAN, Batch, QueryResult, ValueType, Vector
 from tocsin.rules.alerting import Reading, Seen, dismiss, is_firing, resume, step
 from tocsin.rules.expand import Context, expand
+from tocsin.rules.native import ANNOTATION
 from tocsin.rules.recording import recorded
 from tocsin.rules.selects import Selects, selects_of
 
@@ -39,6 +40,8 @@ class Surroundings:
     external_url: str = ""
     external_labels: Mapping[str, str] = EMPTY_LABELS
     unsighted: Unsighted = nobody_blind
+    bare: bool = False
+    """Leave the annotation with our settings in place, as Prometheus would: unit tests compare with it."""
 
 
 @dataclass(slots=True)
@@ -162,7 +165,7 @@ class GroupRun:
 
     def _read(self, run: RuleRun, rule: AlertRule, vector: Vector, t_ms: int, query_ms: int, around: Surroundings) -> Reading:
         context = Context(around.queryable, query_ms, around.external_url, around.external_labels)
-        true = alerts_of(rule, vector, context)
+        true = alerts_of(rule, vector, context, bare=around.bare)
         missing = [state for labels, state in run.states.items() if labels not in true]
         unknown: dict[Labels, AlertReason] = {}
         holding: frozenset[Labels] = frozenset()
@@ -204,17 +207,16 @@ def as_vector(result: QueryResult) -> Vector:
     raise ExecutionError("rule result is not a vector or scalar")
 
 
-def alerts_of(rule: AlertRule, vector: Vector, context: Context) -> dict[Labels, Seen]:
+def alerts_of(rule: AlertRule, vector: Vector, context: Context, *, bare: bool = False) -> dict[Labels, Seen]:
     """Label set -> value and annotations of every element. Raises ExecutionError where two get the same labels."""
     found: dict[Labels, Seen] = {}
+    texts = {name: text for name, text in rule.annotations.items() if bare or name != ANNOTATION}
     for series, value in zip(vector.labels, vector.values.tolist(), strict=True):
         own = {name: expand(text, series, value, context, name=rule.name) for name, text in rule.labels.items()}
         labels = series.merged({METRIC_NAME: "", **own, "alertname": rule.name})
         if labels in found:
             raise ExecutionError("vector contains metrics with the same labelset after applying alert labels")
-        found[labels] = Seen(
-            value, {name: expand(text, series, value, context, name=rule.name) for name, text in rule.annotations.items()}
-        )
+        found[labels] = Seen(value, {name: expand(text, series, value, context, name=rule.name) for name, text in texts.items()})
     return found
 
 

@@ -52,6 +52,9 @@ class MemoryStore:
             self._by_name.setdefault(labels.get(METRIC_NAME), []).append(labels)
         return held
 
+    def has_metric(self, name: str) -> bool:
+        return name in self._by_name
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints = _NO_HINTS) -> Selection:

@@ -114,7 +114,7 @@ def _rule(reader: Reader, node: yaml.Node, path: str, group: str, group_labels: 
         _check_templates(reader, fields, path, texts["alert"], labels, annotations)
         semantics, native = Semantics.COMPATIBLE, NativeSettings()
         if ANNOTATION in annotations:
-            semantics, native = parse_native(reader, fields["annotations"], annotations.pop(ANNOTATION), texts["expr"], path)
+            semantics, native = parse_native(reader, fields["annotations"], annotations[ANNOTATION], texts["expr"], path)
         return AlertRule(
             id="",
             group=group,

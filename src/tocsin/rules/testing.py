@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import numpy as np
 from tocsin.errors import QueryError
 from tocsin.formats.goformat import format_float
 from tocsin.model.duration import format_duration
-from tocsin.model.labels import Labels
+from tocsin.model.labels import METRIC_NAME, Labels, MatchOp
 from tocsin.model.rule import AlertRule, RuleGroup
-from tocsin.model.series import Batch
+from tocsin.model.series import QueryResult, ValueType, Vector
+from tocsin.promql.ast import Call, Expr, selectors, type_of, walk
 from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.rules.alerting import is_firing
 from tocsin.rules.group import GroupRun, Surroundings, as_vector, batch_of
@@ -98,6 +99,40 @@ def _run_test(test: RuleTest, tests: TestFile, files: Sequence[str]) -> list[str
     return _Bench(test, tests, groups).run()
 
 
+class _Sparse:
+    """An engine that does not evaluate what cannot have a result: an expression over metrics that the test has none of.
+
+    Most rules of a file have no data in most of its tests.
+    """
+
+    def __init__(self, engine: Engine, store: MemoryStore) -> None:
+        self._engine = engine
+        self._store = store
+        self._needs: dict[str, frozenset[str]] = {}
+
+    def instant(self, query: str, t_ms: int) -> QueryResult:
+        needs = self._needs.get(query)
+        if needs is None:
+            needs = self._needs[query] = _needed_metrics(self._engine.parse(query))
+        if needs and not any(self._store.has_metric(name) for name in needs):
+            return QueryResult(ValueType.VECTOR, t_ms, Vector((), np.empty(0), np.empty(0, dtype=np.int64)))
+        return self._engine.instant(query, t_ms)
+
+    def range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
+        return self._engine.range(query, start_ms, end_ms, step_ms)
+
+
+def _needed_metrics(tree: Expr) -> frozenset[str]:
+    """Metrics of which at least one must exist for a result; empty = it may have one without any."""
+    calls = {node.name for node in walk(tree) if isinstance(node, Call)}
+    names = {
+        next((m.value for m in node.matchers if m.name == METRIC_NAME and m.op is MatchOp.EQUAL), "") for node in selectors(tree)
+    }
+    if "" in names or calls & {"absent", "absent_over_time", "vector"} or type_of(tree) is not ValueType.VECTOR:
+        return frozenset()
+    return frozenset(names)
+
+
 class _Bench:
     """One test with its own store, on its own time that starts at zero."""
 
@@ -108,7 +143,7 @@ class _Bench:
         self._store = MemoryStore()
         self._engine = Engine(self._store, EngineOptions(subquery_step_ms=tests.evaluation_interval_ms))
         self._runs = [GroupRun(group) for group in groups]
-        self._around = Surroundings(self._engine, test.external_url, test.external_labels)
+        self._around = Surroundings(_Sparse(self._engine, self._store), test.external_url, test.external_labels, bare=True)
         for series in test.series:
             pairs = [(i * test.interval_ms, value) for i, value in enumerate(series.values) if value is not None]
             self._store.load(series.labels, [t_ms for t_ms, _ in pairs], [value for _, value in pairs])
@@ -132,7 +167,7 @@ class _Bench:
             for run in group.runs:
                 batch = batch_of(group.evaluate([run], t_ms, self._around))
                 if batch is not None:
-                    self._store.append(_from(batch))
+                    self._store.append(batch)
         return [
             f"    rule: {run.rule.name}, time: {format_duration(t_ms)}, err: {run.error}"
             for group in self._runs
@@ -176,10 +211,6 @@ class _Bench:
         return f"    name: {self._test.name},\n" if self._test.name else ""
 
 
-def _from(batch: Batch) -> Batch:
-    return Batch(batch.labels, batch.t_ms, np.asarray(batch.value))
-
-
 def _equal(a: float, b: float, *, fuzzy: bool) -> bool:
     """Equal, or one unit in the last place apart where the file says `fuzzy_compare`."""
     if a == b or (math.isnan(a) and math.isnan(b)):
@@ -199,20 +230,3 @@ def _alerts_text(alerts: Sequence[tuple[Labels, Labels]]) -> str:
 
 def _samples_text(samples: Sequence[tuple[Labels, float]]) -> str:
     return ", ".join(f"{labels} {format_float(value, 'e', -1)}" for labels, value in samples) or "nil"
-
-
-def expected_alert_names(tests: TestFile) -> Iterator[tuple[str, bool]]:
-    """(alert, whether it is expected to fire) of every alert case: which rules have a fire and a no-fire test."""
-    for test in tests.tests:
-        for case in test.alerts:
-            yield case.alertname, bool(case.expected)
-
-
-def coverage(tests: Iterable[TestFile], groups: Iterable[RuleGroup]) -> Mapping[str, tuple[bool, bool]]:
-    """Alert name -> (has a case that fires, has a case that does not)."""
-    found = {rule.name: (False, False) for group in groups for rule in group.rules if isinstance(rule, AlertRule)}
-    for file in tests:
-        for name, fires in expected_alert_names(file):
-            if name in found:
-                found[name] = (found[name][0] or fires, found[name][1] or not fires)
-    return found
