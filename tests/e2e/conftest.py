@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +86,6 @@ class Tocsin:
                 break
             time.sleep(0.1)
         pytest.fail(f"Tocsin did not start:\n{(self.folder / 'tocsin.log').read_text()[-4000:]}")
-
-    def child(self, name: str) -> int:
-        """Pid of one of its processes, by the name in its command line or its order."""
-        assert self.process is not None
-        listing = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=True
-        )
-        for line in listing.stdout.splitlines():
-            pid, _, args = line.strip().partition(" ")
-            if name in args:
-                return int(pid)
-        pytest.fail(f"no process {name!r} among:\n{listing.stdout}")
 
     def stop(self) -> None:
         if self.process is None or self.process.poll() is not None:
@@ -199,3 +189,38 @@ def open_browser(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]
     yield open_it
     for context in contexts:
         context.close()
+
+
+class Service:
+    """A web service that can be told to fail."""
+
+    def __init__(self) -> None:
+        service = self
+        self.status = 200
+        self.body = b"<b>fine</b>"
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(service.status)
+                self.end_headers()
+                self.wfile.write(service.body)
+
+            def log_message(self, *_args: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/health"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    it = Service()
+    yield it
+    it.stop()

@@ -4,48 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
-
-
-class Service:
-    """A web service that can be told to fail."""
-
-    def __init__(self) -> None:
-        service = self
-        self.status = 200
-        self.body = b"<b>fine</b>"
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(service.status)
-                self.end_headers()
-                self.wfile.write(service.body)
-
-            def log_message(self, *_args: Any) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/health"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    it = Service()
-    yield it
-    it.stop()
 
 
 def test_the_first_page_shows_this_host_and_costs_little(tocsin, open_browser, noise) -> None:

@@ -12,7 +12,15 @@ PAGES = {
     "checks": "/checks", "check": "/checks/checkout-api", "explore": "/explore?q=node_load1", "oncall": "/oncall",
     "notifications": "/notifications", "silences": "/silences", "targets": "/targets", "self": "/self", "settings": "/settings",
 }  # fmt: skip
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def main(base: str, out: Path, wanted: list[str]) -> None:
@@ -20,7 +28,12 @@ def main(base: str, out: Path, wanted: list[str]) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=FLAGS)
         for width, theme in ((1440, "light"), (1440, "dark"), (360, "light"), (360, "dark")):
-            context = browser.new_context(viewport={"width": width, "height": 900 if width > 800 else 740}, color_scheme=theme, has_touch=width < 800, is_mobile=width < 800)
+            context = browser.new_context(
+                viewport={"width": width, "height": 900 if width > 800 else 740},
+                color_scheme=theme,
+                has_touch=width < 800,
+                is_mobile=width < 800,
+            )
             page = context.new_page()
             page.on("console", lambda message: message.type in ("error", "warning") and print("CONSOLE", message.text))
             page.on("pageerror", lambda error: print("ERROR", error))
