@@ -14,7 +14,7 @@ from tocsin.notify.links import AckLink, ensure_key, sign
 from tocsin.state.schema import incidents
 from tocsin.web.api.metrics_view import text_of
 from tocsin.web.live import Hub
-from tocsin.web.prometheus.search import ranked
+from tocsin.web.prometheus.search import Names, ranked
 
 # -- live --------------------------------------------------------------------------------------------------------------
 
@@ -203,7 +203,7 @@ async def test_a_built_dashboard_is_sent_compressed_and_hashed_files_for_ever(ho
 
 
 def test_completion_prefers_equal_then_beginning_then_word_then_inside_then_letters():
-    names = ["xhttp", "node_http_total", "http", "http_requests", "my_http", "h_t_t_p", "other"]
+    names = Names.of(["xhttp", "node_http_total", "http", "http_requests", "my_http", "h_t_t_p", "other"])
     best, more = ranked("http", names, 4)
     assert [fit.name for fit in best] == ["http", "http_requests", "my_http", "node_http_total"]
     assert more

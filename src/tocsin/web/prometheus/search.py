@@ -9,6 +9,7 @@ Source: the search API of Prometheus's main branch, as our own editor needs it; 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -17,6 +18,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tocsin.clock import Clock
 from tocsin.model.labels import METRIC_NAME, quote
 from tocsin.web.answers import bytes_answer, dumps
 from tocsin.web.desk import Desk
@@ -33,6 +35,8 @@ from tocsin.web.prometheus.params import (
 
 _DEFAULT_LIMIT = 100
 _MOST = 10_000
+_KEPT_MS = 10_000
+_KEPT_LISTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +56,68 @@ class Match:
         return round(1 - self.rank / 5 - min(self.length, 100) / 1000, 3)
 
 
-def match(text: str, name: str, *, fuzzy: bool) -> Match | None:
-    """How `name` fits the searched text (lower case); None = it does not."""
-    low = name.lower()
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names with their lower-case twins, so that a keystroke costs one pass of substring tests."""
+
+    names: Sequence[str]
+    low: Sequence[str]
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Names:
+        return cls(names, [name.lower() for name in names])
+
+
+def ranked(text: str, known: Names, limit: int, *, fuzzy: bool = True) -> tuple[list[Match], bool]:
+    """The best `limit` names and whether there were more. Letters in order count only where too few names hold the text."""
+    text = text.lower()
+    holding = [index for index, low in enumerate(known.low) if text in low]
+    found = [_holding(text, known, index) for index in holding]
+    if fuzzy and len(found) < limit:
+        held = set(holding)
+        others = (index for index in range(len(known.names)) if index not in held)
+        found += [Match(4, len(known.names[index]), known.names[index]) for index in others if _in_order(text, known.low[index])]
+    return nsmallest(limit, found, key=Match.key), len(found) > limit
+
+
+def _holding(text: str, known: Names, index: int) -> Match:
+    name, low = known.names[index], known.low[index]
     place = low.find(text)
-    if place >= 0:
-        rank = 0 if low == text else 1 if place == 0 else 2 if not low[place - 1].isalnum() else 3
-        return Match(rank, len(name), name)
-    if fuzzy and _in_order(text, low):
-        return Match(4, len(name), name)
-    return None
+    rank = 0 if low == text else 1 if place == 0 else 2 if not low[place - 1].isalnum() else 3
+    return Match(rank, len(name), name)
 
 
 def _in_order(text: str, name: str) -> bool:
-    letters = iter(name)
-    return all(letter in letters for letter in text)
+    """Whether the letters stand in the name in this order; `find` per letter keeps the loop short."""
+    place = -1
+    for letter in text:
+        place = name.find(letter, place + 1)
+        if place < 0:
+            return False
+    return True
 
 
-def ranked(text: str, names: Sequence[str], limit: int, *, fuzzy: bool = True) -> tuple[list[Match], bool]:
-    """The best `limit` names and whether there were more."""
-    low = text.lower()
-    found = [fit for name in names if (fit := match(low, name, fuzzy=fuzzy)) is not None]
-    return nsmallest(limit, found, key=Match.key), len(found) > limit
+class NameCache:
+    """Name lists for a few seconds: typing a word asks the store once, not once per letter."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: OrderedDict[tuple[str, ...], tuple[int, Names]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, ...], read: Callable[[], list[str]]) -> Names:
+        """Call it from a thread: `read` may take a while."""
+        now_ms = self._clock.now_ms()
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is not None and 0 <= now_ms - kept[0] < _KEPT_MS:
+            return kept[1]
+        names = Names.of(read())
+        with self._lock:
+            self._kept[key] = (now_ms, names)
+            while len(self._kept) > _KEPT_LISTS:
+                self._kept.popitem(last=False)
+        return names
 
 
 class Search:
@@ -81,6 +125,7 @@ class Search:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._cache = NameCache(desk.parts.clock)
 
     async def metric_names(self, request: Request) -> Response:
         """Metric names, with their metadata when asked for."""
@@ -105,9 +150,10 @@ class Search:
         fuzzy = parameters.get("fuzz_threshold") != "100"
         text = next((value for value in parameters.all("search[]") + parameters.all("search")), "")
         names = self._names(parameters, label)
+        key = (label, *parameters.all("match[]"), "", parameters.get("start"), parameters.get("end"))
 
         def work(_stop: threading.Event) -> bytes:
-            best, more = ranked(text, names(), limit, fuzzy=fuzzy)
+            best, more = ranked(text, self._cache.get(key, names), limit, fuzzy=fuzzy)
             known = self._desk.parts.reader.metadata() if with_metadata else {}
             results: list[dict[str, Any]] = [{"name": fit.name, "score": fit.score} for fit in best]
             for row in results:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import platform
 import socket
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.errors import QueryError
 from tocsin.model.duration import format_duration
+from tocsin.model.labels import METRIC_NAME
 from tocsin.web.answers import prometheus_answer
-from tocsin.web.api.columns import by_label, scalar
 from tocsin.web.desk import Desk
 from tocsin.web.forms import Parameters
-from tocsin.web.prometheus.params import MAX_MS, MIN_MS, limit_parameter
+from tocsin.web.prometheus.params import limit_parameter
 
 PROMETHEUS = "3.5.0"
 """Whose answers we give; clients choose their features by it."""
 _TSDB_LIMIT = 10
+_HEAD_MS = 2 * 3_600_000
 
 
 class Status:
@@ -94,30 +96,32 @@ class Status:
         return await prometheus_answer(request, answer)
 
     def _cardinality(self, now_ms: int, limit: int) -> dict[str, Any]:
-        """Runs in a thread."""
-        reader, engine = self._desk.parts.reader, self._desk.parts.engine
-        values = {name: len(reader.label_values(name, [], MIN_MS, MAX_MS)) for name in reader.label_names([], MIN_MS, MAX_MS)}
-        try:
-            metrics = by_label(engine.instant(f'topk({limit}, count by (__name__) ({{__name__!=""}}))', now_ms), "__name__")
-            series = scalar(engine.instant('count({__name__!=""})', now_ms)) or 0
-        except QueryError:
-            metrics, series = {}, 0
+        """Counts over the series of the head's time. Runs in a thread; reads once."""
+        start_ms = now_ms - _HEAD_MS
+        pairs: Counter[tuple[str, str]] = Counter()
+        series = self._desk.parts.reader.series([], start_ms, now_ms)
+        for labels in series:
+            pairs.update(labels.pairs)
+        values = Counter(name for name, _ in pairs)
+        memory: Counter[str] = Counter()
+        for name, value in pairs:
+            memory[name] += len(value.encode())
         return {
             "headStats": {
-                "numSeries": int(series),
-                "numLabelPairs": sum(values.values()),
+                "numSeries": len(series),
+                "numLabelPairs": len(pairs),
                 "chunkCount": 0,
-                "minTime": 0,
+                "minTime": start_ms,
                 "maxTime": now_ms,
             },
-            "seriesCountByMetricName": _top({name: int(count) for (name,), count in metrics.items()}, limit),
+            "seriesCountByMetricName": _top({value: n for (name, value), n in pairs.items() if name == METRIC_NAME}, limit),
             "labelValueCountByLabelName": _top(values, limit),
-            "memoryInBytesByLabelName": [],
-            "seriesCountByLabelValuePair": [],
+            "memoryInBytesByLabelName": _top(memory, limit),
+            "seriesCountByLabelValuePair": _top({f"{name}={value}": n for (name, value), n in pairs.items()}, limit),
         }
 
 
-def _top(counts: dict[str, int], limit: int) -> list[dict[str, Any]]:
+def _top(counts: Mapping[str, int], limit: int) -> list[dict[str, Any]]:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit]
     return [{"name": name, "value": value} for name, value in ordered]
 
