@@ -45,7 +45,7 @@ def main() -> int:
             failed += 1
             print(f"seed {seed}: python -m tests.simulation.run --seed {seed}")
             for problem in problems:
-                print(f"  {problem}")
+                print(f"  {problem}", flush=True)
     count = len(list(seeds))
     print(
         f"{count} seeds, {failed} failed, {transitions} alert transitions, {sum(crashed.values())} crashes, "

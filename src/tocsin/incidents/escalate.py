@@ -19,12 +19,14 @@ from sqlalchemy.engine import Connection
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
 from tocsin.incidents import commands, intake, rows, undelivered
+from tocsin.incidents.audit import audit
 from tocsin.incidents.incident import TIMER_CHANGES, Muted
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.oncall import Override
 from tocsin.incidents.people import Directory
 from tocsin.incidents.why import incident_row
 from tocsin.log import get_log
+from tocsin.metrics import Gauge
 from tocsin.model.alert import Page
 from tocsin.model.event import Actor
 from tocsin.model.incident import IncidentState
@@ -39,6 +41,12 @@ log = get_log("incidents")
 _LONGEST_NAP_MS = 30_000
 _AFTER_ERROR_MS = 2_000
 _MOST_AT_ONCE = 200
+_AUDIT_EVERY_MS = 60_000
+
+audit_findings = Gauge(
+    "tocsin_auditor_findings", "Open incidents without a future and messages without a sender, at the last look."
+)
+incidents_by_state = Gauge("tocsin_incidents", "Incidents that are open.", ["state"])
 
 
 class Escalator:
@@ -61,6 +69,7 @@ class Escalator:
         self._random = random
         self._directory = directory or Directory()
         self._touched: set[int] = set()
+        self._audited_ms = 0
         self._lock = threading.Lock()
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -115,8 +124,31 @@ class Escalator:
         self._hush(ledger)
         self._fire_timers(ledger)
         self._run_steps(ledger)
+        if not 0 <= now_ms - self._audited_ms < _AUDIT_EVERY_MS:
+            self._audited_ms = now_ms
+            self._audit(ledger)
+        self._count(tx)
         self._remember(ledger)
         return _next_due(tx, now_ms)
+
+    def _count(self, tx: Connection) -> None:
+        c = incidents.c
+        query = sa.select(c.state, sa.func.count()).where(c.state.in_(rows.OPEN)).group_by(c.state)
+        counts = {row[0]: int(row[1]) for row in tx.execute(query)}
+        for state in rows.OPEN:
+            incidents_by_state.set(counts.get(state, 0), state)
+
+    def _audit(self, ledger: Ledger) -> None:
+        """Look for what the code above must never leave behind; page anew where an escalation was lost."""
+        findings = audit(ledger.tx, ledger.now_ms)
+        audit_findings.set(len(findings))
+        for finding in findings:
+            log.error("auditor", incident=finding.incident, finding=finding.text)
+            if finding.repair:
+                incident = rows.load(ledger.tx, finding.incident)
+                ledger.record(incident, "repaired", f"the auditor found: {finding.text}; paging starts anew", cause="auditor")
+                lost = replace(incident, state=IncidentState.TRIGGERED, step=0, loop=0, next_escalation_at_ms=ledger.now_ms)
+                ledger.run_due_steps(rows.save(ledger.tx, lost))
 
     def _hush(self, ledger: Ledger) -> None:
         """Stop paging for incidents whose every alert was silenced or inhibited since: no page comes to say so."""

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from tocsin.model.event import Event
 from tocsin.model.incident import IncidentState
 from tocsin.model.notification import Delivery, Notification, NotificationKind, NotificationState
+from tocsin.notify.inbound import Report
 from tocsin.notify.redecide import Now, Verdict, redecide
 from tocsin.notify.retry import FALLBACK_AFTER_MS, Next
 from tocsin.state import events, outbox
@@ -24,6 +25,7 @@ _MOST_CANDIDATES = 2000
 _HUSH_MS = 5_000
 _PENDING, _SENDING, _HELD = "pending", "sending", "held"
 _TOLD = ("accepted", "delivered", "read")
+_RANK = {"accepted": 0, "failed": 1, "delivered": 1, "read": 2}
 _STATE_OF_WORLD = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value)
 c = notifications.c
 
@@ -221,6 +223,19 @@ def finish(tx: Connection, claimed: Claimed, delivery: Delivery, following: Next
         )
         _event(tx, note, now_ms, f"notification_{following.state.value}", text)
     return following.fall_back and first_cry(tx, note.id)
+
+
+def reported(tx: Connection, report: Report, now_ms: int) -> Notification | None:
+    """Write down a delivery report; reports come out of order, so nothing goes back. None = no such message."""
+    row = tx.execute(sa.select(notifications).where(c.provider_id == report.provider_id).limit(1)).first()
+    if row is None or _RANK.get(row.state, 9) >= _RANK[report.state.value]:
+        return None
+    values = {"state": report.state.value, "state_reason": report.text, "done_ms": now_ms}
+    tx.execute(sa.update(notifications).where(c.id == row.id).values(**values))
+    note = outbox.of_row(row)
+    if note.incident:
+        _event(tx, note, now_ms, f"notification_{report.state.value}", f"{note.kind.value} to {note.recipient}: {report.text}")
+    return note
 
 
 def first_cry(tx: Connection, id_: str) -> bool:

@@ -25,6 +25,7 @@ from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
 from tocsin.notify import crowd, links, render
 from tocsin.notify.channel import Channel, Io
+from tocsin.notify.inbound import Report
 from tocsin.notify.lanes import Lane, Lanes
 from tocsin.notify.retry import PERSON_TTL_MS, after
 from tocsin.notify.settings import ChannelSettings
@@ -37,6 +38,7 @@ log = get_log("notify")
 notifications_total = Counter("tocsin_notifications_total", "Notifications that are done.", ["channel", "kind", "outcome"])
 attempt_seconds = Histogram("tocsin_notification_attempt_duration_seconds", "One attempt to send.", ["channel"])
 page_latency = Histogram("tocsin_page_latency_seconds", "From the decision to page to the first request to the provider.")
+lane_paused = Gauge("tocsin_notification_lane_paused", "1 while a provider is paused: it fails, or asked to wait.", ["lane"])
 outbox_rows = Gauge("tocsin_outbox_rows", "Rows of the outbox that wait or are being sent.", ["state"])
 
 _LONGEST_NAP_MS = 30_000
@@ -271,7 +273,9 @@ class Deliverer:
         if isinstance(channel, str):
             return
         with self._lock:
-            opened = self._lane(channel).release(delivery, now_ms)
+            lane = self._lane(channel)
+            opened = lane.release(delivery, now_ms)
+            lane_paused.set(float(lane.is_open(now_ms)), channel.lane())
         if opened:
             log.error("provider fails, pausing it", lane=channel.lane(), reason=delivery.reason)
 
@@ -320,7 +324,23 @@ class Deliverer:
                 for name, lane in self._lanes.by_name.items()
             }
 
-    # -- by hand --
+    # -- what comes back, and by hand --
+
+    async def report(self, report: Report) -> bool:
+        """Take a provider's delivery report; a page that did not arrive looks for another way. False = not ours."""
+
+        def work(tx: Connection) -> bool:
+            found = queue.reported(tx, report, self._clock.now_ms())
+            lost = found is not None and found.kind is NotificationKind.PAGE and report.state is NotificationState.FAILED
+            if found is not None and lost and queue.first_cry(tx, found.id):
+                self._undelivered(tx, found, report.text, self._clock.now_ms())
+            return found is not None
+
+        known = await self._db.write(work)
+        if known:
+            self._changed("notifications")
+            self.wake()
+        return known
 
     async def test(self, *, person: str = "", receiver: str = "", actor: Actor = SYSTEM) -> list[str]:
         """Send a test message to every contact method of a person or destination of a receiver; returns the new ids.

@@ -1,0 +1,73 @@
+"""What providers tell us without being asked by a person's signature: delivery reports, and presses that we fetched ourselves.
+
+Signed callbacks (Slack, PagerDuty, SMS replies) are verified and obeyed in web/inbound.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.model.incident import Person
+from tocsin.model.notification import NotificationState
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A delivery report: what became of a message that the provider had accepted."""
+
+    provider_id: str
+    state: NotificationState
+    text: str
+
+
+_TWILIO_STATES = {
+    "delivered": NotificationState.DELIVERED,
+    "read": NotificationState.READ,
+    "undelivered": NotificationState.FAILED,
+    "failed": NotificationState.FAILED,
+}
+
+
+def twilio_report(form: Mapping[str, str]) -> Report | None:
+    """A status callback's (verified) form; None for the stages before the end, which come out of order."""
+    state = _TWILIO_STATES.get(form.get("MessageStatus", ""))
+    if state is None or not form.get("MessageSid"):
+        return None
+    code = f" {form['ErrorCode']}" if form.get("ErrorCode") else ""
+    return Report(form["MessageSid"], state, f"Twilio: {form['MessageStatus']}{code}")
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Somebody pressed Acknowledge in Telegram. `answer_id` is what answerCallbackQuery needs."""
+
+    incident: int
+    who: str
+    answer_id: str
+
+
+def telegram_press(update: Mapping[str, Any]) -> Press | None:
+    """The press in an update of getUpdates; None = something else."""
+    query = update.get("callback_query")
+    if not isinstance(query, dict):
+        return None
+    kind, _, number = str(query.get("data", "")).partition(":")
+    sender = query.get("from")
+    if kind != "ack" or not number.isdecimal() or len(number) > 9 or not isinstance(sender, dict):
+        return None
+    return Press(int(number), str(sender.get("id", "")), str(query.get("id", "")))
+
+
+def telegram_person(persons: Mapping[str, Person], who: str) -> str:
+    """The person with this Telegram id (a private chat has the id of its person); empty = a stranger."""
+    for person in persons.values():
+        for method in person.methods:
+            if (
+                method.channel == "telegram"
+                and method.verified
+                and who in (method.address, str(method.settings.get("user_id", "")))
+            ):
+                return person.name
+    return ""
