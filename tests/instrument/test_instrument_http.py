@@ -107,7 +107,6 @@ def test_wsgi_measures_to_the_end_of_the_body(value: Callable[..., float]) -> No
         started: list[str] = []
         body = wrapped(environ, lambda status, headers, *more: started.append(status))
         data = b"".join(body)
-        assert value("http_server_active_requests", http_request_method="GET") == (0 if path == "/metrics" else 1)
         if hasattr(body, "close"):
             body.close()
             body.close()

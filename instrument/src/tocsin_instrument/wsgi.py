@@ -60,7 +60,11 @@ class _Request:
         return self._start_response(status, headers, *more)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+        # Over at the end of the body as well as at close(): not every server or test client closes.
+        try:
+            yield from self._body
+        finally:
+            self._end()
 
     def close(self) -> None:
         try:
