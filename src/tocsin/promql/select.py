@@ -66,7 +66,7 @@ def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tu
         values = np.take_along_axis(group.values, index, axis=1)
         when = group.t_ms[index]
     else:
-        values = group.values[:, column]
+        values = np.ascontiguousarray(group.values[:, column])
         when = group.t_ms[column]
     present = np.broadcast_to(found & (when > at_ms - lookback_ms), shape)
     if np.isnan(values).any():
@@ -139,7 +139,8 @@ def _shared(values: Float64, t_ms: Int64, end_ms: Int64, range_ms: int) -> Windo
     lo = np.searchsorted(t_ms, end_ms - range_ms, "right")
     hi = np.searchsorted(t_ms, end_ms, "right")
     first, last = int(lo.min()), int(hi.max())
-    values, t_ms = values[:, first:last], t_ms[first:last]
+    # Kernels take columns again and again, and numpy copies a strided array whole for each take.
+    values, t_ms = np.ascontiguousarray(values[:, first:last]), t_ms[first:last]
     return Windows(_padded(values), _padded(t_ms), lo - first, hi - first, end_ms, range_ms)
 
 

@@ -34,18 +34,32 @@ def double_exponential_smoothing(call: Call, series: Windows, smoothing: Scalar,
             limits = f"0 < {what[0]}f < 1"
             raise ExecutionError(f"invalid {what} factor. Expected: {limits}, got: {wrong[0]:f}")
     values = series.values
-    smooth = series.at(values, series.first)
+    depth = min(_memory(smoothing, trend), series.longest())
+    begin = np.maximum(series.lo, series.hi - depth)
+    smooth = series.at(values, series.clipped(begin))
     before = np.zeros(series.shape)
     with np.errstate(all="ignore"):
-        slope = series.at(values, series.clipped(series.lo + 1)) - smooth
-        for offset in range(1, series.longest()):
-            inside = series.lo + offset < series.hi
+        slope = series.at(values, series.clipped(begin + 1)) - smooth
+        for offset in range(1, depth):
+            inside = begin + offset < series.hi
             if offset > 1:
                 slope = np.where(inside, trend * (smooth - before) + (1 - trend) * slope, slope)
-            value = series.at(values, series.clipped(series.lo + offset))
+            value = series.at(values, series.clipped(begin + offset))
             following = smoothing * value + (1 - smoothing) * (smooth + slope)
             before, smooth = np.where(inside, smooth, before), np.where(inside, following, smooth)
     return smooth, series.count >= 2
+
+
+def _memory(smoothing: Scalar, trend: Scalar) -> int:
+    """After how many samples what came before has faded below 1e-30 of itself: windows need not begin earlier.
+
+    The state (value, slope) is multiplied by the same 2 x 2 matrix with every sample; its spectral radius says how fast.
+    """
+    slowest = 0.0
+    for keep, learn in np.unique(np.stack([smoothing, trend]), axis=1).T:
+        state = np.array([[1 - keep, 1 - keep], [-learn * keep, 1 - learn * keep]])
+        slowest = max(slowest, float(np.abs(np.linalg.eigvals(state)).max()))
+    return 2**62 if slowest >= 0.999999 else int(np.log(1e-30) / np.log(max(slowest, 1e-9))) + 50
 
 
 def regression(windows: Windows, origin_ms: Int64) -> tuple[Float64, Float64]:
