@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tocsin.alerts import rows
+from tocsin.alerts import bulk, rows
 from tocsin.alerts.explain import fired_text, resolved_text, waiting_text
 from tocsin.alerts.group import Group, first_flush_ms, new_group
 from tocsin.alerts.merge import merge, same_episode
@@ -204,14 +204,15 @@ class _EpisodeLog:
 
     def write(self, work: Work) -> None:
         if self._ended:
-            work.tx.execute(
+            bulk.execute(
+                work.tx,
                 sa.update(episodes)
                 .where(episodes.c.fingerprint == sa.bindparam("fp"), episodes.c.ends_at_ms == 0)
                 .values(ends_at_ms=sa.bindparam("end"), ended_by=sa.bindparam("by")),
                 self._ended,
             )
         if self._new:
-            work.tx.execute(sa.insert(episodes), self._new)
+            bulk.insert_rows(work.tx, episodes, self._new)
 
 
 def _episode_row(fingerprint: str, alert: Alert) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from tocsin.alerts import bulk
 from tocsin.alerts.group import Group
 from tocsin.model.alert import Alert, AlertPhase, SuppressedBy, Suppression
 from tocsin.model.labels import Labels, Matcher, MatchOp
@@ -64,20 +64,23 @@ def read_all_alerts(connection: Connection, *, but: Container[str] = ()) -> dict
 
 
 def write_alerts(tx: Connection, known: Sequence[KnownAlert]) -> None:
-    _upsert(tx, alerts, "fingerprint", [_alert_row(k) for k in known])
+    bulk.upsert_rows(tx, alerts, "fingerprint", [_alert_row(k) for k in known])
 
 
 def write_suppression(tx: Connection, changed: Mapping[str, tuple[SuppressedBy, ...]]) -> None:
     if changed:
-        tx.execute(
+        bulk.execute(
+            tx,
             sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(suppressed_by=sa.bindparam("causes")),
             [{"fp": fp, "causes": dump_causes(causes)} for fp, causes in changed.items()],
+            json=frozenset({"causes"}),
         )
 
 
 def write_explanations(tx: Connection, sentences: Mapping[str, str]) -> None:
     if sentences:
-        tx.execute(
+        bulk.execute(
+            tx,
             sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(explanation=sa.bindparam("sentence")),
             [{"fp": fp, "sentence": sentence} for fp, sentence in sentences.items()],
         )
@@ -169,7 +172,7 @@ def read_due_groups(connection: Connection, now_ms: int) -> dict[str, Group]:
 
 
 def write_groups(tx: Connection, groups: Sequence[Group]) -> None:
-    _upsert(tx, alert_groups, "key", [_group_row(group) for group in groups])
+    bulk.upsert_rows(tx, alert_groups, "key", [_group_row(group) for group in groups])
 
 
 def flush_now(tx: Connection, keys: Iterable[str], now_ms: int) -> None:
@@ -255,8 +258,9 @@ def read_groups_of(connection: Connection, fingerprints: Iterable[str]) -> dict[
 def add_members(tx: Connection, members: Sequence[tuple[str, str]], now_ms: int) -> None:
     """`members` are (group key, fingerprint); those already there stay as they are."""
     if members:
-        tx.execute(
-            _insert(tx)(alert_group_members).on_conflict_do_nothing(),
+        bulk.execute(
+            tx,
+            bulk.insert(tx)(alert_group_members).on_conflict_do_nothing(),
             [{"group_key": key, "fingerprint": fp, "joined_ms": now_ms} for key, fp in members],
         )
 
@@ -264,7 +268,8 @@ def add_members(tx: Connection, members: Sequence[tuple[str, str]], now_ms: int)
 def remove_members(tx: Connection, members: Sequence[tuple[str, str]]) -> None:
     if members:
         table = alert_group_members
-        tx.execute(
+        bulk.execute(
+            tx,
             sa.delete(table).where(table.c.group_key == sa.bindparam("key_"), table.c.fingerprint == sa.bindparam("fp")),
             [{"key_": key, "fp": fp} for key, fp in members],
         )
@@ -283,7 +288,7 @@ def read_silence(connection: Connection, silence_id: str) -> Silence | None:
 
 
 def write_silences(tx: Connection, changed: Sequence[Silence]) -> None:
-    _upsert(tx, silences, "id", [_silence_row(silence) for silence in changed])
+    bulk.upsert_rows(tx, silences, "id", [_silence_row(silence) for silence in changed])
 
 
 def forget_silences(tx: Connection, *, ended_before_ms: int) -> None:
@@ -326,22 +331,10 @@ def read_seen_ms(connection: Connection) -> int:
 
 
 def write_seen_ms(tx: Connection, now_ms: int) -> None:
-    _upsert(tx, meta, "key", [{"key": _SEEN, "value": str(now_ms)}])
+    bulk.upsert_rows(tx, meta, "key", [{"key": _SEEN, "value": str(now_ms)}])
 
 
 # -- helpers of this file --------------------------------------------------------------------------------------------------
-
-
-def _insert(tx: Connection) -> Callable[[sa.Table], Any]:
-    return postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-
-
-def _upsert(tx: Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    statement = _insert(tx)(table)
-    others = {name: statement.excluded[name] for name in rows[0] if name != key}
-    tx.execute(statement.on_conflict_do_update(index_elements=[key], set_=others), rows)
 
 
 def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
