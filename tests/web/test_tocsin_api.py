@@ -232,6 +232,22 @@ async def test_silences_say_what_they_cover_and_preview_before_saving(broken, vi
     assert (await responder.post(f"{API}/silences", json={**body, "matchers": broken_regex})).status == 400
 
 
+async def test_somebody_takes_over_for_a_while_and_gives_back(broken, viewer, responder):
+    schedule = {"schedule": "payments", "who": ["ben"], "until_ms": 0}
+    broken.core.answers["oncall.state"] = {"schedules": [schedule], "policies": [], "people": [{"name": "ana"}]}
+    body = {"schedule": "payments", "start_ms": START_MS - HOUR, "end_ms": START_MS + HOUR, "users": ["ana"]}
+    made = await responder.post(f"{API}/oncall/overrides", json=body)
+    assert (made.status, made.json()["users"], made.json()["mode"]) == (201, ["ana"], "set")
+    for wrong in ({"users": ["eve"]}, {"users": []}, {"end_ms": START_MS - 1}, {"schedule": "none"}, {"mode": "swap"}):
+        assert (await responder.post(f"{API}/oncall/overrides", json={**body, **wrong})).status in (400, 404, 422), wrong
+    assert (await viewer.post(f"{API}/oncall/overrides", json=body)).status == 403
+    path = f"{API}/oncall/overrides/{made.json()['id']}"
+    assert (await responder.request("DELETE", path)).status == 204
+    [row] = (await viewer.get(f"{API}/oncall/overrides")).json()["overrides"]
+    assert row["end_ms"] == START_MS, "what was served stays as history"
+    assert (await responder.request("DELETE", path)).status == 404
+
+
 async def test_search_finds_pages_checks_services_and_incidents(viewer):
     found = (await viewer.get(f"{API}/search?q=shop")).json()["results"]
     assert {(row["kind"], row["url"]) for row in found} >= {

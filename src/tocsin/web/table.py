@@ -13,6 +13,7 @@ from tocsin.web.api.checks import Checks
 from tocsin.web.api.explain import Explain
 from tocsin.web.api.incidents import Incidents
 from tocsin.web.api.notifications import Notifications
+from tocsin.web.api.oncall import OnCall
 from tocsin.web.api.overview import OverviewPage
 from tocsin.web.api.people import People
 from tocsin.web.api.silences import Silences
@@ -138,6 +139,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *Silences(desk, alerts).endpoints(API),
         *Notifications(desk).endpoints(API),
         *People(desk, passwords).endpoints(API),
+        *OnCall(desk).endpoints(API),
         *Explain(desk).endpoints(API),
         *Basics(desk).endpoints(API),
         Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),

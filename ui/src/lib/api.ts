@@ -223,6 +223,9 @@ export interface SilenceRow {
 // GET /targets -> { targets: TargetRow[] }
 export interface TargetRow { job: string; instance: string; url: string; up: boolean | null; last_ms: number; duration_s: number; samples: number; error: string; labels: Labels }
 
+// GET /oncall/overrides -> { overrides: { id, schedule, start_ms, end_ms, users: string[], mode: 'set' | 'add', created_by, created_ms }[] } (added 10:57)
+// POST /oncall/overrides { schedule, start_ms, end_ms, users, mode? } -> 201; DELETE /oncall/overrides/{id} -> 204
+// POST /explain { query, from_ms, to_ms, base_from_ms?, base_to_ms? } -> { query, rows: { label, value, share, base_share, shift, matcher }[], even: string[], series, cut } (added 10:35)
 // GET /oncall -> { schedules: [...], policies: [...], people: [...] }
 // GET /self -> { processes: [{ name, pid, started_ms, restarts, lag_ms, rss_bytes }], metrics: { [name]: number }, config: { files, problems, loaded_ms } }
 // GET /search?q= -> { results: { kind, title, url }[] }

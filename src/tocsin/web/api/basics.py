@@ -1,4 +1,4 @@
-"""Session, targets, on-call, Tocsin's own health, search, short links, markers, audit."""
+"""Session, targets, Tocsin's own health, search, short links, markers, audit."""
 
 from __future__ import annotations
 
@@ -59,7 +59,6 @@ class Basics:
         return [
             Endpoint(prefix + "/session", self.session, permission=viewer, answer=Session),
             Endpoint(prefix + "/targets", self.targets, permission=viewer, answer=TargetList),
-            Endpoint(prefix + "/oncall", self.oncall, permission=viewer, answer=dict),
             Endpoint(prefix + "/self", self.own_health, permission=viewer, answer=dict),
             Endpoint(prefix + "/config", self.config, permission=viewer, answer=dict),
             Endpoint(prefix + "/search", self.search, permission=viewer, answer=SearchResults),
@@ -93,10 +92,6 @@ class Basics:
         """Scrape targets."""
         state = await self._desk.state.ask("targets.state")
         return await json_answer(request, TargetList([_target(item) for item in state["activeTargets"]]))
-
-    async def oncall(self, request: Request) -> Response:
-        """Schedules with who is on call, policies, people."""
-        return await json_answer(request, await self._desk.state.ask("oncall.state"))
 
     async def own_health(self, request: Request) -> Response:
         """Tocsin's own processes, collectors, configuration."""

@@ -138,9 +138,8 @@ class Incidents:
             number = request.path_params["number"]
             body = await read_body(request, model)
             args = {"number": number, **body.model_dump(exclude_none=True)}
-            await self._desk.parts.core.command(f"incident.{name}", args, actor_of(request))
-            row = await self.row(number)
-            return await json_answer(request, row)
+            row = await self._desk.parts.core.command(f"incident.{name}", args, actor_of(request))
+            return await json_answer(request, row or await self.row(number))
 
         return do
 
