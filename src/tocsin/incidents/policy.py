@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tocsin.incidents.oncall import Schedule, oncall_at, oncall_why, resolve, wall_time
-from tocsin.incidents.people import NO_UPDATES, Directory, Service, destination_address
+from tocsin.incidents.people import NO_UPDATES, SECRET_ADDRESSES, Directory, Service, destination_address
 from tocsin.model.duration import human_duration
 from tocsin.model.incident import (
     ContactMethod,
@@ -219,8 +219,8 @@ def _recipient(person: Person, method: ContactMethod, rule: NotificationRule, wh
 
 
 def shown_address(method: ContactMethod) -> str:
-    """The address as people may see it; a URL is a chat tool's secret and shows as the method's name."""
-    return method.id if "://" in method.address else method.address
+    """The address as people may see it; a URL or key is a secret and shows as the method's name."""
+    return method.id if "://" in method.address or method.channel in SECRET_ADDRESSES else method.address
 
 
 def _place(target: Target, directory: Directory, why: str) -> Recipient | NotTold:
