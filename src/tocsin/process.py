@@ -65,12 +65,17 @@ class _Child:
 
 
 def serve(settings: ServeSettings) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit status. Raises UsageError and StateError before anything is started."""
+    """Run until SIGTERM or SIGINT; returns the exit status.
+
+    Raises UsageError, StateError and ConfigError before anything is started.
+    """
     from tocsin import app
+    from tocsin.app.preflight import preflight
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     settings.data_dir.chmod(0o700)
     lock = _lock(settings.data_dir / "serve.lock")
+    preflight(settings)
     listener = _listen(settings.host, settings.port)
     children = [
         _Child("core", app.run_core, deadline_s=30, oom_score=-300),

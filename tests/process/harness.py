@@ -43,12 +43,11 @@ class Tocsin:
     def start(self, *arguments: str, wait: bool = True) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tocsin", "serve", "--data-dir", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src"), "PYTHONUNBUFFERED": "1"}
         self.lines = []
         self.process = subprocess.Popen(
             [*command, *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -58,6 +57,10 @@ class Tocsin:
             self.until(lambda: any("is ready at" in line for line in self.lines), 60, "Tocsin says that it is ready")
             if not self.token:
                 self.token = self.cli("token", "create", "--role", "admin").strip()
+
+    def environment(self) -> dict[str, str]:
+        source = str(Path(__file__).resolve().parents[2] / "src")
+        return {**os.environ, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "TOCSIN_DATA_DIR": str(self.data)}
 
     def _read(self) -> None:
         assert self.process is not None and self.process.stdout is not None
@@ -107,15 +110,10 @@ class Tocsin:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def cli(self, *arguments: str, status: int | None = 0) -> str:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src"),
-            "TOCSIN_DATA_DIR": str(self.data),
-        }
         done = subprocess.run(
             [sys.executable, "-m", "tocsin", *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
+from tocsin.app.preflight import LAST_GOOD
 from tocsin.app.settings import ServeSettings
 from tocsin.clock import Clock
 from tocsin.collect.catalog import parse_check
@@ -55,7 +56,7 @@ class Configuration:
 
     @property
     def _last_good_path(self) -> Any:
-        return self._settings.data_dir / "config.last-good.json"
+        return self._settings.data_dir / LAST_GOOD
 
     async def first(self) -> Config:
         """The configuration to start with: the files, or (said loudly) the last good one when the files are wrong now.

@@ -29,8 +29,8 @@ def current_revision(engine: Engine) -> str:
         return MigrationContext.configure(connection).get_current_revision() or ""
 
 
-def upgrade(engine: Engine) -> None:
-    """Create or migrate the tables in one transaction. Raises StateError when the database is of a newer Tocsin or damaged."""
+def check(engine: Engine) -> tuple[str, str]:
+    """(revision of the database, newest revision known here). Raises StateError when it is of a newer Tocsin or damaged."""
     script = ScriptDirectory.from_config(_config())
     head = script.get_current_head() or ""
     try:
@@ -39,13 +39,19 @@ def upgrade(engine: Engine) -> None:
         raise StateError(
             f"the state database {engine.url.database} cannot be read: {error.orig}; restore it from a backup or move it away"
         ) from None
-    if at == head:
-        return
     if at and at not in {revision.revision for revision in script.walk_revisions()}:
         raise StateError(
             f"the state database {engine.url.database} was written by a newer Tocsin (schema {at}, this one knows {head}); "
             "run that version, or give another --data-dir"
         )
+    return at, head
+
+
+def upgrade(engine: Engine) -> None:
+    """Create or migrate the tables in one transaction. Raises StateError as `check` does."""
+    at, head = check(engine)
+    if at == head:
+        return
     if at:
         _keep_copy(engine, at)
     with engine.begin() as connection:
