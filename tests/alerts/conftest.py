@@ -55,19 +55,25 @@ def _empty_database() -> Path:
 class Story:
     """Moves time and steps the dispatcher exactly when it asked to be stepped."""
 
+    @classmethod
+    def on(cls, routing: Routing) -> Story:
+        """A story in a database that needs no file of ours."""
+        return cls(Path(), routing)
+
     def __init__(self, path: Path, routing: Routing) -> None:
         self.clock = VirtualClock()
         self.pages: list[tuple[float, Page]] = []
         self.topics: list[tuple[str, str]] = []
         self.routing = routing
         self._path = path
-        shutil.copy(_empty_database(), path)
         self.db = self._open()
         self._ids = iter(f"00000000-0000-4000-8000-{n:012d}" for n in range(1, 10_000))
         self._next_ms = 0
         self._start()
 
     def _open(self) -> Database:
+        if not self._path.exists():
+            shutil.copy(_empty_database(), self._path)
         db = Database(sqlite_url(self._path), inline=True)
 
         @sa.event.listens_for(db.engine, "connect")
