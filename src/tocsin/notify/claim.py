@@ -14,7 +14,7 @@ from tocsin.model.incident import IncidentState
 from tocsin.model.notification import Delivery, Notification, NotificationKind, NotificationState
 from tocsin.notify.inbound import Report
 from tocsin.notify.redecide import Now, Verdict, redecide
-from tocsin.notify.retry import FALLBACK_AFTER_MS, Next
+from tocsin.notify.retry import FALLBACK_AFTER_MS, Next, fallback_after_ms
 from tocsin.state import events, outbox
 from tocsin.state.muted import muted
 from tocsin.state.schema import attempts, channel_refs, incidents, notifications
@@ -255,7 +255,7 @@ def keep_refs(tx: Connection, note: Notification, refs: dict[str, Any]) -> None:
 
 
 def late_pages(tx: Connection, now_ms: int, ttl_of: Callable[[str], int], *, asked: set[str]) -> list[Notification]:
-    """Pages that nobody has accepted a minute after they were due and that have not asked for another way.
+    """Pages that nobody has accepted long after they were due and that have not asked for another way.
 
     `asked` is a cache of ids known to have asked.
     """
@@ -272,8 +272,10 @@ def late_pages(tx: Connection, now_ms: int, ttl_of: Callable[[str], int], *, ask
             asked.add(row.id)
         elif row.extra.get("crowded") and not row.attempts:
             continue  # It waits to be told together with others, not for a provider.
-        elif row.expires_ms - ttl_of(row.settings_ref) <= now_ms - FALLBACK_AFTER_MS:
-            late.append(outbox.of_row(row))
+        else:
+            patience_ms = fallback_after_ms(place=not row.settings_ref.startswith("user:"))
+            if row.expires_ms - ttl_of(row.settings_ref) <= now_ms - patience_ms:
+                late.append(outbox.of_row(row))
     return late
 
 

@@ -140,7 +140,7 @@ class Deliverer:
         now_ms = self._clock.now_ms()
         for note in queue.late_pages(tx, now_ms, _ttl_ms, asked=self._asked):
             if queue.first_cry(tx, note.id):
-                self._undelivered(tx, note, note.state_reason or "nobody has accepted it for a minute", now_ms)
+                self._undelivered(tx, note, note.state_reason or "nobody has accepted it yet", now_ms)
         claimed: list[queue.Claimed] = []
         admitted: list[Lane] = []
         wait_ms = _LONGEST_NAP_MS
@@ -213,6 +213,7 @@ class Deliverer:
             now_ms=now_ms,
             idempotent=isinstance(channel, Channel) and channel.idempotent,
             jitter=self._random.random(),
+            place=not note.settings_ref.startswith("user:"),
         )
 
         def work(tx: Connection) -> None:

@@ -11,6 +11,8 @@ from tocsin.model.notification import Delivery, DeliveryOutcome, NotificationKin
 FALLBACK_AFTER_MS = 60_000
 """A page that nobody has accepted for this long looks for another way, while this one goes on trying."""
 FALLBACK_AFTER_ATTEMPTS = 2
+PLACE_FALLBACK_AFTER_MS = 600_000
+"""A chat or webhook that hiccups is no reason to ring somebody; one that is away for ten minutes is."""
 PERSON_TTL_MS = {
     NotificationKind.PAGE: 3_600_000,
     NotificationKind.UPDATE: 900_000,
@@ -56,8 +58,9 @@ def after(
     now_ms: int,
     idempotent: bool,
     jitter: float,
+    place: bool = False,
 ) -> Next:
-    """Judge one attempt. `attempts` counts it already; `jitter` is uniform in [0, 1)."""
+    """Judge one attempt. `attempts` counts it already; `jitter` is uniform in [0, 1); `place`: it goes to no person."""
     if delivery.outcome is DeliveryOutcome.ACCEPTED:
         if delivery.delivered:
             return Next(NotificationState.DELIVERED, Why.DELIVERED)
@@ -72,8 +75,13 @@ def after(
     due_at_ms = now_ms + wait_ms(kind, attempts, jitter=jitter, retry_after_ms=delivery.retry_after_ms)
     if due_at_ms >= expires_ms:
         return Next(NotificationState.EXPIRED, Why.EXPIRED, possible_repeat=unknown, fall_back=page)
-    late = attempts >= FALLBACK_AFTER_ATTEMPTS or now_ms - created_ms >= FALLBACK_AFTER_MS
+    late = now_ms - created_ms >= fallback_after_ms(place=place) or (attempts >= FALLBACK_AFTER_ATTEMPTS and not place)
     return Next(NotificationState.PENDING, Why.RETRY, due_at_ms, possible_repeat=unknown, fall_back=page and late)
+
+
+def fallback_after_ms(*, place: bool) -> int:
+    """How long a page may go without being accepted before another way is looked for."""
+    return PLACE_FALLBACK_AFTER_MS if place else FALLBACK_AFTER_MS
 
 
 def wait_ms(kind: NotificationKind, attempts: int, *, jitter: float, retry_after_ms: int = 0) -> int:
