@@ -43,6 +43,9 @@ async def test_a_real_redis() -> None:
         assert (good.ok, [phase.name for phase in good.phases][:3]) == (True, ["resolve", "connect", "authenticate"]), (
             good.message
         )
+        figures = {name: value for name, _, value in good.samples}
+        assert figures["redis_connected_clients"] >= 1
+        assert {"redis_memory_used_bytes", "redis_commands_processed_total", "redis_config_maxclients"} <= set(figures)
         wrong = await run_once({"redis": f"redis://:wrong@127.0.0.1:{port}", "timeout": "5s"})
         assert wrong.reason is R.AUTHENTICATION
         assert (await run_once({"redis": f"127.0.0.1:{port}", "timeout": "5s"})).reason is R.AUTHENTICATION
@@ -67,6 +70,11 @@ async def test_a_real_postgresql(postgres: int) -> None:
     assert good.ok, good.message
     assert [phase.name for phase in good.phases] == ["resolve", "connect", "query"]
     assert good.facts["max_connections"] == 100
+    names = {name for name, _, _ in good.samples}
+    assert {"pg_settings_max_connections", "pg_stat_activity_count", "pg_database_size_bytes", "pg_locks_count"} <= names
+    assert "pg_stat_database_xact_commit" in names
+    active = [(labels, value) for name, labels, value in good.samples if name == "pg_stat_activity_count"]
+    assert ({"datname": "postgres", "state": "active"}, 1.0) in active
     wrong = await run_once({"postgres": base, "timeout": "5s", "expect": {"value": "> 5"}})
     assert wrong.reason is R.UNEXPECTED_ANSWER
     broken = await run_once({"postgres": base, "timeout": "5s", "query": "select * from nowhere"})
@@ -88,6 +96,10 @@ async def test_a_real_mariadb() -> None:
         good = await run_once({"mysql": base, "timeout": "5s", "query": "select 41 + 1", "expect": {"value": 42}})
         assert good.ok, good.message
         assert good.facts["connections"] >= 1
+        figures = {name: value for name, _, value in good.samples}
+        assert figures["mysql_global_status_threads_connected"] >= 1
+        assert figures["mysql_global_variables_max_connections"] > 1
+        assert "mysql_global_status_commands_total" in figures
         denied = await run_once({"mysql": f"mysql://watch:bad@127.0.0.1:{port}/", "timeout": "5s"})
         assert denied.reason is R.AUTHENTICATION, denied.message
         broken = await run_once({"mysql": base, "timeout": "5s", "query": "select * from nowhere.x"})

@@ -8,10 +8,11 @@ import pytest
 
 from tocsin.alerts.routetest import explain_route
 from tocsin.config.alertmanager import build_routing, read_alertmanager
-from tocsin.config.receivers import channel_defaults
+from tocsin.config.receivers import KINDS, channel_defaults
 from tocsin.config.tree import parse_yaml
 from tocsin.errors import Problem
 from tocsin.model.route import Routing
+from tocsin.notify.channel import build
 
 EVERYTHING = """
 global:
@@ -186,7 +187,8 @@ ROOT = "route: {receiver: r}\nreceivers: [{name: r}]\n"
         (ROOT + "time_intervals:\n  - name: t\n    time_intervals:\n      - location: Mars/Base", 6, "unknown time zone"),
         (
             ROOT
-            + "time_intervals:\n  - name: t\n    time_intervals:\n      - times:\n          - {start_time: '22:00', end_time: '06:00'}",
+            + "time_intervals:\n  - name: t\n    time_intervals:\n"
+            + "      - times:\n          - {start_time: '22:00', end_time: '06:00'}",
             6,
             "over midnight",
         ),
@@ -243,3 +245,29 @@ def test_without_a_route_the_built_in_one_holds() -> None:
     routing, _ = build_routing(config, tree, read_file=read_secret)
     assert routing.root.receiver == "mine"
     assert routing.root.critical_group_wait_ms == 0
+
+
+EVERY_CHANNEL = """
+global: {smtp_smarthost: "mail:25", smtp_from: "a@b.example", slack_api_url: "https://hooks.slack.example/x"}
+route: {receiver: r}
+receivers:
+  - name: r
+    email_configs: [{to: "x@y.example", require_tls: false}]
+    slack_configs: [{channel: "#a"}, {app_token: xoxb-1, channel: C1}]
+    pagerduty_configs: [{routing_key: "0123456789abcdef0123456789abcdef"}, {service_key: "0123456789abcdef0123456789abcdef"}]
+    webhook_configs: [{url: "http://hook.example/", max_alerts: 5, timeout: 3s}]
+    telegram_configs: [{bot_token: "1:x", chat_id: 5, message_thread_id: 7}]
+    msteamsv2_configs: [{webhook_url: "https://teams.example/x"}]
+    discord_configs: [{webhook_url: "https://discord.example/x"}]
+    pushover_configs: [{user_key: u, token: t, device: d}]
+    mattermost_configs: [{webhook_url: "https://mm.example/x", channel: town}]
+"""
+
+
+def test_every_destination_is_one_that_its_channel_accepts() -> None:
+    routing = routing_of_text(EVERY_CHANNEL)
+    destinations = routing.receivers["r"].destinations
+    assert len(destinations) == 11
+    for destination in destinations:
+        build(destination.channel, destination.settings)
+    assert {kind.channel for kind in KINDS.values() if kind.channel} == {d.channel for d in destinations}

@@ -183,3 +183,12 @@ export function matrix(query, start, end, step) {
     return { metric, values }
   })
 }
+
+const rule = (name, query, state, severity, signal) => ({ type: 'alerting', name, query, state, health: 'ok', duration: 180, keepFiringFor: 300, labels: { severity, signal }, annotations: { summary: `{{ $labels.service }} ${name}`, first_steps: '1. See which route.\n2. Roll back.' }, alerts: [], evaluationTime: 0.0004, lastEvaluation: new Date().toISOString() })
+
+export const rules = () => ({
+  groups: [
+    { name: 'http', file: 'tocsin:shipped', interval: 15, evaluationTime: 0.004, lastEvaluation: new Date().toISOString(), rules: [rule('HttpResponseTimeCritical', 'service:http_response_time:p95_5m > 5\nand service:http_slow5s:outside_worst2m >= 2', 'inactive', 'critical', 'latency'), rule('HttpResponseTimeHigh', 'service:http_response_time:p95_5m > 1', 'firing', 'warning', 'latency'), rule('HttpErrorRatioCritical', 'service:http_errors:increase5m / service:http_requests:increase5m > 0.05', 'firing', 'critical', 'errors')] },
+    { name: 'host', file: 'tocsin:shipped', interval: 15, evaluationTime: 0.001, lastEvaluation: new Date().toISOString(), rules: [rule('HostCpuHigh', '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) > 0.9', 'pending', 'warning', 'cpu')] },
+  ],
+})

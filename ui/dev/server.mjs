@@ -96,6 +96,7 @@ createServer(async (request, response) => {
     const q = url.searchParams
     const data = url.pathname.endsWith('query_range') ? { resultType: 'matrix', result: make.matrix(q.get('query'), Number(q.get('start')), Number(q.get('end')), Number(q.get('step'))) }
       : url.pathname.endsWith('/query') ? { resultType: 'vector', result: make.matrix(q.get('query'), Number(q.get('time')), Number(q.get('time')), 15).map(({ metric, values }) => ({ metric, value: values[0] })) }
+      : url.pathname.endsWith('/rules') ? make.rules()
       : url.pathname.endsWith('/values') ? ['http_server_request_duration_seconds_bucket', 'node_load1', 'probe_success', 'up']
       : url.pathname.endsWith('/metadata') ? { up: [{ type: 'gauge', help: '1 when the last scrape went well', unit: '' }] } : ['instance', 'job', 'service']
     return json(response, 200, { status: 'success', data })

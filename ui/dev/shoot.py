@@ -10,6 +10,7 @@ from playwright.sync_api import sync_playwright
 PAGES = {
     "overview": "/", "alerts": "/alerts", "alert": "/alerts/9f3a5c0011aa22bb", "incidents": "/incidents", "incident": "/i/1042",
     "checks": "/checks", "check": "/checks/checkout-api", "explore": "/explore?q=node_load1", "oncall": "/oncall",
+    "services": "/services", "service": "/services/checkout?compare=1w", "rules": "/rules", "kiosk": "/?view=kiosk",
     "notifications": "/notifications", "silences": "/silences", "targets": "/targets", "self": "/self", "settings": "/settings",
 }  # fmt: skip
 FLAGS = [

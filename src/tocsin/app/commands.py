@@ -19,13 +19,16 @@ from tocsin.collect.receive import result_of
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import alerts_from_command
 from tocsin.formats.exposition import write_text
+from tocsin.incidents import overrides
 from tocsin.incidents.duty import duty
 from tocsin.incidents.why import notification_row
 from tocsin.metrics import REGISTRY, Family, Sample, merged
+from tocsin.model.check import CheckState
 from tocsin.model.event import Actor
 from tocsin.model.ports import Random
 from tocsin.model.series import ValueType
 from tocsin.web.commands import commands as account_commands
+from tocsin.web.inbound import Inbound
 
 if TYPE_CHECKING:
     from tocsin.app.core import Core
@@ -65,12 +68,21 @@ def command_table(
         "notification.test": handlers.notification_test,
         "notification.retry": handlers.notification_retry,
         "oncall.state": handlers.oncall_state,
+        "override.add": handlers.override_add,
+        "override.remove": handlers.override_remove,
+        "heartbeat.url": handlers.heartbeat_url,
+        "check.set": handlers.check_set,
         "query": handlers.query,
         "status": handlers.status,
         "signin.link": handlers.signin_link,
     }
     for verb in ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze", "note", "assign", "verdict", "remediation"):
         table[f"incident.{verb}"] = _incident(core, verb)
+    table["inbound"] = Inbound(
+        settings=lambda: configuration.config.channels,
+        command=lambda name, args, actor: table[name](args, actor),
+        clock=core.clock,
+    )
     handlers.table = table
     return table
 
@@ -153,6 +165,22 @@ class _Handlers:
     async def check_list(self, _args: Args, _actor: Actor) -> Any:
         return status.check_rows(self._configuration.config.checks, self._core.receiver.statuses())
 
+    async def check_set(self, args: Args, actor: Actor) -> Any:
+        """A person says how a manual check is: {id, state: up | degraded | down, message}."""
+        try:
+            state = CheckState(str(args["state"]))
+        except ValueError:
+            raise CommandError(422, "bad_state", "expected the state up, degraded or down") from None
+        await self._core.receiver.set_manual(self._known_check(args), state, str(args.get("message", "")), by=actor.name)
+        return {}
+
+    async def heartbeat_url(self, args: Args, actor: Actor) -> Any:
+        """The address that a heartbeat's sender calls; a secret, so only for the console and administrators."""
+        token = self._core.receiver.tokens().get(self._known_check(args))
+        if token is None or actor.kind not in ("cli", "system"):
+            raise CommandError(404, "no_heartbeat", f"{args['id']!r} is not a heartbeat")
+        return {"url": f"{self._configuration.config.external_url}/hb/{token}"}
+
     async def heartbeat_ping(self, args: Args, _actor: Actor) -> Any:
         return await self._core.receiver.ping(str(args["token"]), str(args.get("kind", "success")), str(args.get("body", "")))
 
@@ -186,6 +214,19 @@ class _Handlers:
     async def oncall_state(self, _args: Args, _actor: Actor) -> Any:
         now_ms = self._core.clock.now_ms()
         return await self._core.db.read(lambda connection: duty(self._core.escalator.directory_at(connection, now_ms), now_ms))
+
+    async def override_add(self, args: Args, actor: Actor) -> Any:
+        """Somebody else is on call for a while."""
+        now_ms, directory = self._core.clock.now_ms(), self._configuration.config.directory
+        made = await self._core.db.write(lambda tx: overrides.add(tx, args, directory, actor, now_ms))
+        self._core.changes("incidents")
+        return made
+
+    async def override_remove(self, args: Args, actor: Actor) -> Any:
+        now_ms = self._core.clock.now_ms()
+        await self._core.db.write(lambda tx: overrides.remove(tx, str(args["id"]), actor, now_ms))
+        self._core.changes("incidents")
+        return {}
 
     async def process_metrics(self, args: Args, _actor: Actor) -> Any:
         """A process reports its own metrics."""

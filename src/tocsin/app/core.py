@@ -40,8 +40,11 @@ from tocsin.model.ports import Http, Random, Smtp
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.http import RealHttp
 from tocsin.notify.smtp import RealSmtp
+from tocsin.notify.telegram_poll import TelegramPoller
 from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.random import SystemRandom
+from tocsin.remote.alertmanager import Forwarder
+from tocsin.remote.read import RemoteQueryable
 from tocsin.rules.evaluate import Evaluator
 from tocsin.state.sql import Database
 from tocsin.tsdb.db import Store
@@ -71,6 +74,8 @@ class Core:
     dispatcher: Dispatcher
     escalator: Escalator
     deliverer: Deliverer
+    telegram: TelegramPoller
+    forwarder: Forwarder
     dead_man: DeadMan
     started_ms: int
     watch_host: bool = True
@@ -111,7 +116,7 @@ class Core:
         )
         evaluator = Evaluator(
             db=db,
-            queryable=engine,
+            queryable=RemoteQueryable(config.source) if config.source else engine,
             writer=store,
             clock=clock,
             changed=changes,
@@ -139,6 +144,8 @@ class Core:
             dispatcher=dispatcher,
             escalator=escalator,
             deliverer=deliverer,
+            telegram=TelegramPoller(clock=clock, http=http, command=escalator.command),
+            forwarder=Forwarder(alerts=dispatcher.own_alerts, http=http, clock=clock),
             watch_host=config.host_every_ms > 0,
             dead_man=DeadMan(clock=clock, http=http, alive=lambda since_ms: _path_walked(evaluator, clock.now_ms())),
             started_ms=clock.now_ms(),
@@ -154,6 +161,8 @@ class Core:
         self.replan()
         self.evaluator.apply(config.rule_groups)
         self.scraper.apply(config.jobs)
+        self.telegram.apply(config.channels)
+        self.forwarder.apply(config.alertmanagers, config.external_labels)
         self.dead_man.apply(config.dead_man_url, config.dead_man_every_ms)
         self.changes("config")
 
@@ -175,6 +184,8 @@ class Core:
             "alerts": self.dispatcher.run,
             "incidents": self.escalator.run,
             "notify": self.deliverer.run,
+            "telegram": self.telegram.run,
+            "alertmanagers": self.forwarder.run,
         }
 
 

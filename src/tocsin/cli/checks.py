@@ -46,3 +46,22 @@ def list_checks(data_dir: Path, as_json: bool) -> None:
         return
     for row in rows:
         click.echo(f"{row['state']:<9} {row['id']:<28} {row['type']:<10} {row['target']:<40} {row['message']}")
+
+
+@check.command("url")
+@click.argument("name")
+@data_dir_option
+def url(name: str, data_dir: Path) -> None:
+    """Print the address that a heartbeat's sender calls (append /start, /fail, or nothing for success)."""
+    click.echo(ask(data_dir, "heartbeat.url", {"id": name})["url"])
+
+
+@check.command("set")
+@click.argument("name")
+@click.argument("state", type=click.Choice(["up", "degraded", "down"]))
+@click.option("--message", required=True, help="Why; shown wherever the check is.")
+@data_dir_option
+def set_state(name: str, state: str, message: str, data_dir: Path) -> None:
+    """Say how a manual check is."""
+    ask(data_dir, "check.set", {"id": name, "state": state, "message": message})
+    click.echo(f"{name} is {state}")

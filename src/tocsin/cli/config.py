@@ -66,12 +66,16 @@ def route() -> None:
 @config_option
 def route_test(labels: tuple[str, ...], config_paths: tuple[Path, ...]) -> None:
     """Show which receivers an alert with these labels reaches, e.g. `tocsin route test severity=critical service=shop`."""
-    from tocsin.alerts.explain import explain_route
-    from tocsin.model.labels import Labels
+    from tocsin.alerts.routetest import explain_route
+    from tocsin.clock import SystemClock
 
     pairs = [label.partition("=") for label in labels]
     if any(not separator for _, separator, _ in pairs):
         raise UsageError("expected labels as NAME=VALUE")
-    found = load(config_paths)
-    for line in explain_route(found.routing, Labels({name: value.strip('"') for name, _, value in pairs})):
-        click.echo(line)
+    wanted = {name: value.strip('"') for name, _, value in pairs}
+    answer = explain_route(load(config_paths).routing, wanted, now_ms=SystemClock().now_ms())
+    for step in answer.steps:
+        verdict = "takes it" if step.taken else f"no: {step.refused_by}"
+        click.echo(f"{'  ' * step.depth}{step.matchers or 'every alert'} -> {step.receiver}: {verdict}")
+    for destined in answer.destined:
+        click.echo(f"reaches {destined.sentence()}")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import ValidationError
 
+from tocsin.alerts.depend import find_cycle
 from tocsin.collect.catalog import parse_check
 from tocsin.collect.egress import parse_networks
 from tocsin.collect.target import ScrapeJob
@@ -27,13 +28,16 @@ from tocsin.config.receivers import GlobalSection
 from tocsin.config.schema import OwnSections, Service
 from tocsin.config.secrets import hide_secrets, resolve_secrets
 from tocsin.config.sources import Sources, expand, main_files, read_text
-from tocsin.config.tree import Tree, parse_yaml, path_text
+from tocsin.config.tree import Tree, parse_yaml, path_text, tree_path
+from tocsin.config.upstream import alertmanager_targets, maintenance_windows, remote_source
 from tocsin.errors import ConfigError, Place, Problem
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
 from tocsin.model.route import Receiver, Routing
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.notify.settings import ChannelSettings
+from tocsin.remote.alertmanager import AlertmanagerTarget
+from tocsin.remote.read import RemoteSource
 from tocsin.rules.derived import check_rules
 from tocsin.rules.rulefile import parse_rule_file
 from tocsin.rules.shipped import shipped_groups
@@ -43,7 +47,6 @@ T = TypeVar("T")
 _OWN_KEYS = frozenset(OwnSections.model_fields)
 _ALERTMANAGER_GLOBAL = frozenset(field.alias or name for name, field in GlobalSection.model_fields.items())
 _NOT_SENT = {
-    "alerting": "alerts are handled here; they are not sent on to these Alertmanagers",
     "remote_write": "samples are kept here; they are not sent on",
 }
 """Sections of a prometheus.yml that this version accepts, says aloud, and does not act on."""
@@ -74,6 +77,10 @@ class Config:
     store: StoreSettings
     host_every_ms: int
     """0 = this host is not watched."""
+    alertmanagers: tuple[AlertmanagerTarget, ...]
+    """Alerts of our own rules are sent on to these too."""
+    source: RemoteSource | None
+    """Rules are evaluated there instead of on our own store."""
     dead_man_url: str
     dead_man_every_ms: int
     egress_allow: tuple[str, ...]
@@ -139,6 +146,14 @@ class _Builder:
         people = PeopleReader(own, tree, routing.receivers)
         directory = people.directory()
         self._problems += people.problems
+        routing = dataclasses.replace(
+            routing,
+            maintenance=self._built(lambda: maintenance_windows(own.maintenance), tree),
+            depends_on={service.name: service.depends_on for service in own.services if service.depends_on},
+        )
+        if cycle := find_cycle(routing.depends_on):
+            text = f"services depend on each other in a circle: {' -> '.join(cycle)}"
+            self._problems.append(Problem(tree.place(("services",)), "services", text))
         channels = self._channels(own, directory, routing.receivers, tree)
         self._egress(own, tree)
         self._stop_if_wrong()
@@ -166,6 +181,8 @@ class _Builder:
                 max_series=own.store.max_series,
             ),
             host_every_ms=own.host.every if own.host.enabled else 0,
+            alertmanagers=self._built(lambda: alertmanager_targets(prom.alertmanagers), tree),
+            source=remote_source(own.source),
             dead_man_url=own.dead_man.url if own.dead_man else "",
             dead_man_every_ms=own.dead_man.every if own.dead_man else 60_000,
             egress_allow=own.egress.allow,
@@ -324,7 +341,7 @@ class _Builder:
     ) -> ChannelSettings:
         host = urlsplit(own.external_url).hostname or "tocsin.invalid"
         channels = ChannelSettings(
-            defaults=_channel_defaults(tree.value.get("global")),
+            defaults=_channel_defaults(tree.value.get("global"), own.channels),
             persons=directory.persons,
             receivers=receivers,
             external_url=own.external_url,
@@ -360,6 +377,15 @@ class _Builder:
             self._problems += error.problems
             return default
 
+    def _built(self, build_values: Callable[[], tuple[T, ...]], tree: Tree) -> tuple[T, ...]:
+        """Values whose builder raises ValueError `path: message`."""
+        try:
+            return build_values()
+        except ValueError as error:
+            path, _, message = str(error).partition(": ")
+            self._problems.append(Problem(tree.place(tree_path(path)), path, message))
+            return ()
+
     def _stop_if_wrong(self) -> None:
         if any(not problem.warning for problem in self._problems):
             raise ConfigError(self._problems)
@@ -387,12 +413,12 @@ _MAIL_KEYS = {
 }
 
 
-def _channel_defaults(shared: Any) -> dict[str, dict[str, Any]]:
-    """What `global:` says once for everybody's contacts: Alertmanager's mail settings (TLS is required unless said otherwise)."""
-    if not isinstance(shared, dict):
-        return {}
+def _channel_defaults(shared: Any, own: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """What is said once for everybody's contacts: Alertmanager's mail settings (TLS is required unless said otherwise), `channels:`."""
+    shared = shared if isinstance(shared, dict) else {}
     mail = {ours: shared[key] for key, ours in _MAIL_KEYS.items() if shared.get(key) is not None}
-    return {"email": {"require_tls": True, **mail}} if mail else {}
+    found: dict[str, Mapping[str, Any]] = {"email": {"require_tls": True, **mail}} if mail else {}
+    return {**found, **{channel: {**found.get(channel, {}), **settings} for channel, settings in own.items()}}
 
 
 def _doubts(config: Config, tree: Tree) -> list[Problem]:

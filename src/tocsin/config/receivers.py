@@ -236,8 +236,7 @@ KINDS: Mapping[str, Kind] = {
         from_file="api_key",
         needs=("api_key",),
         from_global={"api_url": "opsgenie_api_url", "api_key": "opsgenie_api_key"},
-        channel="opsgenie",
-        settings={"api_url": "api_url", "api_key": "api_key"},
+        instead=_BY_WEBHOOK,
     ),
     "victorops_configs": _kind(
         "api_url routing_key message_type monitoring_tool custom_fields",
@@ -245,8 +244,7 @@ KINDS: Mapping[str, Kind] = {
         from_file="api_key",
         needs=("routing_key", "api_key"),
         from_global={"api_url": "victorops_api_url", "api_key": "victorops_api_key"},
-        channel="victorops",
-        settings={"api_url": "api_url", "api_key": "api_key", "routing_key": "routing_key"},
+        instead=_BY_WEBHOOK,
     ),
     "msteams_configs": _kind(
         "",

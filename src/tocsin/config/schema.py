@@ -166,6 +166,21 @@ class SourceSection(Section):
     timeout: DurationMs = 30_000
 
 
+class Maintenance(Section):
+    """Planned work: alerts that match are recorded, nobody is told. Once, or with `repeat` (an RRULE) again and again."""
+
+    name: Name
+    match: Texts = Field(min_length=1)
+    """Matchers such as `service="db"` or `instance=~"web-.*"`; all must hold."""
+    start: Text
+    """Local date and time of the (first) beginning, such as 2026-12-06T02:00."""
+    duration: DurationMs
+    repeat: str = ""
+    """Such as FREQ=WEEKLY;BYDAY=SU"""
+    time_zone: TimeZone = "UTC"
+    comment: str = ""
+
+
 class WatchDog(Section):
     """An address outside this machine that is called every `every`: when the calls stop, somebody else tells you."""
 
@@ -208,6 +223,9 @@ class OwnSections(Section):
     host: Host = Host()
     egress: Egress = Egress()
     source: SourceSection | None = None
+    channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings said once for everybody's contacts of a channel: bot tokens, signing secrets, senders; see docs/reference/channels.md."""
+    maintenance: tuple[Maintenance, ...] = ()
     dead_man: WatchDog | None = None
     semantics: Literal["compatible", "prometheus"] = "compatible"
     """How rules of `rule_files` are evaluated; see docs/reference/rules.md."""

@@ -17,9 +17,10 @@ import numpy as np
 import orjson
 
 from tocsin.model.labels import Labels
-from tocsin.model.series import Float64, Int64, Matrix, QueryResult, QueryStats, RawSeries, ValueType, Vector, is_absent
+from tocsin.model.series import Bool, Float64, Int64, Matrix, QueryResult, QueryStats, RawSeries, ValueType, Vector, is_absent
 
 _PIECE_BYTES = 512 * 1024
+_BLOCK_CELLS = 50_000
 _MAX_ANNOTATIONS = 10
 """As many warnings, and as many infos, as Prometheus shows."""
 _EXPONENT = (1e-5, 1e16)
@@ -133,39 +134,58 @@ def _vector(vector: Vector) -> Iterator[bytes]:
 
 
 def _matrix(matrix: Matrix) -> Iterator[bytes]:
-    full_template = _template(matrix.t_ms)
-    for labels, values in zip(matrix.labels, matrix.values, strict=True):
-        template = full_template
-        values = np.ascontiguousarray(values)
-        if np.isnan(values).any() and (missing := is_absent(values)).any():
-            values = values[~missing]
-            template = _template(matrix.t_ms[~missing])
-        yield _points(labels, template, values)
+    """Rows without holes go through orjson many at a time; the others one by one."""
+    template = _template(matrix.t_ms)
+    block = max(1, _BLOCK_CELLS // max(matrix.t_ms.size, 1))
+    for start in range(0, len(matrix.labels), block):
+        labels = matrix.labels[start : start + block]
+        values = np.ascontiguousarray(matrix.values[start : start + block])
+        plain = _plain(values).all(axis=1)
+        texts = iter(_rows_of_numbers(values if plain.all() else values[plain]))
+        for row, each in enumerate(labels):
+            if plain[row]:
+                yield _filled(each, template, next(texts))
+            else:
+                yield _points(each, matrix.t_ms, values[row])
+
+
+def _rows_of_numbers(values: Float64) -> list[list[bytes]]:
+    """Plain numbers [k, m] as the API prints them."""
+    if not values.size:
+        return [[] for _ in values]
+    text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2] + b"]"
+    text = text.replace(b".0,", b",").replace(b".0]", b"]")[:-1]
+    return [row.split(b",") for row in text.split(b"],[")]
+
+
+def _plain(values: Float64) -> Bool:
+    size = np.abs(values)
+    return np.asarray(((size >= _EXPONENT[0]) & (size < _EXPONENT[1])) | (size == 0))
 
 
 def _raw(series: Sequence[RawSeries]) -> Iterator[bytes]:
-    for each in series:
-        yield _points(each.labels, _template(each.t_ms), np.ascontiguousarray(each.values))
+    return (_points(each.labels, each.t_ms, np.ascontiguousarray(each.values)) for each in series)
 
 
 def _template(t_ms: Int64) -> bytes:
     """`[1,"%b"],[2,"%b"]`: what a row's numbers are filled into."""
-    return b",".join(b'[%b,"%%b"]' % format_seconds(each).encode() for each in t_ms.tolist())
+    return b",".join([b'[%b,"%%b"]' % format_seconds(each).encode() for each in t_ms.tolist()])
 
 
-def _points(labels: Labels, template: bytes, values: Float64) -> bytes:
-    return b'{"metric":' + _metric(labels) + b',"values":[' + template % tuple(_numbers(values)) + b"]}"
+def _points(labels: Labels, t_ms: Int64, values: Float64) -> bytes:
+    if np.isnan(values).any() and (missing := is_absent(values)).any():
+        t_ms, values = t_ms[~missing], values[~missing]
+    return _filled(labels, _template(t_ms), _numbers(values))
+
+
+def _filled(labels: Labels, template: bytes, numbers: list[bytes]) -> bytes:
+    return b'{"metric":' + _metric(labels) + b',"values":[' + template % tuple(numbers) + b"]}"
 
 
 def _numbers(values: Float64) -> list[bytes]:
     """Each value as the API prints it; the fast way for numbers of everyday size."""
-    if not values.size:
-        return []
-    size = np.abs(values)
-    plain = ((size >= _EXPONENT[0]) & (size < _EXPONENT[1])) | (size == 0)
-    if plain.all():
-        texts = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-        return [text[:-2] if text.endswith(b".0") else text for text in texts]
+    if _plain(values).all():
+        return _rows_of_numbers(values[None, :])[0]
     return [format_value(value).encode() for value in values.tolist()]
 
 

@@ -21,10 +21,11 @@ _SPREAD = 4096
 """Scrape numbers by which a loose sample may widen its grid's matrix."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Grid:
     """One (interval, offset) and what belongs to it."""
 
+    number: int
     interval_ms: int
     offset_ms: int
     pieces: list[tuple[GridPiece, Int64]]
@@ -78,16 +79,15 @@ def _grids(pieces: Sequence[GridPiece], ids: Int64, series_of_id: Int64, count: 
         key = (piece.interval_ms, piece.offset_ms)
         grid = grids.get(key)
         if grid is None:
-            grid = grids[key] = _Grid(*key, [], piece.first, piece.first + columns - 1)
+            grid = grids[key] = _Grid(len(order), *key, [], piece.first, piece.first + columns - 1)
             order.append(grid)
         series = series_of_id[np.searchsorted(ids, piece.ids)]
         grid.pieces.append((piece, series))
         grid.low = min(grid.low, piece.first)
         grid.high = max(grid.high, piece.first + columns - 1)
-        number = order.index(grid)
         at = home[series]
-        if (at != number).any():
-            home[series] = np.where((at == -1) | (at == number), number, -2)
+        if (at != grid.number).any():
+            home[series] = np.where((at == -1) | (at == grid.number), grid.number, -2)
     return order, home
 
 

@@ -9,6 +9,7 @@ The name is (first ms)-(end ms, exclusive)-(sequence): of blocks that overlap th
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ from tocsin.tsdb import damage, matrix_codec, sections
 from tocsin.tsdb.index import Index
 from tocsin.tsdb.loose import spans
 from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.sections import Buffer
 from tocsin.tsdb.symbols import Symbols
 from tocsin.tsdb.table import UInt32
 
@@ -39,6 +41,7 @@ _TABLE_HEAD = struct.Struct("<III")
 _GROUP_HEAD = struct.Struct("<IIIIqqq")
 CHUNK = np.dtype([("position", "<u8"), ("length", "<u4"), ("crc", "<u4"), ("first", "<i8"), ("last", "<i8")])
 _CACHE_BYTES = 64 << 20
+_INDEXES_KEPT = 32
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,7 +85,7 @@ class Group:
         return head + b"".join(part.tobytes() for part in parts)
 
     @classmethod
-    def unpack(cls, kind: int, data: bytes) -> tuple[int, Group]:
+    def unpack(cls, kind: int, data: Buffer) -> tuple[int, Group]:
         number, rows, edges, chunks, interval, offset, first = _GROUP_HEAD.unpack_from(data)
         counts = rows if kind == LOOSE else 0
         listed = np.frombuffer(data, np.uint32, rows + edges + counts, _GROUP_HEAD.size)
@@ -127,23 +130,29 @@ class Block:
         self.path = path
         self.name = name
         self._cache = cache
-        self._lock = Lock()
+        self.lock = Lock()
+        self.used = 0
+        """When it was last read, in steps of its set."""
         self._loaded: tuple[Index, list[Group], dict[str, Any]] | None = None
         self._fd = -1
 
     def _load(self) -> tuple[Index, list[Group], dict[str, Any]]:
-        with self._lock:
+        with self.lock:
             if self._loaded is None:
                 self._loaded = _read_index(self.path / "index")
             return self._loaded
 
+    @property
+    def loaded(self) -> bool:
+        return self._loaded is not None
+
     def release(self) -> None:
         """Forget the index; it is loaded again when needed."""
-        with self._lock:
+        with self.lock:
             self._loaded = None
 
     def close(self) -> None:
-        with self._lock:
+        with self.lock:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
@@ -166,12 +175,12 @@ class Block:
     def match(self, matchers: Sequence[Matcher]) -> Int64:
         """Rows that pass every matcher, ascending."""
         index = self.index
-        with self._lock:
+        with self.lock:
             return np.sort(index.match(matchers))
 
     def labels(self, rows: Int64) -> tuple[Labels, ...]:
         index = self.index
-        with self._lock:
+        with self.lock:
             return index.labels(rows)
 
     def read(self, rows: Int64, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Loose]]:
@@ -260,7 +269,7 @@ class Block:
 
     def payload(self, entry: Any) -> bytes | None:
         """The bytes of a chunk; None (and a report) when they are damaged."""
-        with self._lock:
+        with self.lock:
             if self._fd < 0:
                 try:
                     self._fd = os.open(self.path / "chunks", os.O_RDONLY | os.O_CLOEXEC)
@@ -282,10 +291,11 @@ def _read_index(path: Path) -> tuple[Index, list[Group], dict[str, Any]]:
     texts: dict[int, str] = {0: ""}
     tables = []
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        with path.open("rb") as file:
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
         damage.report("block", path.parent.name, str(error))
-        data = b""
+        data = memoryview(b"")
     for kind, payload in sections.unpack(data, part="block", where=path.parent.name):
         if kind == FACTS:
             facts = orjson.loads(payload)
@@ -303,9 +313,11 @@ def _read_index(path: Path) -> tuple[Index, list[Group], dict[str, Any]]:
     intact[list(texts)] = True
     kept = []
     for names, ids, rows, cells in tables:
-        good = np.flatnonzero((cells < size).all(1))
-        good = good[intact[cells[good]].all(1)]
-        kept.append((names, ids[good], rows[good], cells[good]))
+        if not (intact.all() and (cells < size).all()):
+            good = np.flatnonzero((cells < size).all(1))
+            good = good[intact[cells[good]].all(1)]
+            ids, rows, cells = ids[good], rows[good], cells[good]
+        kept.append((names, ids, rows, cells))
     if kept:
         index.claim(np.concatenate([one[1] for one in kept]), np.concatenate([one[2] for one in kept]))
         for names, _, rows, cells in kept:
@@ -319,7 +331,7 @@ def pack_table(names: list[str], ids: UInt32, rows: UInt32, cells: UInt32) -> by
     return b"".join((head, ids.tobytes(), rows.tobytes(), cells.tobytes(), name))
 
 
-def _unpack_table(data: bytes) -> tuple[list[str], UInt32, UInt32, UInt32]:
+def _unpack_table(data: Buffer) -> tuple[list[str], UInt32, UInt32, UInt32]:
     count, columns, _ = _TABLE_HEAD.unpack_from(data)
     at = _TABLE_HEAD.size
     ids = np.frombuffer(data, np.uint32, count, at)
@@ -335,6 +347,7 @@ class BlockSet:
         self.folder = folder
         self.cache = Cache()
         self.blocks: list[Block] = []
+        self._step = 0
         self._retired: list[Block] = []
 
     def refresh(self) -> None:
@@ -354,8 +367,16 @@ class BlockSet:
         return max((block.name.sequence for block in self.blocks), default=0) + 1
 
     def overlapping(self, start_ms: int, end_ms: int) -> list[Block]:
-        """Blocks that may hold samples within [start, end]."""
-        return [block for block in self.blocks if block.name.start_ms <= end_ms and block.name.end_ms > start_ms]
+        """Blocks that may hold samples within [start, end]. The indexes of those long unused are let go."""
+        found = [block for block in self.blocks if block.name.start_ms <= end_ms and block.name.end_ms > start_ms]
+        self._step += 1
+        for block in found:
+            block.used = self._step
+        loaded = [block for block in self.blocks if block.loaded]
+        if len(loaded) > max(_INDEXES_KEPT, len(found)):
+            for block in sorted(loaded, key=lambda one: one.used)[: len(loaded) - _INDEXES_KEPT]:
+                block.release()
+        return found
 
     def remove(self, blocks: Sequence[Block]) -> None:
         """Delete blocks: renamed first, so that a half-deleted one is never taken for a block."""

@@ -109,7 +109,7 @@ def read_newest(folder: Path, head: Head) -> int:
     return 0
 
 
-def _load(head: Head, found: list[tuple[int, bytes]]) -> None:
+def _load(head: Head, found: list[tuple[int, sections.Buffer]]) -> None:
     index = head.index
     for kind, payload in found:
         if kind == _STATE:
@@ -128,10 +128,10 @@ def _load(head: Head, found: list[tuple[int, bytes]]) -> None:
     head.widen()
     for kind, payload in found:
         if kind == _PLACED:
-            head.place(unpack_placed(payload))
+            head.place(unpack_placed(bytes(payload)))
 
 
-def _unpack_table(data: bytes) -> tuple[list[str], UInt32, UInt32, UInt32]:
+def _unpack_table(data: sections.Buffer) -> tuple[list[str], UInt32, UInt32, UInt32]:
     count, columns, _ = _TABLE_HEAD.unpack_from(data)
     at = _TABLE_HEAD.size
     ids = np.frombuffer(data, np.uint32, count, at)

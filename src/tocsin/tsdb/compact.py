@@ -37,9 +37,12 @@ def cut_end_ms(store: Store, now_ms: int) -> int | None:
     """The instant up to which the head can go to a block now; None when nothing is due."""
     span = store.settings.block_ms
     end = (now_ms - store.settings.cut_delay_ms) // span * span
+    if end == store.cut_looked_ms:
+        return None
     oldest = store.head.oldest_regular_ms()
     if store.head.has_loose_chunks_before(end) or (oldest is not None and oldest < end):
         return end
+    store.cut_looked_ms = end
     return None
 
 
@@ -83,6 +86,7 @@ def cut(store: Store, end_ms: int) -> Job:
         store.log(Kind.CUT, orjson.dumps(note))
     store.later(lambda: head.drop_files(store.files))
     store.leave_idle()
+    store.cut_looked_ms = end_ms
     _log.info("head cut", until_ms=end_ms, blocks=len(store.blocks.blocks))
 
 

@@ -17,8 +17,8 @@ from tocsin.metrics import Gauge, Histogram
 from tocsin.model.labels import Labels
 from tocsin.model.ports import AppendResult
 from tocsin.model.series import Batch, Float64, Int64
-from tocsin.tsdb import compact, limits, records, upkeep
-from tocsin.tsdb.block import BlockName, BlockSet
+from tocsin.tsdb import compact, limits, records, rollup, upkeep
+from tocsin.tsdb.block import BlockName
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.disk import SYSTEM_DISK, Disk, file_name, numbered
 from tocsin.tsdb.grid import Window
@@ -55,7 +55,7 @@ class Store(Reading):
     """
 
     def __init__(self, *, path: Path, settings: StoreSettings, clock: Clock, disk: Disk = SYSTEM_DISK) -> None:
-        super().__init__(Head(self._seal), ChunkFiles(path / "head", disk), BlockSet(path / "blocks"))
+        super().__init__(Head(self._seal), ChunkFiles(path / "head", disk), path)
         self.path = path
         self.settings = settings
         self._clock = clock
@@ -73,6 +73,8 @@ class Store(Reading):
         """Why samples are refused at the moment, empty = they are not: a write failed."""
         self._no_room = ""
         """The same: room on the disk is low."""
+        self.cut_looked_ms = -1
+        """The end of the last span for which it was decided whether the head is cut."""
         self._quiet_until_ms = 0
         """After housekeeping failed, it rests until then."""
 
@@ -91,8 +93,9 @@ class Store(Reading):
         began = self._clock.monotonic_s()
         self.files.start_file()
         self.blocks.folder.mkdir(exist_ok=True, mode=0o700)
-        self.blocks.sweep()
-        self.blocks.refresh()
+        for blocks in (self.blocks, self.rollups):
+            blocks.sweep()
+            blocks.refresh()
         replay = Replay(self.head, self.files, verify=True, blocks_changed=lambda: None)
         for reader in load(self.head, self.files, replay, self.path):
             drain(reader, replay, final=True)
@@ -115,6 +118,7 @@ class Store(Reading):
             self._wal = None
         self.files.close()
         self.blocks.close()
+        self.rollups.close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -345,6 +349,8 @@ class Store(Reading):
         blocks = compact.due_merge(self, now_ms)
         if blocks:
             yield compact.merge(self, blocks)
+        else:
+            yield from rollup.jobs(self, now_ms)
 
     def later(self, what: Callable[[], None]) -> None:
         """Do this when followers have had time to hear of it: files they may still read are deleted so."""
@@ -357,6 +363,9 @@ class Store(Reading):
             self.head.forget(refs)
             self.log(Kind.GONE, records.pack_refs(refs))
             HEAD_SERIES.set(self.head.index.series_count)
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
 
     def wal_bytes(self) -> int:
         return sum(path.stat().st_size for _, path in numbered(self.path / "wal", WAL_SUFFIX))

@@ -12,7 +12,6 @@ from pathlib import Path
 from tocsin.clock import Clock
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
-from tocsin.tsdb.block import BlockSet
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.disk import SYSTEM_DISK, numbered
 from tocsin.tsdb.grid import Window
@@ -33,7 +32,7 @@ class Follower(Reading):
     """SampleReader in a process of its own. `step` follows; call it from one thread (`run` does)."""
 
     def __init__(self, *, path: Path, clock: Clock) -> None:
-        super().__init__(self._fresh_head(), ChunkFiles(path / "head", SYSTEM_DISK), BlockSet(path / "blocks"))
+        super().__init__(self._fresh_head(), ChunkFiles(path / "head", SYSTEM_DISK), path)
         self.path = path
         self._clock = clock
         self._reader: Reader | None = None
@@ -45,7 +44,11 @@ class Follower(Reading):
         return head
 
     def _fresh_replay(self, head: Head) -> Replay:
-        return Replay(head, self.files, verify=False, blocks_changed=self.blocks.refresh)
+        return Replay(head, self.files, verify=False, blocks_changed=self._look_at_blocks)
+
+    def _look_at_blocks(self) -> None:
+        self.blocks.refresh()
+        self.rollups.refresh()
 
     @staticmethod
     def _keep(head: Head, window: Window) -> None:
@@ -61,6 +64,7 @@ class Follower(Reading):
             self._reader = None
         self.files.close()
         self.blocks.close()
+        self.rollups.close()
 
     def lag_ms(self) -> int:
         """Time since everything written so far was known here."""
@@ -102,7 +106,7 @@ class Follower(Reading):
     def _reload(self) -> None:
         """Build a fresh head beside the old one, then swap: queries never see a half-loaded store."""
         head = self._fresh_head()
-        self.blocks.refresh()
+        self._look_at_blocks()
         replay = self._fresh_replay(head)
         last: Reader | None = None
         try:

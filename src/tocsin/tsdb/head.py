@@ -393,6 +393,26 @@ class Head:
             loose_chunks = [chunk for chunk in self.loose_chunks if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
         return HeadView(ids, labels, pieces, loose, chunks, loose_chunks)
 
+    def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Int64:
+        """Slots of series with samples in range; for sealed windows it is enough that the window overlaps it."""
+        with self.lock:
+            slots = self.index.match(matchers)
+            ids = self.index.ids[slots].astype(np.int64)
+            rows, intervals = self._row_of[slots], self._interval_of[slots]
+            held: list[Int64] = []
+            for interval, grid in self.grids.items():
+                mine = np.flatnonzero((rows >= 0) & (intervals == interval))
+                for piece in grid.read(rows[mine], ids[mine], start_ms, end_ms) if len(mine) else ():
+                    held.append(piece.ids[~is_absent(piece.values).all(1)])
+            every: list[GridChunk | LooseChunk] = [chunk for chunks in self.chunks.values() for chunk in chunks]
+            every += [chunk for places in self.strays.values() for chunk, _ in places]
+            inside = [chunk for chunk in (*every, *self.loose_chunks) if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
+            held += [chunk.ids.astype(np.int64) for chunk in inside]
+            held += [window.ids.astype(np.int64) for window in self.kept]
+            held.append(self.loose.read(np.sort(ids), start_ms, end_ms).ids)
+            found = np.isin(ids, np.unique(np.concatenate(held)))
+            return slots[found]
+
     def _view_grids(
         self,
         slots: Int64,

@@ -149,7 +149,13 @@ class Index:
 
     def load_table(self, metric: str, names: tuple[str, ...], rows: UInt32, slots: UInt32) -> None:
         """Enter a whole table from arrays (restart); cells are numbers of `symbols`. Call `claim` before, `settle` after."""
-        self._enter(self.table(metric, names), slots.astype(np.int64), rows)
+        table = self.table(metric, names)
+        if table.count:
+            self._enter(table, slots.astype(np.int64), rows)
+            return
+        table.adopt(rows, slots)
+        self._table_of[slots] = table.number
+        self._row_of[slots] = np.arange(len(slots))
 
     def table(self, metric: str, names: tuple[str, ...]) -> Table:
         table = self._by_key.get((metric, names))
@@ -237,6 +243,31 @@ class Index:
             if len(rows):
                 parts.append(table.slots[rows])
         return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
+
+    def names(self, slots: Int64) -> set[str]:
+        """Label names of series."""
+        out: set[str] = set()
+        for number in np.unique(self._table_of[slots]).tolist():
+            table = self.tables[number]
+            out.update(table.names)
+            if table.metric:
+                out.add(METRIC_NAME)
+        return out
+
+    def values(self, name: str, slots: Int64) -> set[str]:
+        """Values of a label among series."""
+        out: set[str] = set()
+        numbers = self._table_of[slots]
+        for number in np.unique(numbers).tolist():
+            table = self.tables[number]
+            if name == METRIC_NAME:
+                out.add(table.metric)
+            elif name in table.names:
+                rows = self._row_of[slots[numbers == number]]
+                column = table.cells[rows, table.names.index(name)]
+                out.update(self.symbols.texts[value] for value in np.unique(column).tolist())
+        out.discard("")
+        return out
 
     def candidates(self, matchers: Sequence[Matcher]) -> list[Table]:
         """Tables whose metric name can match."""

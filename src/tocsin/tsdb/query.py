@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +14,16 @@ from tocsin.tsdb.assemble import assemble
 from tocsin.tsdb.block import Block, BlockSet
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.head import Head, read_view
+from tocsin.tsdb.index import Index
 from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.rollup import FINE_MS, Rollups
 
 _NO_HINTS = SelectHints()
+
+
+def _rollup_note(resolution_ms: int, aggregate: str) -> str:
+    every = "5m" if resolution_ms == FINE_MS else "1h"
+    return f"raw samples of the older part are past their retention: answered from the {aggregate} of each {every}"
 
 
 class _Names:
@@ -51,10 +59,11 @@ class _Names:
 class Reading:
     """SampleReader over a head and its files. Any thread may call."""
 
-    def __init__(self, head: Head, files: ChunkFiles, blocks: BlockSet) -> None:
+    def __init__(self, head: Head, files: ChunkFiles, path: Path) -> None:
         self.head = head
         self.files = files
-        self.blocks = blocks
+        self.blocks = BlockSet(path / "blocks")
+        self.rollups = Rollups(path / "rollups")
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints = _NO_HINTS) -> Selection:
         """Series that pass every matcher and have samples within [start, end], with those samples."""
@@ -63,34 +72,70 @@ class Reading:
         names = _Names(view.ids, view.labels)
         pieces: list[GridPiece] = []
         loose: list[Loose] = []
-        for block in self.blocks.overlapping(start_ms, end_ms):
+        warnings: tuple[str, ...] = ()
+        raw_from = self._raw_from_ms()
+        blocks = [(block, end_ms) for block in self.blocks.overlapping(start_ms, end_ms)]
+        if start_ms < raw_from:
+            resolution, aggregate = self.rollups.choose(hints)
+            # A point stamped at the first raw sample stands for what was before it.
+            rolled = self.rollups.sets[resolution, aggregate].overlapping(start_ms, min(end_ms, raw_from))
+            blocks = [(block, min(end_ms, raw_from)) for block in rolled] + blocks
+            if rolled:
+                warnings = (_rollup_note(resolution, aggregate),)
+        for block, last_ms in blocks:
             rows = block.match(matchers)
             if len(rows):
-                more = block.read(rows, start_ms, end_ms)
+                more = block.read(rows, start_ms, last_ms)
                 pieces.extend(more[0])
                 loose.extend(more[1])
                 names.add(block, rows)
         more = read_view(view, self.files, start_ms, end_ms)
-        return assemble(pieces + more[0], loose + more[1], names.of)
+        found = assemble(pieces + more[0], loose + more[1], names.of)
+        return Selection(found.groups, warnings) if warnings and found.groups else found
+
+    def _raw_from_ms(self) -> int:
+        """Before this instant raw samples are gone; rollups answer."""
+        if not self.rollups.sets[FINE_MS, "last"].blocks:
+            return int(np.iinfo(np.int64).min)
+        starts = [block.name.start_ms for block in self.blocks.blocks]
+        return min(starts, default=int(self.head.cut_ms))
 
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
-        """Distinct series that pass one of the matcher lists and have samples in range, sorted."""
+        """Distinct series that pass one of the matcher lists and have samples in range, sorted.
+
+        As in Prometheus, a block or sealed window that overlaps the range counts as a whole.
+        """
         found: set[Labels] = set()
-        for one in matchers or [[]]:
-            for group in self.select(one, start_ms, end_ms).groups:
-                found.update(group.labels)
+        for index, slots in self._present(matchers, start_ms, end_ms):
+            found.update(index.labels(slots))
         ordered = sorted(found)
         return ordered[:limit] if limit else ordered
 
     def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
-        names = sorted({name for labels in self.series(matchers, start_ms, end_ms) for name in labels})
-        return names[:limit] if limit else names
+        found: set[str] = set()
+        for index, slots in self._present(matchers, start_ms, end_ms):
+            found |= index.names(slots)
+        return sorted(found)[: limit or None]
 
     def label_values(
         self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0
     ) -> list[str]:
-        values = sorted({labels[name] for labels in self.series(matchers, start_ms, end_ms) if name in labels})
-        return values[:limit] if limit else values
+        found: set[str] = set()
+        for index, slots in self._present(matchers, start_ms, end_ms):
+            found |= index.values(name, slots)
+        return sorted(found)[: limit or None]
+
+    def _present(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> Iterator[tuple[Index, Int64]]:
+        """Each index with its series in range, locked until the next one."""
+        head = self.head
+        for one in matchers or [[]]:
+            with head.lock:
+                yield head.index, head.present(one, start_ms, end_ms)
+            older = self.rollups.sets[FINE_MS, "last"].overlapping(start_ms, min(end_ms, self._raw_from_ms()))
+            for block in [*older, *self.blocks.overlapping(start_ms, end_ms)]:
+                rows = block.match(one)
+                with block.lock:
+                    yield block.index, rows
 
     def metadata(self) -> Mapping[str, tuple[str, str, str]]:
         """metric -> (type, help, unit)."""

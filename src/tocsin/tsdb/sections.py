@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from tocsin.tsdb import damage
 
+Buffer = bytes | memoryview
 _SECTION = struct.Struct("<IIII")
+HEADER = _SECTION.size
 _MAGIC = 0x4254_4354  # "TCTB"
 
 
@@ -20,7 +22,7 @@ def pack(kind: int, payload: bytes) -> bytes:
     return _SECTION.pack(_MAGIC, kind, len(payload), check) + payload
 
 
-def unpack(data: bytes, *, part: str, where: str) -> Iterator[tuple[int, bytes]]:
+def unpack(data: Buffer, *, part: str, where: str) -> Iterator[tuple[int, Buffer]]:
     """Intact sections (kind, payload); damaged ones are reported and searched past."""
     at = 0
     while at + _SECTION.size <= len(data):
@@ -37,9 +39,9 @@ def unpack(data: bytes, *, part: str, where: str) -> Iterator[tuple[int, bytes]]
         if magic == _MAGIC and data[believed : believed + 4] == struct.pack("<I", _MAGIC):
             at = believed
             continue
-        found = data.find(struct.pack("<I", _MAGIC), at + 1)
+        found = bytes(data[at + 1 :]).find(struct.pack("<I", _MAGIC))
         if found < 0:
             return
-        at = found
+        at += 1 + found
     if at < len(data):
         damage.report(part, where, "the file is cut short", position=at)

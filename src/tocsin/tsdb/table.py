@@ -58,6 +58,11 @@ class Table:
         self.count = first + more
         return first
 
+    def adopt(self, cells: UInt32, slots: UInt32) -> None:
+        """Take these arrays as they are (they may be views of a mapped file); the table must be empty."""
+        assert self.count == 0
+        self.cells, self.slots, self.count = cells, slots, len(slots)
+
     def remove(self, rows: Int64) -> None:
         """Drop rows; later ones move up. New arrays, because readers may hold the old ones."""
         keep = np.ones(self.count, np.bool_)

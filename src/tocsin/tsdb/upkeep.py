@@ -7,11 +7,14 @@ another thread, and what that returns comes back from the `yield`. Tests drive t
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tocsin.errors import StoreError
 from tocsin.log import get_log
 from tocsin.tsdb import checkpoint, records
 from tocsin.tsdb.chunkfile import LooseChunk
@@ -134,6 +137,36 @@ def rescue(store: Store) -> Job:
 
 def breathe() -> None:
     """Work for a thread that only lets the loop breathe."""
+
+
+def snapshot(store: Store, target: Path) -> Job:
+    """A consistent copy of the store beside it: immutable files are linked, growing ones copied. Raises StoreError, OSError."""
+    if target.exists() and any(target.iterdir()):
+        raise StoreError(f"{target} is not empty")
+    yield from roll(store)
+    store.flush()
+
+    def write() -> None:
+        for part in ("blocks", "rollups", "head", "tables", "wal"):
+            for source in sorted((store.path / part).rglob("*")):
+                if not source.is_file() or source.suffix == ".tmp" or source.parent.suffix in (".tmp", ".gone"):
+                    continue
+                copy = target / source.relative_to(store.path)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                _link(source, copy, copying=part in ("head", "wal"))
+
+    yield write
+
+
+def _link(source: Path, copy: Path, *, copying: bool) -> None:
+    if not copying:
+        try:
+            copy.hardlink_to(source)
+        except OSError:
+            pass  # another file system
+        else:
+            return
+    shutil.copyfile(source, copy)
 
 
 def remove_segments(store: Store) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
 
 import pydantic
@@ -12,6 +12,10 @@ from tocsin.web.problem import Refused
 
 T = TypeVar("T", bound=pydantic.BaseModel)
 _MOST_FIELDS = 10_000
+
+
+Instant = Annotated[int, pydantic.Field(ge=0, le=1 << 53)]
+"""Milliseconds UTC in a body; whatever is larger is a mistake."""
 
 
 class Body(pydantic.BaseModel):
@@ -46,6 +50,11 @@ async def form_pairs(request: Request) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise Refused(400, "bad_body", "the form is not valid URL-encoded text") from None
+
+
+def row_number(text: str) -> int | None:
+    """A row's number from a path or parameter; None when it cannot be one."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
 
 
 class Parameters:

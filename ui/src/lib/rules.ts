@@ -44,7 +44,7 @@ export function limits(groups: RuleGroup[], signal: 'latency' | 'errors', severi
 
 export function ruleLook(rule: Rule): 'critical' | 'warning' | 'pending' | 'ok' | 'info' {
   if (rule.health === 'err') return 'critical'
-  if (rule.state === 'firing') return 'warning'
+  if (rule.state === 'firing') return severityLook(rule.labels?.severity ?? '', []) === 'critical' ? 'critical' : 'warning'
   if (rule.state === 'pending') return 'pending'
   return rule.type === 'recording' ? 'info' : 'ok'
 }

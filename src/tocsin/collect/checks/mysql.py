@@ -12,6 +12,7 @@ from tocsin.collect.expect import meets
 from tocsin.collect.fields import DurationMs, Host, LatencyMs, Part, Port, address_text
 from tocsin.collect.io import Io
 from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed, unsupported
+from tocsin.collect.statistics_mysql import mysql_statistics
 from tocsin.collect.tls import TlsOptions, client_context
 from tocsin.model.check import CheckReason
 from tocsin.model.duration import format_duration
@@ -41,6 +42,7 @@ class Mysql(Check):
     tls: bool = False
     tls_verify: bool = True
     ca_file: str = ""
+    statistics: bool = Field(True, description="also collect the server's own figures, under mysqld_exporter's names")
     expect: MysqlExpect = MysqlExpect()
 
     @classmethod
@@ -77,14 +79,16 @@ class Mysql(Check):
             with io.phase("query", "waiting for the query's answer"):
                 value = await self._first(connection, self.query)
             duration_ms = (io.monotonic_s() - start_s) * 1000
-            used = int(await self._status(connection, "show global status like 'Threads_connected'"))
-            most = int(await self._status(connection, "show global variables like 'max_connections'"))
+            status = dict(await self._pairs(connection, "show global status"))
+            most = int(
+                dict(await self._pairs(connection, "show global variables like 'max_connections'")).get("max_connections", 0)
+            )
             lag_s = await self._lag(connection) if self.expect.replication_lag else None
         except aiomysql.Error as error:
             raise ProbeError(CheckReason.QUERY, f"the query failed: {error.args[-1] if error.args else error}") from None
         finally:
             connection.close()
-        return self._judge(value, used, most, lag_s, duration_ms)
+        return self._judge(value, status, most, lag_s, duration_ms)
 
     async def _first(self, connection: Any, query: str) -> Any:
         async with connection.cursor() as cursor:
@@ -92,11 +96,10 @@ class Mysql(Check):
             row = await cursor.fetchone()
         return row[0] if row else None
 
-    async def _status(self, connection: Any, query: str) -> Any:
+    async def _pairs(self, connection: Any, query: str) -> list[tuple[str, str]]:
         async with connection.cursor() as cursor:
             await cursor.execute(query)
-            row = await cursor.fetchone()
-        return row[1] if row else 0
+            return [(str(name), str(value)) for name, value in await cursor.fetchall()]
 
     async def _lag(self, connection: Any) -> float | None:
         """Seconds behind the source; None where this is no replica. Raises aiomysql.Error without the privilege to look."""
@@ -110,12 +113,12 @@ class Mysql(Check):
         behind = row.get("Seconds_Behind_Master")
         return float("inf") if behind is None else float(behind)
 
-    def _judge(self, value: Any, used: int, most: int, lag_s: float | None, duration_ms: float) -> Outcome:
+    def _judge(self, value: Any, status: dict[str, str], most: int, lag_s: float | None, duration_ms: float) -> Outcome:
+        used = int(status.get("Threads_connected", 0))
         facts = {"value": str(value)[:1000], "connections": used, "max_connections": most, "replica": lag_s is not None}
-        samples: tuple[Sample, ...] = (
-            ("probe_database_connections", {}, float(used)),
-            ("probe_database_max_connections", {}, float(most)),
-        )
+        samples: tuple[Sample, ...] = tuple(mysql_statistics(status.items(), most)) if self.statistics else ()
+        if lag_s is not None and lag_s != float("inf"):
+            samples = (*samples, ("mysql_slave_status_seconds_behind_master", {}, lag_s))
         expect, said = self.expect, f"answered in {duration_ms:.0f} ms"
         if expect.value is not None and not meets(value, expect.value):
             return failed(

@@ -12,6 +12,7 @@ from tocsin.collect.expect import meets
 from tocsin.collect.fields import DurationMs, Host, LatencyMs, Part, Port, address_text
 from tocsin.collect.io import Io
 from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed, unsupported
+from tocsin.collect.statistics_postgres import postgres_statistics
 from tocsin.model.check import CheckReason
 from tocsin.model.duration import format_duration
 
@@ -45,6 +46,7 @@ class Postgres(Check):
     query: str = "select 1"
     sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
     ca_file: str = ""
+    statistics: bool = Field(True, description="also collect the server's own figures, under postgres_exporter's names")
     expect: PostgresExpect = PostgresExpect()
 
     @classmethod
@@ -85,12 +87,13 @@ class Postgres(Check):
                     row = await (await connection.execute(self.query.encode())).fetchone()
                 duration_ms = (io.monotonic_s() - start_s) * 1000
                 state = await (await connection.execute(_STATE)).fetchone()
+                statistics = await postgres_statistics(connection) if self.statistics else ()
             except psycopg.Error as error:
                 raise ProbeError(CheckReason.QUERY, f"the query failed: {str(error).strip()}") from None
         assert state is not None
-        return self._judge(row, state, duration_ms)
+        return self._judge(row, state, statistics, duration_ms)
 
-    def _judge(self, row: Any, state: Any, duration_ms: float) -> Outcome:
+    def _judge(self, row: Any, state: Any, statistics: tuple[Sample, ...], duration_ms: float) -> Outcome:
         most, used, replica, lag_s, version = state
         value = row[0] if row else None
         facts = {
@@ -102,8 +105,10 @@ class Postgres(Check):
             "server_version": version,
         }
         samples: tuple[Sample, ...] = (
-            ("probe_database_connections", {}, float(used)),
-            ("probe_database_max_connections", {}, float(most)),
+            ("pg_settings_max_connections", {}, float(most)),
+            ("pg_replication_is_replica", {}, float(replica)),
+            ("pg_replication_lag_seconds", {}, float(lag_s)),
+            *statistics,
         )
         expect, said = self.expect, f"answered in {duration_ms:.0f} ms"
         if expect.value is not None and not meets(value, expect.value):

@@ -13,6 +13,7 @@ from tocsin.collect.fields import DurationMs, Host, LatencyMs, Part, Port, addre
 from tocsin.collect.io import Io
 from tocsin.collect.outcome import Outcome, ProbeError, degraded, failed, passed
 from tocsin.collect.resp import RespClient
+from tocsin.collect.statistics_redis import parse_info, redis_statistics
 from tocsin.collect.tls import TlsOptions
 from tocsin.model.check import CheckReason
 from tocsin.model.duration import format_duration
@@ -40,6 +41,7 @@ class Redis(Check):
     tls: bool = False
     tls_verify: bool = True
     ca_file: str = ""
+    statistics: bool = Field(True, description="also collect the server's own figures, under redis_exporter's names")
     expect: RedisExpect = RedisExpect()
 
     @classmethod
@@ -62,7 +64,7 @@ class Redis(Check):
             with io.phase("query", "waiting for PONG"):
                 await self._expect(client, "PONG", "PING")
                 answer = await client.ask(*self.command.split()) if self.command else None
-                info = await self._info(client) if self.expect.role or self.expect.replication_lag else {}
+                info = await self._info(client)
         finally:
             connection.close()
         return self._judge(answer, info, (io.monotonic_s() - start_s) * 1000)
@@ -85,24 +87,35 @@ class Redis(Check):
             raise ProbeError(CheckReason.UNEXPECTED_ANSWER, f"{words[0]} answered {answer!r}")
 
     async def _info(self, client: RespClient) -> dict[str, str]:
-        text = await client.ask("INFO", "replication")
-        pairs = (line.partition(":") for line in str(text).splitlines() if ":" in line)
-        return {name: value for name, _, value in pairs}
+        """What INFO says; nothing where this user may not ask."""
+        if not (self.statistics or self.expect.role or self.expect.replication_lag):
+            return {}
+        text = await client.ask("INFO")
+        return {} if isinstance(text, Exception) else parse_info(str(text))
 
     def _judge(self, answer: Any, info: dict[str, str], duration_ms: float) -> Outcome:
-        facts = {"answer": str(answer)[:1000] if self.command else "PONG", "replication": info}
+        facts = {
+            "answer": str(answer)[:1000] if self.command else "PONG",
+            "role": info.get("role", ""),
+            "version": info.get("redis_version", ""),
+        }
+        samples = tuple(redis_statistics(info)) if self.statistics else ()
         said, expect = f"PONG in {duration_ms:.0f} ms", self.expect
         if isinstance(answer, Exception):
-            return failed(CheckReason.QUERY, f"{self.command.split()[0]} was refused: {answer}", facts)
+            return failed(CheckReason.QUERY, f"{self.command.split()[0]} was refused: {answer}", facts, samples)
         if expect.value is not None and not meets(answer, expect.value):
-            return failed(CheckReason.UNEXPECTED_ANSWER, f"{self.command} is {answer!r}, expected {expect.value!r}", facts)
+            return failed(
+                CheckReason.UNEXPECTED_ANSWER, f"{self.command} is {answer!r}, expected {expect.value!r}", facts, samples
+            )
         if expect.role and info.get("role") != expect.role:
-            return failed(CheckReason.UNEXPECTED_ANSWER, f"the role is {info.get('role')}, expected {expect.role}", facts)
+            return failed(
+                CheckReason.UNEXPECTED_ANSWER, f"the role is {info.get('role')}, expected {expect.role}", facts, samples
+            )
         if expect.replication_lag and info.get("role") == "slave":
             down = info.get("master_link_status") != "up"
             silent_ms = int(info.get("master_last_io_seconds_ago", "-1")) * 1000
             if down or silent_ms > expect.replication_lag:
-                return degraded(CheckReason.UNEXPECTED_ANSWER, f"{said}, but replication is behind its master", facts)
+                return degraded(CheckReason.UNEXPECTED_ANSWER, f"{said}, but replication is behind its master", facts, samples)
         if expect.latency and duration_ms > expect.latency:
-            return degraded(CheckReason.SLOW, f"{said}, slower than {format_duration(expect.latency)}", facts)
-        return passed(said, facts)
+            return degraded(CheckReason.SLOW, f"{said}, slower than {format_duration(expect.latency)}", facts, samples)
+        return passed(said, facts, samples)

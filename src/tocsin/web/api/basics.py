@@ -28,7 +28,7 @@ from tocsin.web.api.shapes import (
 )
 from tocsin.web.desk import Desk, actor_of, caller_of
 from tocsin.web.endpoint import Endpoint, Permission
-from tocsin.web.forms import Body, read_body
+from tocsin.web.forms import Body, Instant, read_body, row_number
 from tocsin.web.static import PAGES
 
 _MOST_RESULTS = 30
@@ -44,7 +44,7 @@ class MarkerBody(Body):
     kind: str = "deploy"
     service: str = ""
     text: str
-    t_ms: int = 0
+    t_ms: Instant = 0
     data: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -183,8 +183,9 @@ def _incident_titles(tx: sa.engine.Connection, text: str) -> list[Any]:
     if not text:
         return []
     wanted = incidents.c.title.icontains(text, autoescape=True)
-    if text.lstrip("#").isdecimal():
-        wanted = sa.or_(wanted, incidents.c.number == int(text.lstrip("#")))
+    number = row_number(text.lstrip("#"))
+    if number is not None:
+        wanted = sa.or_(wanted, incidents.c.number == number)
     shown = incidents.c.state != IncidentState.MERGED
     query = sa.select(incidents.c.number, incidents.c.title).where(wanted, shown).order_by(incidents.c.number.desc()).limit(10)
     return list(tx.execute(query))

@@ -24,7 +24,7 @@ from tocsin.promql.printer import format_expr
 from tocsin.web.answers import json_answer
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
-from tocsin.web.forms import Body, read_body
+from tocsin.web.forms import Body, Instant, read_body
 from tocsin.web.problem import Refused
 
 _MOST_SERIES = 5_000
@@ -38,10 +38,10 @@ class ExplainBody(Body):
     """The selection, and what to compare it with (by default as long a time right before it)."""
 
     query: str
-    from_ms: int
-    to_ms: int
-    base_from_ms: int = 0
-    base_to_ms: int = 0
+    from_ms: Instant
+    to_ms: Instant
+    base_from_ms: Instant = 0
+    base_to_ms: Instant = 0
 
 
 @dataclass(frozen=True, slots=True)

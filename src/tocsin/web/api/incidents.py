@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.incidents import why as reads
-from tocsin.incidents.people import Directory
+from tocsin.incidents.people import Directory, Service, Team
+from tocsin.model.incident import Person
 from tocsin.model.labels import Labels
 from tocsin.web.answers import json_answer
 from tocsin.web.api.alerts import RuleIndex
@@ -19,7 +20,7 @@ from tocsin.web.api.rule_graph import graph_of
 from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Handler, Permission
-from tocsin.web.forms import Body, read_body
+from tocsin.web.forms import Body, Instant, read_body, row_number
 from tocsin.web.problem import Refused
 
 _STATES = ("open", "resolved", "all")
@@ -37,7 +38,7 @@ class Resolve(Seen):
 
 
 class Snooze(Seen):
-    until_ms: int
+    until_ms: Instant
 
 
 class Note(Seen):
@@ -105,7 +106,7 @@ class Incidents:
         state = query.get("state", "open")
         if state not in _STATES:
             raise Refused(400, "bad_state", f"unknown state {state!r}: expected open, resolved or all")
-        directory = directory_of(self._desk)
+        directory = await directory_of(self._desk)
         rows = await self._desk.parts.database.read(
             lambda tx: reads.incident_rows(
                 tx, directory, state=state, severity=query.get("severity", ""), text=query.get("q", ""), limit=_MOST
@@ -116,7 +117,7 @@ class Incidents:
 
     async def detail(self, request: Request) -> Response:
         """One incident: alerts, timeline, every message, and why each person was or was not told."""
-        number, directory = request.path_params["number"], directory_of(self._desk)
+        number, directory = number_of(request), await directory_of(self._desk)
         found = await self._desk.parts.database.read(lambda tx: reads.incident_detail(tx, number, directory))
         if found is None:
             raise Refused(404, "no_such_incident", f"there is no incident #{number}")
@@ -135,7 +136,7 @@ class Incidents:
 
     def _doer(self, name: str, model: type[Seen]) -> Handler:
         async def do(request: Request) -> Response:
-            number = request.path_params["number"]
+            number = number_of(request)
             body = await read_body(request, model)
             args = {"number": number, **body.model_dump(exclude_none=True)}
             row = await self._desk.parts.core.command(f"incident.{name}", args, actor_of(request))
@@ -144,16 +145,37 @@ class Incidents:
         return do
 
     async def row(self, number: int) -> Mapping[str, Any]:
-        directory = directory_of(self._desk)
+        directory = await directory_of(self._desk)
         found = await self._desk.parts.database.read(lambda tx: reads.incident_row(tx, number, directory))
         if found is None:
             raise Refused(404, "no_such_incident", f"there is no incident #{number}")
         return found
 
 
-def directory_of(desk: Desk) -> Directory:
-    """What reading incidents needs of the people side: the order of severities."""
-    return Directory(severities=tuple(desk.settings.severities))
+def number_of(request: Request) -> int:
+    """The incident's number in the path. Raises Refused 404 for one that no row can have."""
+    number = row_number(str(request.path_params["number"]))
+    if number is None:
+        raise Refused(404, "no_such_incident", "there is no such incident")
+    return number
+
+
+async def directory_of(desk: Desk) -> Directory:
+    """The people side as far as reading needs it: who there is, which teams, whose service; no addresses, no secrets."""
+    duty: Mapping[str, Any] = await desk.state.try_ask("oncall.state", {})
+    config: Mapping[str, Any] = await desk.state.try_ask("config.state", {})
+    people: Sequence[Mapping[str, Any]] = duty.get("people", ())
+    teams = {name for person in people for name in person.get("teams", ())}
+    services: Mapping[str, Mapping[str, Any]] = config.get("services", {})
+    return Directory(
+        persons={person["name"]: Person(person["name"], person.get("full_name", "")) for person in people},
+        teams={name: Team(name, tuple(p["name"] for p in people if name in p.get("teams", ()))) for name in sorted(teams)},
+        services={
+            name: Service(name, runbook=str(item.get("runbook") or ""), owner=str(item.get("owner") or ""))
+            for name, item in services.items()
+        },
+        severities=tuple(desk.settings.severities),
+    )
 
 
 def open_incidents(tx: Connection, directory: Directory) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from tocsin.web.api.paging import page_of
 from tocsin.web.api.shapes import Attempt, NotificationList, NotificationRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
-from tocsin.web.forms import Body, read_body
+from tocsin.web.forms import Body, read_body, row_number
 from tocsin.web.problem import Refused
 
 _FILTERS = ("channel", "state", "recipient", "kind")
@@ -52,9 +52,10 @@ class Notifications:
         page = page_of(query)
         statement = page.narrow(sa.select(notifications), notifications.c.created_ms, notifications.c.id)
         if number := query.get("incident", ""):
-            if not number.isdecimal():
+            incident = row_number(number)
+            if incident is None:
                 raise Refused(400, "bad_incident", "incident: expected a number")
-            statement = statement.where(notifications.c.incident == int(number))
+            statement = statement.where(notifications.c.incident == incident)
         for name in _FILTERS:
             if query.get(name):
                 statement = statement.where(notifications.c[name].in_(query[name].split(",")))

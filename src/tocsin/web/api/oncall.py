@@ -15,7 +15,7 @@ from tocsin.state.schema import schedule_overrides
 from tocsin.web.answers import json_answer
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
-from tocsin.web.forms import Body, read_body
+from tocsin.web.forms import Body, Instant, read_body
 from tocsin.web.problem import Refused
 
 _SHOWN = 200
@@ -23,8 +23,8 @@ _SHOWN = 200
 
 class NewOverride(Body):
     schedule: str
-    start_ms: int
-    end_ms: int
+    start_ms: Instant
+    end_ms: Instant
     users: list[str]
     mode: Literal["set", "add"] = "set"
 

@@ -91,7 +91,7 @@ class OverviewPage:
         duty: Mapping[str, Any] = await state.try_ask("oncall.state", {})
         engine = await self.engine()
         metrics = await self._fresh_metrics(now_ms)
-        severities, directory = self._desk.settings.severities, directory_of(self._desk)
+        severities, directory = self._desk.settings.severities, await directory_of(self._desk)
         rows = await self._desk.parts.database.read(lambda tx: _Rows.read(tx, specs, rules, directory, now_ms))
         oncall = [
             OnCallNow(item.get("schedule", item.get("name", "")), item.get("who", ()), int(item.get("until_ms", 0)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tocsin.web.forms import row_number
 from tocsin.web.problem import Refused
 
 _DEFAULT = 200
@@ -24,7 +25,8 @@ class Page:
     def narrow(self, query: sa.Select[Any], t_ms: sa.Column[int], row_id: sa.Column[Any]) -> sa.Select[Any]:
         """`query` in page order, cut to this page."""
         if self.before_ms:
-            key: Any = int(self.before_id) if isinstance(row_id.type, sa.Integer | sa.BigInteger) else self.before_id
+            counted = isinstance(row_id.type, sa.Integer | sa.BigInteger)
+            key: Any = (row_number(self.before_id) or 0) if counted else self.before_id
             query = query.where(sa.or_(t_ms < self.before_ms, sa.and_(t_ms == self.before_ms, row_id < key)))
         return query.order_by(t_ms.desc(), row_id.desc()).limit(self.size)
 
@@ -39,6 +41,6 @@ def page_of(query: Mapping[str, str]) -> Page:
     if limit and not (limit.isdecimal() and 1 <= int(limit) <= _MOST):
         raise Refused(400, "bad_limit", f"limit: expected a number from 1 to {_MOST}")
     before, _, row_id = cursor.partition(".")
-    if cursor and not (before.isdecimal() and len(before) < 17 and row_id.isalnum() and len(row_id) <= 64):
+    if cursor and not (before.isdecimal() and len(before) < 17 and row_id.isalnum() and len(row_id) <= 32):
         raise Refused(400, "bad_cursor", "cursor: expected `next` of the page before")
     return Page(int(limit or _DEFAULT), int(before or 0), row_id)

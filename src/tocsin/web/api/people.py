@@ -15,7 +15,7 @@ from tocsin.web.answers import json_answer
 from tocsin.web.api.shapes import AccountList, AccountRow, TokenList, TokenRow
 from tocsin.web.desk import Desk, actor_of, caller_of
 from tocsin.web.endpoint import Endpoint, Permission
-from tocsin.web.forms import Body, read_body
+from tocsin.web.forms import Body, Instant, read_body
 from tocsin.web.problem import Refused
 from tocsin.web.signin import Passwords
 
@@ -41,7 +41,7 @@ class AccountChanges(Body):
 class NewToken(Body):
     name: str
     role: str
-    expires_ms: int = 0
+    expires_ms: Instant = 0
 
 
 class NewPassword(Body):

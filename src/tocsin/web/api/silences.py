@@ -19,7 +19,7 @@ from tocsin.web.api.alerts import Alerts, preview
 from tocsin.web.api.shapes import MatcherRow, SilenceList, SilencePreview, SilenceRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
-from tocsin.web.forms import Body, read_body
+from tocsin.web.forms import Body, Instant, read_body
 from tocsin.web.problem import Refused
 
 _ORDER = {SilenceState.ACTIVE: 0, SilenceState.PENDING: 1, SilenceState.EXPIRED: 2}
@@ -49,8 +49,8 @@ _OPS = {
 
 class SetSilence(Body):
     matchers: list[MatcherBody]
-    starts_at_ms: int = 0
-    ends_at_ms: int
+    starts_at_ms: Instant = 0
+    ends_at_ms: Instant
     comment: str
     id: str = ""
 
