@@ -16,8 +16,9 @@ async def test_redis_speaks_resp_or_something_else(servers: Servers) -> None:
     async def pong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"PING\r\n")
         writer.write(b"+PONG\r\n")
+        await reader.readuntil(b"INFO\r\n")
+        writer.write(b"-NOPERM no INFO for you\r\n")
         await writer.drain()
-        await reader.read(1)
 
     async def noauth(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"PING\r\n")

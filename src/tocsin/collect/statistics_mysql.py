@@ -9,7 +9,8 @@ from tocsin.collect.outcome import Sample
 _STATUS = frozenset(
     {
         "aborted_clients", "aborted_connects", "bytes_received", "bytes_sent", "connections", "created_tmp_disk_tables",
-        "created_tmp_tables", "innodb_buffer_pool_bytes_data", "innodb_buffer_pool_bytes_dirty", "innodb_buffer_pool_read_requests",
+        "created_tmp_tables", "innodb_buffer_pool_bytes_data", "innodb_buffer_pool_bytes_dirty",
+        "innodb_buffer_pool_read_requests",
         "innodb_buffer_pool_reads", "innodb_deadlocks", "innodb_row_lock_current_waits", "innodb_row_lock_time",
         "innodb_row_lock_waits", "max_used_connections", "open_files", "open_tables", "queries", "questions", "select_full_join",
         "slow_queries", "table_locks_waited", "threads_cached", "threads_connected", "threads_running", "uptime",

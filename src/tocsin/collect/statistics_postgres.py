@@ -23,7 +23,10 @@ _LOCKS = """
 select coalesce(d.datname, ''), lower(l.mode), count(*)
 from pg_locks l left join pg_database d on d.oid = l.database group by 1, 2
 """
-_SIZES = "select datname, pg_database_size(oid) from pg_database where datallowconn and has_database_privilege(oid, 'connect') limit 100"
+_SIZES = """
+select datname, pg_database_size(oid) from pg_database
+where datallowconn and has_database_privilege(oid, 'connect') limit 100
+"""
 _STATEMENTS = f"""
 select r.rolname, d.datname, s.queryid::text, s.calls, s.total_exec_time / 1000, s.rows
 from pg_stat_statements s join pg_database d on d.oid = s.dbid join pg_roles r on r.oid = s.userid
