@@ -21,6 +21,7 @@ from tocsin.collect.catalog import parse_check
 from tocsin.collect.egress import parse_networks
 from tocsin.collect.target import ScrapeJob
 from tocsin.config import alertmanager, prometheus
+from tocsin.config.doubts import doubts
 from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
 from tocsin.config.people import DEFAULT_POLICY, PeopleReader
@@ -29,7 +30,7 @@ from tocsin.config.schema import OwnSections, Service
 from tocsin.config.secrets import hide_secrets, resolve_secrets
 from tocsin.config.sources import Sources, expand, main_files, read_text
 from tocsin.config.tree import Tree, parse_yaml, path_text, tree_path
-from tocsin.config.upstream import alertmanager_targets, maintenance_windows, remote_source
+from tocsin.config.upstream import alertmanager_targets, channel_defaults, maintenance_windows, remote_source
 from tocsin.errors import ConfigError, Place, Problem
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
@@ -190,7 +191,7 @@ class _Builder:
             nobody_paged=nobody,
             warnings=tuple(self._problems),
         )
-        config = dataclasses.replace(config, warnings=(*config.warnings, *_doubts(config, tree)))
+        config = dataclasses.replace(config, warnings=(*config.warnings, *doubts(config, tree)))
         return with_checks(config, ())
 
     # -- parts --------------------------------------------------------------------------------------------------------
@@ -341,7 +342,7 @@ class _Builder:
     ) -> ChannelSettings:
         host = urlsplit(own.external_url).hostname or "tocsin.invalid"
         channels = ChannelSettings(
-            defaults=_channel_defaults(tree.value.get("global"), own.channels),
+            defaults=channel_defaults(tree.value.get("global"), own.channels),
             persons=directory.persons,
             receivers=receivers,
             external_url=own.external_url,
@@ -402,34 +403,3 @@ def _with_semantics(group: RuleGroup, semantics: Semantics) -> RuleGroup:
         for rule in group.rules
     )
     return dataclasses.replace(group, rules=rules)
-
-
-_MAIL_KEYS = {
-    "smtp_from": "from",
-    "smtp_smarthost": "smarthost",
-    "smtp_auth_username": "auth_username",
-    "smtp_auth_password": "auth_password",
-    "smtp_require_tls": "require_tls",
-}
-
-
-def _channel_defaults(shared: Any, own: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """What is said once for everybody's contacts: Alertmanager's mail settings (TLS is required unless said otherwise), `channels:`."""
-    shared = shared if isinstance(shared, dict) else {}
-    mail = {ours: shared[key] for key, ours in _MAIL_KEYS.items() if shared.get(key) is not None}
-    found: dict[str, Mapping[str, Any]] = {"email": {"require_tls": True, **mail}} if mail else {}
-    return {**found, **{channel: {**found.get(channel, {}), **settings} for channel, settings in own.items()}}
-
-
-def _doubts(config: Config, tree: Tree) -> list[Problem]:
-    """What is legal and probably not meant."""
-    out = []
-    host = urlsplit(config.external_url).hostname or ""
-    if (host == "localhost" or host.startswith("127.") or host == "::1") and not config.nobody_paged:
-        text = "is a loopback address, but people are paged: the links in their messages will not open; set external_url"
-        out.append(Problem(tree.place(("external_url",)), "external_url", text, warning=True))
-    if config.nobody_paged:
-        out.append(
-            Problem(tree.place(()), "", "nobody is paged: no user and no receiver with a channel is configured", warning=True)
-        )
-    return out

@@ -224,7 +224,7 @@ class OwnSections(Section):
     egress: Egress = Egress()
     source: SourceSection | None = None
     channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings said once for everybody's contacts of a channel: bot tokens, signing secrets, senders; see docs/reference/channels.md."""
+    """Settings said once for everybody's contacts of a channel: bot tokens, signing secrets, senders."""
     maintenance: tuple[Maintenance, ...] = ()
     dead_man: WatchDog | None = None
     semantics: Literal["compatible", "prometheus"] = "compatible"

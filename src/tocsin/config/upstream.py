@@ -71,3 +71,20 @@ def remote_source(section: SourceSection | None) -> RemoteSource | None:
         bearer_token=section.bearer_token,
         timeout_s=section.timeout / 1000,
     )
+
+
+_MAIL_KEYS = {
+    "smtp_from": "from",
+    "smtp_smarthost": "smarthost",
+    "smtp_auth_username": "auth_username",
+    "smtp_auth_password": "auth_password",
+    "smtp_require_tls": "require_tls",
+}
+
+
+def channel_defaults(shared: Any, own: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """What is said once for everybody's contacts: Alertmanager's mail settings (TLS unless said otherwise), and `channels:`."""
+    shared = shared if isinstance(shared, dict) else {}
+    mail = {ours: shared[key] for key, ours in _MAIL_KEYS.items() if shared.get(key) is not None}
+    found: dict[str, Mapping[str, Any]] = {"email": {"require_tls": True, **mail}} if mail else {}
+    return {**found, **{channel: {**found.get(channel, {}), **settings} for channel, settings in own.items()}}

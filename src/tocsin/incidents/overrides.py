@@ -1,4 +1,4 @@
-"""Schedule overrides that people enter: somebody else is on call for a while. Kept in rows, resolved with the schedule each time."""
+"""Schedule overrides that people enter: somebody else is on call for a while. Rows, resolved with the schedule each time."""
 
 from __future__ import annotations
 
