@@ -164,7 +164,7 @@ TEMPLATES = [
     "{{ range query `m` | sortByLabel `instance` }}{{ .Labels.instance }}={{ .Value }};{{ end }} {{ with query `m > 100` }}{{ . | first | value }}{{ else }}none{{ end }}",
     "{{ query `m` | sortByLabel `instance` | first | label `instance` }} {{ query `m == 1` | first | value | printf `%.3f` }}",
     "{{ reReplaceAll `(.*)-(.*)` `$2/${1}` `a-b` }} {{ match `^a.c$` `abc` }} {{ toUpper `x` }} {{ title `hello world` }} {{ toLower `XY` }}",
-    '{{ graphLink `up == 0` }} {{ tableLink `a{b="c"}` }} {{ externalURL }}',
+    '{{ graphLink `up == 0` }} {{ tableLink `a{b="c"}` }}',
     "{{ stripPort `host:80` }} {{ stripPort `[::1]:80` }} {{ stripDomain `a.b.c:90` }} {{ stripDomain `10.0.0.1:90` }} {{ parseDuration `1h30m` }}",
     "{{ if gt $value 2.0 }}big{{ else if eq $value 2.0 }}two{{ else }}small{{ end }} {{ if and true (not false) }}y{{ end }} {{ or `` `d` }}",
     "{{ $x := `v` }}{{ range $i, $e := query `m` }}{{ $i }}{{ if $i }}{{ $x = `w` }}{{ end }}{{ end }}{{ $x }} {{ len `abc` }} {{ index (args 5 `b`) `arg1` }}",

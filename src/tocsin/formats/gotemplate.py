@@ -64,7 +64,7 @@ class Template:
         for source in (*library.values(), parsed):
             self._definitions.update({name: (source, nodes) for name, nodes in source.definitions.items()})
         self.constant = not parsed.definitions and all(isinstance(node, Text) for node in parsed.nodes)
-        """No action inside: expands to itself."""
+        """Only text inside: every expansion is the same."""
 
     @property
     def source(self) -> str:
@@ -80,9 +80,10 @@ class Template:
     ) -> str:
         """Expand. `variables` by name with `$`; `functions` replace those given at compile time. Raises TemplateError."""
         if self.constant:
-            return self._parsed.source
+            return "".join(node.text for node in self._parsed.nodes)
         run = _Run({**self._functions, **(functions or {})}, self._definitions, limits)
-        run.walk_all(self._parsed, self._parsed.nodes, data, {"$": data, **(variables or {})})
+        scope = {name: [value] for name, value in {"$": data, **(variables or {})}.items()}
+        run.walk_all(self._parsed, self._parsed.nodes, data, scope)
         return "".join(run.out)
 
 
@@ -104,6 +105,11 @@ class _Jumped(Exception):
         self.kind = kind
 
 
+# Variables by name. A value sits in a list of one: an inner block copies the map, so that what it declares stays inside, and
+# shares the lists, so that what it assigns to an outer variable stays.
+_Scope = dict[str, list[Any]]
+
+
 class _Run:
     """One expansion."""
 
@@ -117,7 +123,7 @@ class _Run:
         self._source = ""
         self.out: list[str] = []
 
-    def walk_all(self, parsed: Parsed, nodes: Sequence[Any], dot: Any, scope: dict[str, Any]) -> None:
+    def walk_all(self, parsed: Parsed, nodes: Sequence[Any], dot: Any, scope: _Scope) -> None:
         outer, self._source = self._source, parsed.source
         self._walk(nodes, dot, scope)
         self._source = outer
@@ -137,7 +143,7 @@ class _Run:
             raise TemplateError(f"template writes too much (limit {self._limits.output} characters)")
         self.out.append(text)
 
-    def _walk(self, nodes: Sequence[Any], dot: Any, scope: dict[str, Any]) -> None:
+    def _walk(self, nodes: Sequence[Any], dot: Any, scope: _Scope) -> None:
         for node in nodes:
             self._step()
             match node:
@@ -154,44 +160,30 @@ class _Run:
                     value = self._pipeline(node.pipeline, dot, inner)
                     true = truth(value)
                     into = value if node.kind == "with" and true else dot
-                    self._walk_block(node.then if true else node.otherwise, into, inner, scope)
+                    self._walk(node.then if true else node.otherwise, into, inner)
                 case Call():
                     self._call(node, dot, scope)
                 case Jump(kind):
                     raise _Jumped(kind)
 
-    def _walk_block(self, nodes: Sequence[Any], dot: Any, inner: dict[str, Any], outer: dict[str, Any]) -> None:
-        """A block sees its own variables; assignments (`$x = ...`) to outer ones stay."""
-        before = set(outer)
-        try:
-            self._walk(nodes, dot, inner)
-        finally:
-            for name in before:
-                outer[name] = inner[name]
-
-    def _range(self, node: Branch, dot: Any, scope: dict[str, Any]) -> None:
-        inner = dict(scope)
+    def _range(self, node: Branch, dot: Any, scope: _Scope) -> None:
         bare = Pipeline((), False, node.pipeline.commands, node.pipeline.offset)
-        value = self._pipeline(bare, dot, inner)
+        value = self._pipeline(bare, dot, scope)
+        names, assign = node.pipeline.variables, node.pipeline.assign
         empty = True
         for key, item in self._pairs(value, node.pipeline.offset):
             empty = False
             self._step()
             body = dict(scope)
-            match node.pipeline.variables:
-                case (one,):
-                    body[one] = item
-                case (first, second):
-                    body[first], body[second] = key, item
-            if node.pipeline.assign:
-                scope.update({name: body[name] for name in node.pipeline.variables})
+            for name, part in zip(names, (item,) if len(names) == 1 else (key, item), strict=False):
+                _set(body, name, part, assign=assign)
             try:
-                self._walk_block(node.then, item, body, scope)
+                self._walk(node.then, item, body)
             except _Jumped as jump:
                 if jump.kind == "break":
                     break
         if empty:
-            self._walk_block(node.otherwise, dot, inner, scope)
+            self._walk(node.otherwise, dot, dict(scope))
 
     def _pairs(self, value: Any, offset: int) -> Iterator[tuple[Any, Any]]:
         match value:
@@ -208,7 +200,7 @@ class _Run:
             case _:
                 raise self._error(f"range can't iterate over {go_text(value)}", offset)
 
-    def _call(self, node: Call, dot: Any, scope: dict[str, Any]) -> None:
+    def _call(self, node: Call, dot: Any, scope: _Scope) -> None:
         if node.name not in self._definitions:
             raise self._error(f"template {node.name!r} not defined", node.offset)
         if self._depth >= self._limits.depth:
@@ -216,20 +208,20 @@ class _Run:
         data = self._pipeline(node.pipeline, dot, scope) if node.pipeline is not None else None
         parsed, nodes = self._definitions[node.name]
         self._depth += 1
-        self.walk_all(parsed, nodes, data, {"$": data})
+        self.walk_all(parsed, nodes, data, {"$": [data]})
         self._depth -= 1
 
     # -- values -------------------------------------------------------------------------------------------------------
 
-    def _pipeline(self, pipeline: Pipeline, dot: Any, scope: dict[str, Any]) -> Any:
+    def _pipeline(self, pipeline: Pipeline, dot: Any, scope: _Scope) -> Any:
         value: Any = _NOTHING
         for command in pipeline.commands:
             value = self._command(command, dot, scope, value)
         for name in pipeline.variables:
-            scope[name] = value
+            _set(scope, name, value, assign=pipeline.assign)
         return value
 
-    def _command(self, command: Command, dot: Any, scope: dict[str, Any], piped: Any) -> Any:
+    def _command(self, command: Command, dot: Any, scope: _Scope, piped: Any) -> Any:
         self._step()
         first, *rest = command.operands
         if isinstance(first, Function):
@@ -241,13 +233,13 @@ class _Run:
             raise self._error("cannot give arguments to something that is not a function", command.offset)
         return value
 
-    def _function(self, function: Function, rest: list[Any], dot: Any, scope: dict[str, Any], piped: Any) -> Any:
+    def _function(self, function: Function, rest: list[Any], dot: Any, scope: _Scope, piped: Any) -> Any:
         if function.name in ("and", "or"):
             return self._short_circuit(function, rest, dot, scope, piped)
         arguments = [*self._values(rest, dot, scope), *_given(piped)]
         return self._apply(self._functions[function.name], function.name, arguments, function.offset)
 
-    def _short_circuit(self, function: Function, rest: list[Any], dot: Any, scope: dict[str, Any], piped: Any) -> Any:
+    def _short_circuit(self, function: Function, rest: list[Any], dot: Any, scope: _Scope, piped: Any) -> Any:
         if not rest and piped is _NOTHING:
             raise self._error(f"wrong number of args for {function.name}: want at least 1 got 0", function.offset)
         value: Any = None
@@ -257,7 +249,7 @@ class _Run:
                 return value
         return value if piped is _NOTHING else piped
 
-    def _values(self, operands: Sequence[Any], dot: Any, scope: dict[str, Any]) -> list[Any]:
+    def _values(self, operands: Sequence[Any], dot: Any, scope: _Scope) -> list[Any]:
         values = []
         for operand in operands:
             value = (
@@ -276,7 +268,7 @@ class _Run:
         except Exception as error:  # whatever a function does with odd arguments is the template's error, not ours
             raise self._error(f"error calling {name}: {error}", offset) from error
 
-    def _value(self, operand: Any, dot: Any, scope: dict[str, Any]) -> Any:
+    def _value(self, operand: Any, dot: Any, scope: _Scope) -> Any:
         self._step()
         match operand:
             case Dot():
@@ -284,7 +276,7 @@ class _Run:
             case Literal(value):
                 return value
             case Variable(name):
-                return scope[name]
+                return scope[name][0]
             case Pipeline():
                 return self._pipeline(operand, dot, scope)
             case Function():
@@ -313,6 +305,13 @@ class _Run:
 
 
 _NOTHING: Any = object()
+
+
+def _set(scope: _Scope, name: str, value: Any, *, assign: bool) -> None:
+    if assign:
+        scope[name][0] = value
+    else:
+        scope[name] = [value]
 
 
 def _given(piped: Any) -> tuple[Any, ...]:
@@ -367,7 +366,7 @@ def _less(a: Any, b: Any) -> bool:
 
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and isinstance(key, str):
             value = value.get(key, "" if _texts_only(value) else None)
         elif isinstance(value, Sequence) and isinstance(key, int) and not isinstance(key, bool):
             if not 0 <= key < len(value):
