@@ -1,4 +1,4 @@
-"""What the core offers for accounts, sessions, tokens, markers, short links and on-call overrides: `commands(...)` names them."""
+"""What the core offers for accounts, sessions, tokens, markers and short links: `commands(...)` names the handlers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tocsin.state import events
 from tocsin.state.schema import accounts as account_table
 from tocsin.state.schema import markers, short_links
 from tocsin.state.sql import Database
-from tocsin.web import accounts, overrides
+from tocsin.web import accounts
 from tocsin.web.endpoint import Role
 
 TOKEN_PREFIX = "tcs_"  # lets secret scanners recognise a leaked token
@@ -45,8 +45,6 @@ def commands(db: Database, clock: Clock, random: Random, changed: Changed | None
         "token.use": handlers.token_use,
         "marker.add": handlers.marker_add,
         "link.create": handlers.link_create,
-        "override.add": handlers.override_add,
-        "override.remove": handlers.override_remove,
     }
 
 
@@ -173,31 +171,6 @@ class _Handlers:
             return {"id": short}
 
         return await self._write(work)
-
-    async def override_add(self, args: Args, actor: Actor) -> Any:
-        """{schedule, start_ms, end_ms, users, mode?}: somebody else is on call for a while."""
-        override_id = self._random.randbytes(16).hex()
-        await self._write(
-            lambda tx, now_ms: overrides.add_override(
-                tx,
-                override_id=override_id,
-                schedule=str(args["schedule"]),
-                start_ms=int(args["start_ms"]),
-                end_ms=int(args["end_ms"]),
-                users=[str(user) for user in args["users"]],
-                mode=str(args.get("mode", "set")),
-                actor=actor,
-                now_ms=now_ms,
-            )
-        )
-        self._changed("config", f"schedule:{args['schedule']}")
-        return {"id": override_id}
-
-    async def override_remove(self, args: Args, actor: Actor) -> Any:
-        override_id = str(args["id"])
-        await self._write(lambda tx, now_ms: overrides.remove_override(tx, override_id, actor=actor, now_ms=now_ms))
-        self._changed("config", "schedule")
-        return {}
 
     async def _write(self, work: Callable[[Connection, int], Any]) -> Any:
         now_ms = self._clock.now_ms()

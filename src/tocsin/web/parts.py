@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -85,6 +86,7 @@ def _is_loopback(listen: str) -> bool:
     return listen.startswith("/") or is_loopback_name(urlsplit(f"//{listen}").hostname or "")
 
 
+@lru_cache(maxsize=1024)
 def is_loopback_name(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True

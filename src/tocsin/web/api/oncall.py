@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,7 +16,6 @@ from tocsin.web.answers import json_answer
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, Instant, read_body
-from tocsin.web.problem import Refused
 
 _SHOWN = 200
 
@@ -73,13 +72,6 @@ class OnCall:
     async def add(self, request: Request) -> Response:
         """Put somebody on call for a while."""
         body = await read_body(request, NewOverride)
-        state: dict[str, Any] = await self._desk.state.ask("oncall.state")
-        known = {item["schedule"] for item in state["schedules"]}
-        people = {item["name"] for item in state["people"]}
-        if body.schedule not in known:
-            raise Refused(404, "no_such_schedule", f"there is no schedule {body.schedule!r}")
-        if strangers := sorted(set(body.users) - people):
-            raise Refused(422, "unknown_person", f"there is no person {', '.join(strangers)}")
         made = await self._desk.parts.core.command("override.add", body.model_dump(), actor_of(request))
         self._desk.state.forget("oncall.state")
         rows = await self._desk.parts.database.read(_rows)
