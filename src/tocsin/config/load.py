@@ -21,6 +21,7 @@ from tocsin.collect.catalog import parse_check
 from tocsin.collect.egress import parse_networks
 from tocsin.collect.target import ScrapeJob
 from tocsin.config import alertmanager, prometheus
+from tocsin.config.alerting import read_alerting
 from tocsin.config.doubts import doubts
 from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
@@ -29,8 +30,8 @@ from tocsin.config.receivers import GlobalSection
 from tocsin.config.schema import OwnSections, Service
 from tocsin.config.secrets import hide_secrets, resolve_secrets
 from tocsin.config.sources import Sources, expand, main_files, read_text
-from tocsin.config.tree import Tree, parse_yaml, path_text, tree_path
-from tocsin.config.upstream import alertmanager_targets, channel_defaults, maintenance_windows, remote_source
+from tocsin.config.tree import Tree, parse_yaml, path_text
+from tocsin.config.upstream import channel_defaults, remote_source
 from tocsin.errors import ConfigError, Place, Problem
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
@@ -149,12 +150,14 @@ class _Builder:
         self._problems += people.problems
         routing = dataclasses.replace(
             routing,
-            maintenance=self._built(lambda: maintenance_windows(own.maintenance), tree),
+            maintenance=tuple(section.build() for section in own.maintenance),
             depends_on={service.name: service.depends_on for service in own.services if service.depends_on},
         )
         if cycle := find_cycle(routing.depends_on):
             text = f"services depend on each other in a circle: {' -> '.join(cycle)}"
             self._problems.append(Problem(tree.place(("services",)), "services", text))
+        alertmanagers, problems = read_alerting(tree.value.get("alerting"), tree)
+        self._problems += problems
         channels = self._channels(own, directory, routing.receivers, tree)
         self._egress(own, tree)
         self._stop_if_wrong()
@@ -182,7 +185,7 @@ class _Builder:
                 max_series=own.store.max_series,
             ),
             host_every_ms=own.host.every if own.host.enabled else 0,
-            alertmanagers=self._built(lambda: alertmanager_targets(prom.alertmanagers), tree),
+            alertmanagers=alertmanagers,
             source=remote_source(own.source),
             dead_man_url=own.dead_man.url if own.dead_man else "",
             dead_man_every_ms=own.dead_man.every if own.dead_man else 60_000,
@@ -377,15 +380,6 @@ class _Builder:
         except ConfigError as error:
             self._problems += error.problems
             return default
-
-    def _built(self, build_values: Callable[[], tuple[T, ...]], tree: Tree) -> tuple[T, ...]:
-        """Values whose builder raises ValueError `path: message`."""
-        try:
-            return build_values()
-        except ValueError as error:
-            path, _, message = str(error).partition(": ")
-            self._problems.append(Problem(tree.place(tree_path(path)), path, message))
-            return ()
 
     def _stop_if_wrong(self) -> None:
         if any(not problem.warning for problem in self._problems):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tocsin.config.fields import DurationMs, MinuteOfDay, Section, Text, Texts, TimeZone
+from tocsin.config.maintenance import MaintenanceSection
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s/][^/\n]*$")]
 Role = Literal["viewer", "responder", "admin"]
@@ -166,21 +167,6 @@ class SourceSection(Section):
     timeout: DurationMs = 30_000
 
 
-class Maintenance(Section):
-    """Planned work: alerts that match are recorded, nobody is told. Once, or with `repeat` (an RRULE) again and again."""
-
-    name: Name
-    match: Texts = Field(min_length=1)
-    """Matchers such as `service="db"` or `instance=~"web-.*"`; all must hold."""
-    start: Text
-    """Local date and time of the (first) beginning, such as 2026-12-06T02:00."""
-    duration: DurationMs
-    repeat: str = ""
-    """Such as FREQ=WEEKLY;BYDAY=SU"""
-    time_zone: TimeZone = "UTC"
-    comment: str = ""
-
-
 class WatchDog(Section):
     """An address outside this machine that is called every `every`: when the calls stop, somebody else tells you."""
 
@@ -225,7 +211,8 @@ class OwnSections(Section):
     source: SourceSection | None = None
     channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings said once for everybody's contacts of a channel: bot tokens, signing secrets, senders."""
-    maintenance: tuple[Maintenance, ...] = ()
+    maintenance: tuple[MaintenanceSection, ...] = ()
+    """Planned work: alerts that match are recorded, nobody is told."""
     dead_man: WatchDog | None = None
     semantics: Literal["compatible", "prometheus"] = "compatible"
     """How rules of `rule_files` are evaluated; see docs/reference/rules.md."""

@@ -46,11 +46,6 @@ def path_text(path: Path) -> str:
     return out
 
 
-def tree_path(text: str) -> Path:
-    """`checks[3].timeout` -> `("checks", 3, "timeout")`."""
-    return tuple(int(part) if part.isdigit() else part for part in text.replace("[", ".").replace("]", "").split(".") if part)
-
-
 def parse_yaml(text: str, file: str) -> Tree:
     """Raises ConfigError with line and column. An empty document is an empty mapping."""
     if "\x00" in text:
