@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.fakes.house import HOOK_URL, alert, directory, page
 from tests.fakes.ports import FakeSmtp, SeededRandom
+
 from tocsin.clock import SystemClock
 from tocsin.incidents.escalate import Escalator
 from tocsin.model.ports import HttpResponse

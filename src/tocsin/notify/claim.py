@@ -84,6 +84,8 @@ def due(tx: Connection, now_ms: int, *, blocked: Iterable[str] = ()) -> list[Any
             sa.or_(
                 e.state == _SENDING,
                 sa.and_(e.state.in_(outbox.WAITING), sa.or_(e.attempts > 0, e.due_at_ms <= now_ms)),
+                # Put off on its way (told together with others, silenced for a moment): a reason stands on it.
+                sa.and_(e.state == _PENDING, e.state_reason != ""),
             ),
         )
         .exists()

@@ -64,6 +64,8 @@ class Store(Reading):
         self._layouts: dict[int, Layout] = {}
         self._layout_number = 0
         self._lock_fd = -1
+        self._one_job = asyncio.Lock()
+        """Housekeeping and snapshots take turns."""
         self._segment_began_ms = 0
         self.merged: set[BlockName] = set()
         """Blocks whose content is in a larger one already; they are about to be deleted."""
@@ -296,8 +298,9 @@ class Store(Reading):
         while True:
             await self._clock.sleep_until_ms(self._clock.now_ms() + _LOOK_MS)
             try:
-                for job in self.due_jobs():
-                    await upkeep.drive(job)
+                async with self._one_job:
+                    for job in self.due_jobs():
+                        await upkeep.drive(job)
             except (OSError, StoreError) as error:
                 self._rest(error)
 
@@ -308,6 +311,11 @@ class Store(Reading):
                 upkeep.drive_here(job)
         except (OSError, StoreError) as error:
             self._rest(error)
+
+    async def snapshot(self, target: Path) -> None:
+        """A consistent copy of everything, for `tools.restore`. Raises StoreError, OSError."""
+        async with self._one_job:
+            await upkeep.drive(upkeep.snapshot(self, target))
 
     def _rest(self, error: Exception) -> None:
         self._quiet_until_ms = self._clock.now_ms() + _REST_MS
