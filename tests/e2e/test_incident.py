@@ -1,4 +1,4 @@
-"""An operator: a service fails, the page shows it, a phone acknowledges, a colleague's desktop follows; a silent engine turns nothing green."""
+"""A service fails: a phone acknowledges, a colleague's desktop follows; a silent engine leaves nothing green."""
 
 from __future__ import annotations
 
