@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+import heapq
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.clock import Clock
@@ -21,6 +23,7 @@ from tocsin.collect.check_state import RECHECK_TIMEOUT_MS, initial, recheck_dela
 from tocsin.collect.io import Io, Trace
 from tocsin.collect.network import Network
 from tocsin.collect.outcome import Outcome, failed, outcome_of
+from tocsin.collect.reporting import Report, Reporter
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
 from tocsin.model.check import CheckReason, CheckResult, CheckSpec, CheckStatus
@@ -33,12 +36,11 @@ runs_total = Counter("tocsin_collect_check_runs_total", "Executions of checks.",
 start_lag = Histogram("tocsin_collect_check_start_lag_seconds", "How much later than planned a check started.")
 running = Gauge("tocsin_collect_checks_running", "Checks being executed now.")
 
-Report = Callable[[Sequence[CheckResult]], Awaitable[None]]
-
 _MOST_AT_ONCE = 500
 _IDLE_MS = 1_000
 _FIRST_RUN_MS = 1_000
-"""Checks of a fresh plan start within this time, so that a new check shows something at once."""
+_FIRST_RUN_EACH_MS = 20
+"""A new check shows something within a second; many new ones are spread, so that they do not measure each other."""
 
 
 @dataclass(slots=True)
@@ -67,11 +69,14 @@ class Prober:
         self._clock = clock
         self._random = random
         self._network = io
-        self._report = report
+        self._reporter = Reporter(clock, report)
         self._location = location
         self._plan: dict[str, _Planned] = {}
+        self._queue: list[tuple[int, int, _Planned]] = []
+        """Heap of (due, order, check); an entry whose due time is not the check's own any more is void."""
+        self._order = itertools.count()
+        self._awake_ms = clock.now_ms()
         self._slots = asyncio.Semaphore(most_at_once)
-        self._results: asyncio.Queue[CheckResult] = asyncio.Queue(maxsize=100_000)
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._blind = ""
@@ -85,17 +90,19 @@ class Prober:
         """Run these checks from now on. An unchanged check keeps its schedule and what it has seen."""
         now_ms = self._clock.now_ms()
         old, self._plan = self._plan, {}
+        new = sum(1 for spec in specs if spec.id not in old)
+        within_ms = max(_FIRST_RUN_MS, new * _FIRST_RUN_EACH_MS)
         for spec in specs:
             if self._location not in spec.locations:
                 continue
             known = old.get(spec.id)
             if known is not None and known.spec == spec:
                 self._plan[spec.id] = known
-            elif (planned := self._planned(spec, now_ms, known)) is not None:
+            elif (planned := self._planned(spec, now_ms, known, within_ms)) is not None:
                 self._plan[spec.id] = planned
-        self._changed.set()
+                self._schedule(planned, planned.due_ms)
 
-    def _planned(self, spec: CheckSpec, now_ms: int, known: _Planned | None) -> _Planned | None:
+    def _planned(self, spec: CheckSpec, now_ms: int, known: _Planned | None, within_ms: int) -> _Planned | None:
         try:
             check = check_of(spec)
         except (KeyError, ValueError) as error:
@@ -106,7 +113,7 @@ class Prober:
         status = known.status if known is not None and known.spec.type == spec.type else initial(spec, now_ms)
         if spec.paused != (status.state == "paused"):
             status = initial(spec, now_ms)
-        return _Planned(spec, check, status, now_ms + round(self._random.random() * min(spec.every_ms, _FIRST_RUN_MS)))
+        return _Planned(spec, check, status, now_ms + round(self._random.random() * min(spec.every_ms, within_ms)))
 
     def next_ms(self, check_id: str) -> int:
         planned = self._plan.get(check_id)
@@ -116,23 +123,43 @@ class Prober:
 
     async def run(self) -> None:
         """Until cancelled."""
-        sender = asyncio.create_task(self._send_forever(), name="probe-report")
+        sender = asyncio.create_task(self._reporter.run(), name="probe-report")
         try:
             while True:
                 now_ms = self._clock.now_ms()
-                for planned in [p for p in self._plan.values() if p.due_ms <= now_ms and not p.busy]:
-                    self._start(planned)
+                if now_ms < self._awake_ms - _IDLE_MS:
+                    self._clock_was_set_back()
+                self._awake_ms = now_ms
+                while self._queue and self._queue[0][0] <= now_ms:
+                    due_ms, _, planned = heapq.heappop(self._queue)
+                    if self._plan.get(planned.spec.id) is planned and planned.due_ms == due_ms and not planned.busy:
+                        self._start(planned)
                 await self._wait(now_ms)
         finally:
             for task in (sender, *self._tasks):
                 task.cancel()
             await asyncio.gather(sender, *self._tasks, return_exceptions=True)
 
+    def _schedule(self, planned: _Planned, due_ms: int) -> None:
+        """Run the check at `due_ms`, not at any time said before."""
+        planned.due_ms = due_ms
+        heapq.heappush(self._queue, (due_ms, next(self._order), planned))
+        if self._queue[0][2] is planned:
+            self._changed.set()
+
+    def _clock_was_set_back(self) -> None:
+        """Every due time lies in a future that may be hours away: plan anew."""
+        log.warning("the clock was set back: every check is planned anew")
+        self._queue.clear()
+        for planned in self._plan.values():
+            if not planned.busy:
+                self._schedule(planned, self._next_slot(planned.spec))
+
     async def _wait(self, now_ms: int) -> None:
-        """Until the next check is due or the plan changed."""
+        """Until the next check is due or an earlier one came in."""
         self._changed.clear()
-        due_ms = min((p.due_ms for p in self._plan.values() if not p.busy and not p.spec.paused), default=now_ms + _IDLE_MS)
-        sleep = asyncio.ensure_future(self._clock.sleep_until_ms(min(due_ms, now_ms + _IDLE_MS)))
+        due_ms = min(self._queue[0][0] if self._queue else now_ms + _IDLE_MS, now_ms + _IDLE_MS)
+        sleep = asyncio.ensure_future(self._clock.sleep_until_ms(due_ms))
         wake = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait((sleep, wake), return_when=asyncio.FIRST_COMPLETED)
@@ -142,8 +169,7 @@ class Prober:
 
     def _start(self, planned: _Planned) -> None:
         if planned.spec.paused:
-            planned.due_ms = self._next_slot(planned.spec)
-            return
+            return  # a resumed check comes with a new plan
         planned.busy = True
         task = asyncio.create_task(self._run_planned(planned), name=f"check-{planned.spec.id}")
         self._tasks.add(task)
@@ -155,10 +181,9 @@ class Prober:
             result = await self._unless_blind(planned.spec, result)
         finally:
             planned.busy = False
-            planned.due_ms = self._next_slot(planned.spec)
-            self._changed.set()
+            self._schedule(planned, self._next_slot(planned.spec))
         self._seen(planned, result)
-        self._queue(result)
+        self._reporter.put(result)
 
     def _seen(self, planned: _Planned, result: CheckResult) -> None:
         """Take the result into account and plan the next look."""
@@ -167,9 +192,8 @@ class Prober:
         planned.status = step(planned.spec, planned.status, result)
         delay_ms = recheck_delay_ms(planned.spec, planned.status)
         planned.attempt = planned.attempt + 1 if delay_ms else 1
-        if delay_ms:
-            planned.due_ms = min(planned.due_ms, result.started_ms + delay_ms)
-        self._changed.set()
+        if delay_ms and not planned.busy:
+            self._schedule(planned, min(planned.due_ms, result.started_ms + delay_ms))
 
     def _next_slot(self, spec: CheckSpec) -> int:
         """The next of the check's own moments: a fixed place within its period, spread evenly by its id."""
@@ -190,7 +214,7 @@ class Prober:
         result = replace(result, manual_by=by or "somebody", facts={**result.facts, "run_id": run_id})
         self._seen(planned, result)
         if report:
-            self._queue(result)
+            self._reporter.put(result)
         return result
 
     # -- one execution -------------------------------------------------------------------------------------------------
@@ -269,35 +293,6 @@ class Prober:
             self._blind = ""
             selftest.blind_gauge.set(0.0, self._location)
             log.warning("the prober's own network is back")
-
-    # -- reporting -----------------------------------------------------------------------------------------------------
-
-    def _queue(self, result: CheckResult) -> None:
-        while True:
-            try:
-                self._results.put_nowait(result)
-                return
-            except asyncio.QueueFull:
-                self._results.get_nowait()  # the core has been away for long: the oldest news is worth least
-
-    async def _send_forever(self) -> None:
-        """Send what there is, together; a failed report is repeated until it gets through."""
-        while True:
-            batch = [await self._results.get()]
-            while not self._results.empty() and len(batch) < 500:
-                batch.append(self._results.get_nowait())
-            wait_s = 0.25
-            while not await self._sent(batch):
-                await self._clock.sleep_until_ms(self._clock.now_ms() + round(wait_s * 1000))
-                wait_s = min(wait_s * 2, 5.0)
-
-    async def _sent(self, batch: list[CheckResult]) -> bool:
-        try:
-            await self._report(batch)
-        except (OSError, TimeoutError, RuntimeError) as error:
-            log.warning("results could not be reported; they wait", results=len(batch), error=str(error))
-            return False
-        return True
 
 
 async def _bounded(check: Check, io: Io, timeout_ms: int) -> Outcome:
