@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,7 @@ class Block:
         self.path = path
         self.name = name
         self._cache = cache
-        self.lock = Lock()
+        self.lock = RLock()
         self.used = 0
         """When it was last read, in steps of its set."""
         self._loaded: tuple[Index, list[Group], dict[str, Any]] | None = None
