@@ -29,12 +29,13 @@ START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 class VirtualClock:
     def __init__(self, now_ms: int = START_MS) -> None:
         self._now_ms = now_ms
+        self.moved_ms = 0
 
     def now_ms(self) -> int:
         return self._now_ms
 
     def monotonic_s(self) -> float:
-        return self._now_ms / 1000
+        return (self._now_ms - self.moved_ms) / 1000
 
     async def sleep_until_ms(self, t_ms: int) -> None:
         raise AssertionError("stories move the clock themselves")
@@ -155,6 +156,12 @@ class Story:
     def apply(self, routing: Routing) -> None:
         self.routing = routing
         self.dispatcher.apply(routing)
+        self._next_ms = asyncio.run(self.dispatcher.step())
+
+    def move_clock(self, seconds: float) -> None:
+        """Somebody sets the wall clock; no time passes."""
+        self.clock.moved_ms += int(seconds * 1000)
+        self.clock.set(self.clock.now_ms() + int(seconds * 1000))
         self._next_ms = asyncio.run(self.dispatcher.step())
 
     def restart(self, *, down: float = 0) -> None:

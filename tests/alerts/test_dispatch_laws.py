@@ -78,7 +78,7 @@ class Teller:
         ]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(history=histories, name=st.sampled_from(sorted(ROUTINGS)), data=st.data())
 def test_a_restart_at_any_point_equals_no_restart(history: list[tuple[str, Any]], name: str, data: st.DataObject) -> None:
     points = data.draw(st.sets(st.integers(0, len(history) - 1), min_size=1, max_size=3))
@@ -96,7 +96,7 @@ def test_a_restart_at_any_point_equals_no_restart(history: list[tuple[str, Any]]
             assert broken.story.timeline(instance=instance) == plain.story.timeline(instance=instance)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(history=histories, name=st.sampled_from(sorted(ROUTINGS)))
 def test_nobody_is_left_believing_something_false(history: list[tuple[str, Any]], name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +119,7 @@ def test_nobody_is_left_believing_something_false(history: list[tuple[str, Any]]
         assert not any(believed.values()), "everything has ended, and somebody was not told"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(history=histories)
 def test_every_firing_alert_is_told_or_says_why_not(history: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from tocsin.alerts.route import default_routing
 from tocsin.formats.matchers import parse_matchers
 from tocsin.model.alert import PageReason
@@ -311,3 +313,18 @@ def test_a_graver_alert_is_told_although_what_it_depends_on_has_a_lesser_one(tel
     story.fire(service="shop", severity="critical")
     story.at(60)
     assert sorted(page.group_labels["service"] for _, page in story.pages) == ["db", "shop"]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_by_an_hour_tells_nothing_false_and_delays_nothing(story: Any, hours: int) -> None:
+    moved = hours * 3600
+    story.report(ends=240, instance="outside")
+    story.fire(instance="ours")
+    story.at(30)
+    story.move_clock(moved)
+    story.at(moved + 60).fire(instance="late")
+    story.at(moved + 200)
+    assert [r for _, r, _ in story.told()] == ["FIRST", "NEW_ALERTS"]
+    assert story.told()[1][0] - moved <= 90
+    story.at(moved + 400)
+    assert [r for _, r, _ in story.told()] == ["FIRST", "NEW_ALERTS", "SOME_RESOLVED"]

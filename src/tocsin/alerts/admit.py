@@ -16,7 +16,7 @@ from tocsin.alerts.rows import KnownAlert
 from tocsin.alerts.work import Work
 from tocsin.model.alert import Alert
 from tocsin.state import intake
-from tocsin.state.schema import alert_group_members, episodes
+from tocsin.state.schema import alert_group_members, alert_groups, episodes
 from tocsin.state.schema import alerts as alerts_table
 
 _BATCH = 5000
@@ -119,6 +119,24 @@ def extend_after_sleep(work: Work, grace_ms: int) -> None:
         )
         .values(ends_at_ms=work.now_ms + grace_ms)
     )
+
+
+def follow_clock(work: Work, jump_ms: int) -> None:
+    """The wall clock was moved: move the timers of groups and the assumed ends of outside alerts with it."""
+    groups, alerts = alert_groups, alerts_table
+    work.tx.execute(
+        sa.update(groups).values(
+            next_flush_ms=groups.c.next_flush_ms + jump_ms,
+            last_notified_ms=sa.case((groups.c.last_notified_ms > 0, groups.c.last_notified_ms + jump_ms), else_=0),
+        )
+    )
+    still_open = sa.select(episodes.c.fingerprint).where(episodes.c.ends_at_ms == 0)
+    work.tx.execute(
+        sa.update(alerts)
+        .where(alerts.c.ends_at_ms > 0, alerts.c.fingerprint.in_(still_open))
+        .values(ends_at_ms=alerts.c.ends_at_ms + jump_ms)
+    )
+    work.seen_ms += jump_ms
 
 
 # -- groups ---------------------------------------------------------------------------------------------------------------

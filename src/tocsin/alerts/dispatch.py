@@ -36,6 +36,7 @@ from tocsin.state import events, intake
 from tocsin.state.sql import Database
 
 _LONGEST_SLEEP_MS = 15_000
+_SMALLEST_JUMP_MS = 5_000
 _PAGES = Counter("tocsin_alerts_pages_total", "Pages handed on to incidents, by reason.", ["reason"])
 _FIRING = Gauge("tocsin_alerts_firing", "Alerts that fire now, suppressed or not.")
 _INTAKE = Counter("tocsin_alerts_intake_total", "Alert reports taken in.")
@@ -65,6 +66,7 @@ class Dispatcher:
         self._plan = Plan.of(default_routing())
         self._regroup = True
         self._refresh = True
+        self._looked: tuple[int, float] | None = None
 
     # -- the stage --------------------------------------------------------------------------------------------------------
 
@@ -95,10 +97,11 @@ class Dispatcher:
         """Do everything that is due now, in one transaction; returns when to look next (ms)."""
         regroup, refresh = self._regroup, self._refresh
         self._regroup = self._refresh = False
-        now_ms, plan = self._clock.now_ms(), self._plan
+        plan = self._plan
+        now_ms, jump_ms = self._look_at_clock()
 
         def work(tx: Connection) -> Stepped:
-            return step(tx, plan, self._sink, now_ms=now_ms, regroup=regroup, refresh=refresh)
+            return step(tx, plan, self._sink, now_ms=now_ms, regroup=regroup, refresh=refresh, jump_ms=jump_ms)
 
         try:
             done = await self._db.write(work)
@@ -107,6 +110,14 @@ class Dispatcher:
             raise
         self._after(done)
         return done.next_ms
+
+    def _look_at_clock(self) -> tuple[int, int]:
+        """Wall time, and by how much it was moved since the last step (ms; forward is positive, small drift is 0)."""
+        now_ms, monotonic_s = self._clock.now_ms(), self._clock.monotonic_s()
+        before_ms, before_s = self._looked or (now_ms, monotonic_s)
+        self._looked = (now_ms, monotonic_s)
+        jump_ms = (now_ms - before_ms) - int((monotonic_s - before_s) * 1000)
+        return now_ms, jump_ms if abs(jump_ms) > _SMALLEST_JUMP_MS else 0
 
     def _after(self, done: Stepped) -> None:
         _INTAKE.inc(by=done.taken)

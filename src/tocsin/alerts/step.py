@@ -57,12 +57,15 @@ class Plan:
         return cls(routing, RouteTree(routing.root), Rules.of(routing))
 
 
-def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bool, refresh: bool) -> Stepped:
+def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bool, refresh: bool, jump_ms: int = 0) -> Stepped:
     """Take the intake in, end what expired, renew suppression, look at every due group.
 
-    Two steps more than a minute apart mean that we were down, asleep, or the clock jumped; nothing expires because of that.
+    Two steps more than a minute apart mean that we were down or asleep; nothing expires because of that. `jump_ms` is by how much
+    the wall clock was moved since the last step: what waits, waits as long as it would have.
     """
     work = Work(tx, plan.tree, plan.routing, plan.rules, sink, now_ms, seen_ms=rows.read_seen_ms(tx))
+    if jump_ms:
+        admit.follow_clock(work, jump_ms)
     if work.seen_ms and now_ms - work.seen_ms > _ASLEEP_MS:
         admit.extend_after_sleep(work, max(GRACE_MS, plan.routing.resolve_timeout_ms))
     if regroup:
