@@ -16,8 +16,10 @@ import numpy as np
 import orjson
 import pytest
 
+from tocsin.alerts.route import default_routing
 from tocsin.bus.wire import Change, IngestAnswer, IngestRequest
 from tocsin.errors import CommandError
+from tocsin.formats.routing_json import routing_to_json
 from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.labels import Labels
 from tocsin.model.series import Batch
@@ -74,6 +76,7 @@ class DirectCore:
             "status": {"started_ms": START_MS - 1000, "last_evaluation_ms": START_MS, "last_sample_ms": START_MS},
             "config.reload": {"ok": True, "problems": []},
             "process.exposition": "",
+            "alerts.routing": {"version": 1, "routing": routing_to_json(default_routing())},
         }
         self.seen: list[tuple[str, Mapping[str, Any], Actor]] = []
         self.ingested: list[tuple[str, IngestRequest]] = []

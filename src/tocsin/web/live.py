@@ -21,6 +21,7 @@ from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.web.answers import dumps
 from tocsin.web.parts import WebParts
+from tocsin.web.problem import Refused
 
 log = get_log("web.live")
 
@@ -28,6 +29,7 @@ _KEPT = 4096
 _BEAT_S = 10.0
 _GATHER_S = 0.25  # at most four updates a second reach a browser
 _RETRY_MS = 2000
+_MOST_STREAMS = 2000
 _AGAIN_S = 0.5
 
 Beat = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -115,6 +117,8 @@ def stream_handler(hub: Hub, beat: Beat) -> Callable[[Request], Awaitable[Respon
 
     async def stream(request: Request) -> Response:
         """Changes as server-sent events."""
+        if hub.open_streams >= _MOST_STREAMS:
+            raise Refused(503, "busy", "too many live streams are open; the dashboard asks again by itself")
         sent = request.headers.get("last-event-id") or request.query_params.get("cursor", "")
         cursor = int(sent) if sent.isdigit() and len(sent) < 17 else None
         return StreamingResponse(

@@ -14,8 +14,11 @@ from tocsin.errors import QueryCanceled, QueryTimeout
 from tocsin.metrics import Gauge
 from tocsin.model.series import QueryResult
 from tocsin.web.parts import WebParts
+from tocsin.web.problem import Refused
 
 T = TypeVar("T")
+_OWN_THREADS = 2
+_MOST_WAITING = 500
 
 queries_running = Gauge("tocsin_web_queries", "Queries running or waiting for a thread.")
 
@@ -26,6 +29,8 @@ class QueryRunner:
     def __init__(self, parts: WebParts) -> None:
         self._parts = parts
         self._threads = ThreadPoolExecutor(parts.settings.query_concurrency, thread_name_prefix="query")
+        # Our own pages and /-/ready must not wait behind what somebody asks of Explore.
+        self._own = ThreadPoolExecutor(_OWN_THREADS, thread_name_prefix="page")
         self._waiting = 0
 
     async def for_client(self, request: Request, work: Callable[[threading.Event], T], *, timeout_ms: int = 0) -> T:
@@ -35,9 +40,11 @@ class QueryRunner:
         """
         longest_ms = self._parts.settings.query_timeout_ms
         limit_ms = min(timeout_ms or longest_ms, longest_ms)
+        if self._waiting >= _MOST_WAITING:
+            raise Refused(503, "busy", f"{self._waiting} queries are waiting already; try again in a moment")
         stop = threading.Event()
         gone = asyncio.create_task(_left(request))
-        answer = asyncio.ensure_future(self._run(lambda: work(stop)))
+        answer = asyncio.ensure_future(self._run(lambda: work(stop), self._threads))
         try:
             done, _ = await asyncio.wait({gone, answer}, timeout=limit_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
             if answer in done:
@@ -50,31 +57,31 @@ class QueryRunner:
             stop.set()
             gone.cancel()
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[], T], threads: ThreadPoolExecutor) -> T:
         self._waiting += 1
         queries_running.set(self._waiting)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
         finally:
             self._waiting -= 1
             queries_running.set(self._waiting)
 
     async def pieces(self, iterator: Iterator[bytes]) -> AsyncIterator[bytes]:
         """Each piece made in a thread, when the client has taken the one before."""
-        while piece := await self._run(lambda: next(iterator, b"")):
+        while piece := await self._run(lambda: next(iterator, b""), self._threads):
             yield piece
 
     # -- for our own pages -------------------------------------------------------------------------------------------
 
     async def instant(self, query: str, t_ms: int) -> QueryResult:
-        return await self._run(lambda: self._parts.engine.instant(query, t_ms))
+        return await self._run(lambda: self._parts.engine.instant(query, t_ms), self._own)
 
     async def range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
-        return await self._run(lambda: self._parts.engine.range(query, start_ms, end_ms, step_ms))
+        return await self._run(lambda: self._parts.engine.range(query, start_ms, end_ms, step_ms), self._own)
 
     async def together(self, work: Callable[[], T]) -> T:
         """Several queries as one piece of work: one thread, one wait."""
-        return await self._run(work)
+        return await self._run(work, self._own)
 
 
 def _forget(answer: asyncio.Future[Any]) -> None:
