@@ -44,6 +44,8 @@ class Reading:
     """Label sets that cannot be judged now, and why."""
     holding: frozenset[Labels] = frozenset()
     """Label sets that are FALSE but whose clear condition is not met (hysteresis)."""
+    waiting: frozenset[Labels] = frozenset()
+    """Label sets that may not start firing yet, though they are TRUE: a deploy just happened, or what they depend on is down."""
     nothing_known: AlertReason | None = None
     """Set when the evaluation itself failed: every label set that is not TRUE is UNKNOWN."""
 
@@ -71,7 +73,7 @@ def step(
         verdict, cause = reading.verdict(labels)
         match verdict:
             case Verdict.TRUE:
-                new = _true(rule, state, reading.true[labels], now_ms)
+                new = _true(rule, state, reading, now_ms)
             case Verdict.FALSE:
                 new = _false(rule, state, labels in reading.holding, now_ms)
             case Verdict.UNKNOWN:
@@ -79,10 +81,10 @@ def step(
         _note(transitions, state, new, now_ms)
         if new.phase is not AlertPhase.INACTIVE:
             after[labels] = new
-    for labels, seen in reading.true.items():
+    for labels in reading.true:
         if labels not in states and labels not in reading.unknown:
             rest = AlertState(rule.id, labels, AlertPhase.INACTIVE, now_ms)
-            new = _true(rule, rest, seen, now_ms)
+            new = _true(rule, rest, reading, now_ms)
             _note(transitions, rest, new, now_ms)
             after[labels] = new
     return after, transitions
@@ -145,7 +147,8 @@ def _note(transitions: list[Transition], before: AlertState, after: AlertState, 
         )
 
 
-def _true(rule: AlertRule, state: AlertState, seen: Seen, now_ms: int) -> AlertState:
+def _true(rule: AlertRule, state: AlertState, reading: Reading, now_ms: int) -> AlertState:
+    seen = reading.true[state.labels]
     state = replace(
         state,
         value=seen.value,
@@ -162,7 +165,7 @@ def _true(rule: AlertRule, state: AlertState, seen: Seen, now_ms: int) -> AlertS
             state = replace(state, phase=AlertPhase.PENDING, active_at_ms=now_ms, history=0, evaluations=0)
             state = replace(state, reason=AlertReason.BECAME_TRUE)
     state = replace(state, history=_pushed(state.history, 1), evaluations=state.evaluations + 1)
-    if _hold_met(rule, state, now_ms):
+    if _hold_met(rule, state, now_ms) and state.labels not in reading.waiting and not _on_probation(rule, now_ms):
         return replace(state, phase=AlertPhase.FIRING, fired_at_ms=now_ms, reason=AlertReason.HOLD_MET)
     return state
 
@@ -172,6 +175,11 @@ def _hold_met(rule: AlertRule, state: AlertState, now_ms: int) -> bool:
     if m:
         return (state.history & ((1 << n) - 1)).bit_count() >= m
     return now_ms - state.active_at_ms >= rule.for_ms
+
+
+def _on_probation(rule: AlertRule, now_ms: int) -> bool:
+    """A new rule shows its alerts as pending, and tells nobody, until its probation ends."""
+    return rule.semantics is Semantics.NATIVE and now_ms < rule.native.probation_until_ms
 
 
 def _m_of_n(rule: AlertRule) -> tuple[int, int]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from tocsin.clock import Clock
 from tocsin.errors import StateError, StoreError
 from tocsin.log import get_log
@@ -89,7 +91,9 @@ class Evaluator:
         self._external_labels = external_labels
         self._sight = Sight(reader) if reader is not None else None
         unsighted = self._sight.unsighted if self._sight is not None else nobody_blind
-        self._around = Surroundings(queryable, external_url, external_labels, unsighted)
+        self._around = Surroundings(queryable, external_url, external_labels, unsighted, self._waits)
+        self._deploys: dict[str, int] = {}
+        self._deploys_read_ms = 0
         self._thread = None if inline else ThreadPoolExecutor(1, thread_name_prefix="rules")
         self._groups: dict[str, _Scheduled] = {}
         self._kept: dict[str, dict[Labels, AlertState]] | None = None
@@ -207,6 +211,7 @@ class Evaluator:
                 self._account_for_time(scheduled)
             # An evaluation never goes back in time: neither behind an immediate one, nor with a clock that was set back.
             todo = [run for run in (scheduled.run.runs if runs is None else runs) if run.evaluated_ms < t_ms]
+            await self._look_for_deploys(scheduled, t_ms)
             outcomes: list[Outcome] = []
             for stretch in scheduled.run.segments(todo):
                 done = await self._on_thread(partial(scheduled.run.evaluate, stretch, t_ms, self._around))
@@ -217,6 +222,31 @@ class Evaluator:
             if runs is None:
                 DURATION.observe(self._clock.monotonic_s() - started_s)
             await self._save(outcomes, self._refresh(scheduled, t_ms), t_ms, group.key)
+
+    async def _look_for_deploys(self, scheduled: _Scheduled, t_ms: int) -> None:
+        """Deploy markers, for groups whose rules wait after a deploy."""
+        rules = [run.rule for run in scheduled.run.runs if isinstance(run.rule, AlertRule)]
+        longest_ms = max((rule.native.deploy_grace_ms for rule in rules), default=0)
+        if longest_ms and abs(t_ms - self._deploys_read_ms) >= _NAP_MS:
+            self._deploys = await self._db.read(partial(keep.last_deploys, since_ms=t_ms - longest_ms))
+            self._deploys_read_ms = t_ms
+
+    def _waits(self, rule: AlertRule, labels: Labels, t_ms: int) -> bool:
+        """A deploy of the service a moment ago (criticals never wait for that), or something it depends on is not well."""
+        if rule.native.deploy_grace_ms and labels.get("severity") != "critical":
+            deployed_ms = max(self._deploys.get(labels.get("service"), 0), self._deploys.get("", 0))
+            if t_ms - deployed_ms < rule.native.deploy_grace_ms:
+                return True
+        return any(self._is_unwell(name, labels) for name in rule.native.depends_on)
+
+    def _is_unwell(self, alertname: str, child: Labels) -> bool:
+        """An alert of that name is pending or firing, for the same service where both name one."""
+        return any(
+            run.rule.name == alertname and any(_same_service(parent, child) for parent in list(run.states))
+            for scheduled in list(self._groups.values())
+            for run in scheduled.run.runs
+            if isinstance(run.rule, AlertRule)
+        )
 
     def _account_for_time(self, scheduled: _Scheduled) -> None:
         """Take unobserved time, and what a clock step adds, out of every duration."""
@@ -281,7 +311,7 @@ class Evaluator:
         waiting = list(self._unsaved)
         try:
             await self._db.write(lambda tx: keep.save(tx, waiting, evaluated, t_ms))
-        except StateError as error:
+        except (StateError, SQLAlchemyError) as error:
             # The decision stays: it goes out with the next evaluation that can be written.
             UNSAVED.set(len(self._unsaved))
             log.error("alert changes not saved, will try again", error=str(error), changes=len(waiting))
@@ -326,6 +356,10 @@ class Evaluator:
         """`{"groups": [...], "alerts": [...]}` in the shapes of Prometheus's /api/v1/rules and /api/v1/alerts."""
         runs = [scheduled.run for scheduled in self._groups.values()]
         return {"groups": shown_groups(runs), "alerts": shown_alerts(runs)}
+
+
+def _same_service(a: Labels, b: Labels) -> bool:
+    return not a.get("service") or not b.get("service") or a.get("service") == b.get("service")
 
 
 def _first_slot(group: RuleGroup, now_ms: int) -> int:

@@ -20,8 +20,10 @@ from tocsin.model.series import STALE_NAN, Batch, QueryResult, ValueType, Vector
 from tocsin.rules.alerting import Reading, Seen, dismiss, is_firing, resume, step
 from tocsin.rules.expand import Context, expand
 from tocsin.rules.native import ANNOTATION
+from tocsin.rules.nodata import has_data, no_data_alert
 from tocsin.rules.recording import recorded
 from tocsin.rules.selects import Selects, selects_of
+from tocsin.rules.threshold import overridden
 
 Unsighted = Callable[[AlertRule, Selects, Sequence[AlertState], int], Mapping[Labels, AlertReason]]
 """Which of these alerts, missing from the result at t_ms, may be missing because their target is blind."""
@@ -32,6 +34,14 @@ def nobody_blind(_rule: AlertRule, _selects: Selects, _states: Sequence[AlertSta
     return {}
 
 
+Waits = Callable[[AlertRule, Labels, int], bool]
+"""Whether an alert may not start firing yet at t_ms: a fresh deploy, or something it depends on is down."""
+
+
+def nobody_waits(_rule: AlertRule, _labels: Labels, _t_ms: int) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What every rule of every group is evaluated in."""
@@ -40,6 +50,7 @@ class Surroundings:
     external_url: str = ""
     external_labels: Mapping[str, str] = EMPTY_LABELS
     unsighted: Unsighted = nobody_blind
+    waits: Waits = nobody_waits
     bare: bool = False
     """Leave the annotation with our settings in place, as Prometheus would: unit tests compare with it."""
 
@@ -122,6 +133,8 @@ class GroupRun:
         rule = run.rule
         try:
             vector = as_vector(around.queryable.instant(rule.expr, query_ms))
+            if isinstance(rule, AlertRule) and rule.native.thresholds:
+                vector = overridden(rule, vector, around.queryable, query_ms)
             if isinstance(rule, RecordingRule):
                 samples = recorded(rule, vector)
                 self._check_limit(len(samples), "series")
@@ -166,17 +179,21 @@ class GroupRun:
     def _read(self, run: RuleRun, rule: AlertRule, vector: Vector, t_ms: int, query_ms: int, around: Surroundings) -> Reading:
         context = Context(around.queryable, query_ms, around.external_url, around.external_labels)
         true = alerts_of(rule, vector, context, bare=around.bare)
-        missing = [state for labels, state in run.states.items() if labels not in true]
+        if rule.semantics is not Semantics.NATIVE:
+            missing = _missing(run, true)
+            sighted = not missing or rule.semantics is Semantics.PROMETHEUS
+            return Reading(true, {} if sighted else around.unsighted(rule, run.selects, missing, query_ms))
+        if rule.native.on_nodata == "alert" and not true and not has_data(run.selects, around.queryable, query_ms):
+            true = no_data_alert(rule)
+        missing = _missing(run, true)
         unknown: dict[Labels, AlertReason] = {}
-        holding: frozenset[Labels] = frozenset()
-        if rule.semantics is Semantics.NATIVE:
-            holding = self._holding(rule, missing, query_ms, around)
-            if rule.native.min_traffic_expr:
-                quiet = self._quiet(rule, [*true, *(state.labels for state in missing)], query_ms, around)
-                unknown.update(dict.fromkeys(quiet, AlertReason.NO_DATA))
-        if missing and rule.semantics is not Semantics.PROMETHEUS:
+        if rule.native.min_traffic_expr:
+            quiet = self._quiet(rule, [*true, *(state.labels for state in missing)], query_ms, around)
+            unknown.update(dict.fromkeys(quiet, AlertReason.NO_DATA))
+        if missing and rule.native.on_nodata != "ok":
             unknown.update(around.unsighted(rule, run.selects, missing, query_ms))
-        return Reading(true, unknown, holding)
+        waiting = frozenset(labels for labels in true if around.waits(rule, labels, t_ms))
+        return Reading(true, unknown, self._holding(rule, missing, query_ms, around), waiting)
 
     def _holding(self, rule: AlertRule, missing: Sequence[AlertState], t_ms: int, around: Surroundings) -> frozenset[Labels]:
         """Firing label sets whose clear expression still returns them."""
@@ -196,6 +213,10 @@ class GroupRun:
             if value >= rule.native.min_traffic
         ]
         return [labels for labels in candidates if not any(element <= set(labels.pairs) for element in busy)]
+
+
+def _missing(run: RuleRun, true: Mapping[Labels, Seen]) -> list[AlertState]:
+    return [state for labels, state in run.states.items() if labels not in true]
 
 
 def as_vector(result: QueryResult) -> Vector:

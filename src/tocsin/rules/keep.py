@@ -5,6 +5,7 @@ A transition, its state rows and its intake rows are one transaction (seam a of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from tocsin.model.event import SYSTEM, Event
 from tocsin.model.labels import Labels
 from tocsin.rules.alerting import fires, resolves
 from tocsin.state import events, intake
-from tocsin.state.schema import alert_states, rule_groups
+from tocsin.state.schema import alert_states, markers, rule_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,16 @@ def last_evaluations(connection: Connection) -> dict[str, int]:
     return {row.key: row.last_evaluation_ms for row in connection.execute(sa.select(rule_groups))}
 
 
+def last_deploys(connection: Connection, since_ms: int) -> dict[str, int]:
+    """service ("" = all) -> its last deploy marker since then."""
+    query = (
+        sa.select(markers.c.service, sa.func.max(markers.c.t_ms).label("t_ms"))
+        .where(markers.c.kind == "deploy", markers.c.t_ms >= since_ms)
+        .group_by(markers.c.service)
+    )
+    return {row.service: row.t_ms for row in connection.execute(query)}
+
+
 def save(tx: Connection, changes: Sequence[Change], evaluated: Mapping[str, int], now_ms: int) -> None:
     """Everything that these evaluations decided, inside the caller's transaction."""
     for change in changes:
@@ -93,7 +104,7 @@ def _upsert(tx: Connection, states: Iterable[AlertState], now_ms: int) -> None:
             "resolved_at_ms": state.resolved_at_ms,
             "last_true_ms": state.last_true_ms,
             "unknown_since_ms": state.unknown_since_ms,
-            "value": state.value,
+            "value": 0.0 if math.isnan(state.value) else state.value,  # SQLite reads NaN as NULL
             "annotations": dict(state.annotations),
             "reason": state.reason.value,
             "history": state.history,
@@ -130,7 +141,7 @@ def alert_of(transition: Transition, *, generator_url: str) -> Alert | None:
         updated_at_ms=transition.at_ms,
         generator_url=generator_url,
         source=f"rule:{transition.rule_id}",
-        value=transition.value,
+        value=None if math.isnan(transition.value) else transition.value,
     )
 
 
@@ -148,7 +159,7 @@ def event_of(transition: Transition, trace_id: str) -> Event | None:
         text=f"{name} {verb}: {_BECAUSE[transition.reason]}" if transition.reason in _BECAUSE else f"{name} {verb}",
         data={
             "labels": dict(transition.labels),
-            "value": transition.value if transition.value == transition.value else None,
+            "value": transition.value if math.isfinite(transition.value) else None,
             "rule": transition.rule_id,
             "active_at_ms": transition.active_at_ms,
             "trace": trace_id,

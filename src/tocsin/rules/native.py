@@ -21,6 +21,7 @@ import yaml
 
 from tocsin.errors import ParseError
 from tocsin.model.rule import NativeSettings, Semantics
+from tocsin.promql.ast import VectorSelector
 from tocsin.promql.parser import parse
 from tocsin.rules.threshold import with_threshold
 from tocsin.rules.yamlnode import Reader
@@ -138,9 +139,11 @@ def _thresholds(reader: Reader, node: yaml.Node | None, expr: str) -> list[tuple
         fields = reader.mapping(item, path, {"match", "value"})
         match = reader.text(fields.get("match"), f"{path}.match")
         try:
-            parse(match)
-        except ParseError as error:
-            reader.refuse(item, f"{path}.match", f'expected matchers such as {{instance="db1"}}: {error}')
+            selector = isinstance(parse(match), VectorSelector)
+        except ParseError:
+            selector = False
+        if not selector:
+            reader.refuse(item, f"{path}.match", f'expected matchers such as {{instance="db1"}}, not {match!r}')
             continue
         if with_threshold(expr, 0.0) is None:
             reader.refuse(item, path, "needs an expression of the form `... > number`")

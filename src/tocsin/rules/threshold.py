@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from tocsin.errors import ExecutionError
 from tocsin.formats.goformat import format_float
-from tocsin.promql.ast import COMPARISONS, Binary, Expr, NumberLiteral, Span, Unary, unwrap
+from tocsin.model.labels import Matcher, all_match
+from tocsin.model.ports import Queryable
+from tocsin.model.rule import AlertRule
+from tocsin.model.series import Vector
+from tocsin.promql.ast import COMPARISONS, Binary, Expr, NumberLiteral, Span, Unary, VectorSelector, unwrap
 from tocsin.promql.parser import parse
 
 
@@ -26,3 +33,40 @@ def _threshold_span(expr: Expr) -> Span | None:
         if isinstance(inner, NumberLiteral) or (isinstance(inner, Unary) and isinstance(unwrap(inner.expr), NumberLiteral)):
             return side.span
     return None
+
+
+def overridden(rule: AlertRule, vector: Vector, queryable: Queryable, t_ms: int) -> Vector:
+    """The rule's result where some label sets have a threshold of their own; the first override that matches counts.
+
+    Raises QueryError.
+    """
+    overrides = [(_matchers(text), value) for text, value in rule.native.thresholds]
+    pieces = [_kept(vector, [_first_match(overrides, i) == -1 for i in map(dict, vector.labels)])]
+    for place, (_, value) in enumerate(overrides):
+        expr = with_threshold(rule.expr, value)
+        assert expr is not None, "the rule file's reader refuses overrides without a threshold"
+        other = queryable.instant(expr, t_ms).vector
+        if other is None:
+            raise ExecutionError("rule result is not a vector")
+        pieces.append(_kept(other, [_first_match(overrides, i) == place for i in map(dict, other.labels)]))
+    return Vector(
+        tuple(labels for piece in pieces for labels in piece.labels),
+        np.concatenate([piece.values for piece in pieces]),
+        np.concatenate([piece.t_ms for piece in pieces]),
+    )
+
+
+def _matchers(text: str) -> tuple[Matcher, ...]:
+    tree = parse(text)
+    assert isinstance(tree, VectorSelector), text
+    return tree.matchers
+
+
+def _first_match(overrides: list[tuple[tuple[Matcher, ...], float]], labels: dict[str, str]) -> int:
+    return next((i for i, (matchers, _) in enumerate(overrides) if all_match(matchers, labels)), -1)
+
+
+def _kept(vector: Vector, keep: list[bool]) -> Vector:
+    mask = np.array(keep, dtype=bool)
+    kept = tuple(labels for labels, here in zip(vector.labels, keep, strict=True) if here)
+    return Vector(kept, vector.values[mask], vector.t_ms[mask])
