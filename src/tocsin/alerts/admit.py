@@ -8,14 +8,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tocsin.alerts import bulk, rows
+from tocsin.alerts import rows
 from tocsin.alerts.explain import fired_text, resolved_text, waiting_text
 from tocsin.alerts.group import Group, first_flush_ms, new_group
 from tocsin.alerts.merge import merge, same_episode
 from tocsin.alerts.rows import KnownAlert
 from tocsin.alerts.work import Work
 from tocsin.model.alert import Alert
-from tocsin.state import intake
+from tocsin.state import bulk, intake
 from tocsin.state.schema import alert_group_members, alert_groups, episodes
 from tocsin.state.schema import alerts as alerts_table
 

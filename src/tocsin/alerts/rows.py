@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tocsin.alerts import bulk
 from tocsin.alerts.group import Group
 from tocsin.model.alert import Alert, AlertPhase, SuppressedBy, Suppression
 from tocsin.model.labels import Labels, Matcher, MatchOp
 from tocsin.model.route import Silence
+from tocsin.state import bulk
 from tocsin.state.schema import alert_group_members, alert_groups, alert_states, alerts, meta, silences
 
 _CHUNK = 5000

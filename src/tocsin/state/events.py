@@ -9,11 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin.model.event import Event
+from tocsin.state import bulk
 from tocsin.state.schema import events
 
 
 def record(tx: Connection, *new: Event) -> None:
     """Append events inside the caller's transaction."""
+    if not new:
+        return
     previous = tx.execute(sa.select(events.c.hash).order_by(events.c.id.desc()).limit(1)).scalar() or ""
     rows = []
     for event in new:
@@ -30,8 +33,7 @@ def record(tx: Connection, *new: Event) -> None:
                 "hash": previous,
             }
         )
-    if rows:
-        tx.execute(sa.insert(events), rows)
+    bulk.insert_rows(tx, events, rows)
 
 
 def chain_hash(previous: str, event: Event) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
+from tocsin.state import bulk
 from tocsin.state.schema import alert_intake
 
 
@@ -14,12 +15,13 @@ def put(tx: Connection, alerts: list[Alert], *, now_ms: int, trace_id: str = "")
     """Hand alerts to the dispatcher; durable with the caller's transaction."""
     if not alerts:
         return
-    tx.execute(
-        sa.insert(alert_intake),
+    bulk.insert_rows(
+        tx,
+        alert_intake,
         [
             {
                 "fingerprint": alert.fingerprint,
-                "labels": dict(alert.labels),
+                "labels": dict(alert.labels.pairs),
                 "annotations": dict(alert.annotations),
                 "starts_at_ms": alert.starts_at_ms,
                 "ends_at_ms": alert.ends_at_ms,
