@@ -25,7 +25,8 @@ DAY_MS, HOUR_MS, STEP_MS = 86_400_000, 3_600_000, 60_000
 DAY = 1_699_920_000_000  # a midnight in UTC
 FAR_MS = 1 << 50
 LABELS = [Labels({"__name__": "m", "n": str(number)}) for number in range(3)]
-SHORT = StoreSettings(min_free_bytes=0, retention_ms=2 * DAY_MS, retention_rollup_ms=10 * DAY_MS)
+EVENING = DAY + 18 * HOUR_MS
+SHORT = StoreSettings(min_free_bytes=0, merge_delay_ms=0, retention_ms=2 * DAY_MS, retention_rollup_ms=10 * DAY_MS)
 
 
 def _live(store: Store, clock: Any, hours: int) -> None:
@@ -51,15 +52,14 @@ def _settle(store: Store, clock: Any) -> None:
 
 
 def test_days_become_one_block_each_and_then_rollups(make_store: MakeStore, tmp_path: Path, clock: Any, ask: Ask) -> None:
-    clock.now = DAY
+    clock.now = EVENING
     store = make_store(SHORT)
-    _live(store, clock, 30)
+    _live(store, clock, 9)
     _settle(store, clock)
     names = [block.name for block in store.blocks.blocks]
-    whole = [name for name in names if name.end_ms - name.start_ms == DAY_MS]
-    assert [name.start_ms for name in whole] == [DAY]
+    assert (EVENING, DAY + DAY_MS) in [(name.start_ms, name.end_ms) for name in names]
     before = ask(store, 0, FAR_MS)
-    assert [len(samples) for samples in before.values()] == [30 * 60] * 3
+    assert [len(samples) for samples in before.values()] == [9 * 60] * 3
     store.close()
     again = make_store(SHORT)
     assert ask(again, 0, FAR_MS) == before
@@ -71,16 +71,16 @@ def test_days_become_one_block_each_and_then_rollups(make_store: MakeStore, tmp_
     clock.now = DAY + 3 * DAY_MS + 5
     _settle(again, clock)
     assert again.blocks.blocks and min(block.name.start_ms for block in again.blocks.blocks) >= DAY + DAY_MS
-    selection = again.select([Matcher("n", MatchOp.EQUAL, "0")], DAY, DAY + HOUR_MS, SelectHints(func="max_over_time"))
+    selection = again.select([Matcher("n", MatchOp.EQUAL, "0")], EVENING, EVENING + HOUR_MS, SelectHints(func="max_over_time"))
     assert "past their retention" in selection.warnings[0]
     (group,) = selection.groups
-    assert group.t_ms.tolist() == [DAY + minute * STEP_MS for minute in range(5, 61, 5)]
-    assert group.values[0].tolist() == [float(minute - 1) for minute in range(5, 61, 5)]
+    assert group.t_ms.tolist() == [EVENING + minute * STEP_MS - 1 for minute in range(5, 61, 5)]
+    assert group.values[0].tolist() == [float(18 * 60 + minute - 1) for minute in range(5, 61, 5)]
     coarse = SelectHints(func="sum_over_time", step_ms=HOUR_MS, range_ms=6 * HOUR_MS)
-    (group,) = again.select([Matcher("n", MatchOp.EQUAL, "2")], DAY, DAY + 6 * HOUR_MS, coarse).groups
-    assert group.t_ms.tolist() == [DAY + hour * HOUR_MS for hour in range(1, 7)]
+    (group,) = again.select([Matcher("n", MatchOp.EQUAL, "2")], EVENING, EVENING + 6 * HOUR_MS - 1, coarse).groups
+    assert group.t_ms.tolist() == [EVENING + hour * HOUR_MS - 1 for hour in range(1, 7)]
     assert group.values[0].tolist() == [29.5, 30, 30, 30, 30, 30]
-    assert again.label_values("n", [], DAY, DAY + HOUR_MS) == ["0", "1", "2"]
+    assert again.label_values("n", [], EVENING, EVENING + HOUR_MS) == ["0", "1", "2"]
 
     clock.now = DAY + 12 * DAY_MS
     _settle(again, clock)
@@ -116,21 +116,23 @@ def test_the_size_limit_drops_the_oldest_blocks_first(make_store: MakeStore, clo
     _settle(store, clock)
     assert len(store.blocks.blocks) > 3
     newest = store.blocks.blocks[-1].name
-    store.settings = StoreSettings(min_free_bytes=0, max_bytes=store.files.total_bytes() + store.wal_bytes() + 3 * 4096)
+    store.settings = StoreSettings(
+        min_free_bytes=0, max_bytes=store.files.total_bytes() + store.wal_bytes() + 3 * store.blocks.blocks[0].size()
+    )
     _settle(store, clock)
     names = [block.name for block in store.blocks.blocks]
     assert newest in names and len(names) < 4
 
 
 def test_old_samples_join_the_day_they_belong_to(make_store: MakeStore, clock: Any, ask: Ask) -> None:
-    clock.now = DAY
+    clock.now = EVENING
     store = make_store(StoreSettings(min_free_bytes=0))
-    _live(store, clock, 28)
+    _live(store, clock, 8)
     _settle(store, clock)
-    old = Batch([LABELS[0], LABELS[1]], np.array([DAY + 90_500, DAY - 5 * DAY_MS]), np.array([0.25, 0.75]))
+    old = Batch([LABELS[0], LABELS[1]], np.array([EVENING + 90_500, DAY - 5 * DAY_MS]), np.array([0.25, 0.75]))
     assert store.append(old).accepted == 2
     expected = ask(store, -FAR_MS, FAR_MS)
-    assert (DAY + 90_500) in dict(expected[LABELS[0]]) and (DAY - 5 * DAY_MS) in dict(expected[LABELS[1]])
+    assert (EVENING + 90_500) in dict(expected[LABELS[0]]) and (DAY - 5 * DAY_MS) in dict(expected[LABELS[1]])
     clock.now += 30 * HOUR_MS
     _settle(store, clock)
     assert ask(store, -FAR_MS, FAR_MS) == expected

@@ -264,9 +264,9 @@ def test_a_follower_sees_scrapes_pushes_and_sealed_windows(make_store: MakeStore
     store = make_store()
     follower = Follower(path=tmp_path / "store", clock=clock)
     follower.open()
-    for number in range(200):
+    for number in range(100):
         clock.now = BASE_MS + number * STEP_MS
-        scrape(store, series(600, host="a"), number)
+        scrape(store, series(540, host="a"), number)
         if number % 7 == 0:
             store.append(Batch(series(2, "pushed"), np.full(2, BASE_MS + number), np.ones(2)))
             store.flush()

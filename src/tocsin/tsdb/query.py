@@ -42,17 +42,22 @@ class _Names:
         if not self._blocks and len(wanted) == len(self._ids):
             return [self._labels[place] for place in self._order.tolist()]
         out: dict[int, Labels] = {}
+        missing: set[int] = set()
         at = np.searchsorted(self._ids, wanted)
         for one, place in zip(wanted.tolist(), at.tolist(), strict=True):
             if place < len(self._ids) and self._ids[place] == one:
                 out[one] = self._labels[self._order[place]]
+            else:
+                missing.add(one)
         for block, rows in reversed(self._blocks):
-            if len(out) == len(wanted):
+            if not missing:
                 break
-            ids = block.index.ids[rows].astype(np.int64)
-            missing = [place for place, one in enumerate(ids.tolist()) if one not in out]
-            if missing:
-                out.update(zip(ids[missing].tolist(), block.labels(rows[missing]), strict=True))
+            ids = block.index.ids[rows].astype(np.int64).tolist()
+            places = [place for place, one in enumerate(ids) if one in missing]
+            found = block.labels(rows[places]) if places else ()
+            for place, labels in zip(places, found, strict=True):
+                out[ids[place]] = labels
+                missing.discard(ids[place])
         return [out[one] for one in wanted.tolist()]
 
 
@@ -77,9 +82,9 @@ class Reading:
         blocks = [(block, end_ms) for block in self.blocks.overlapping(start_ms, end_ms)]
         if start_ms < raw_from:
             resolution, aggregate = self.rollups.choose(hints)
-            # A point stamped at the first raw sample stands for what was before it.
-            rolled = self.rollups.sets[resolution, aggregate].overlapping(start_ms, min(end_ms, raw_from))
-            blocks = [(block, min(end_ms, raw_from)) for block in rolled] + blocks
+            last = min(end_ms, raw_from - 1)
+            rolled = self.rollups.sets[resolution, aggregate].overlapping(start_ms, last)
+            blocks = [(block, last) for block in rolled] + blocks
             if rolled:
                 warnings = (_rollup_note(resolution, aggregate),)
         for block, last_ms in blocks:

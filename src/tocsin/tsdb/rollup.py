@@ -1,7 +1,8 @@
 """Rollups: what remains of a day when its raw samples are gone.
 
-For every series min, max, sum, count and last of each 5 minutes and each hour. A point stamped T stands for the samples in
-[T - resolution, T). Each resolution and aggregate is a folder of ordinary blocks: `rollups/300000-max/`.
+For every series min, max, sum, count and last of each 5 minutes and each hour. The point of [T, T + resolution) is
+stamped one millisecond before its end: so it lies inside its day, and never on a raw sample's scrape. Each resolution and
+aggregate is a folder of ordinary blocks: `rollups/300000-max/`.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def roll_up(store: Store, raw: Block) -> Job:
             for block in blocks.blocks
             if block.name.sequence < raw.name.sequence
             and block.name.start_ms >= raw.name.start_ms
-            and block.name.end_ms <= raw.name.end_ms + COARSE_MS + 1
+            and block.name.end_ms <= raw.name.end_ms + COARSE_MS
         ]
         blocks.remove(older)
 
@@ -114,26 +115,25 @@ def roll_up(store: Store, raw: Block) -> Job:
 def _write(store: Store, block: Block, resolution_ms: int, how: str, aggregate: str) -> None:
     blocks = store.rollups.sets[resolution_ms, aggregate]
     start, end = block.name.start_ms, block.name.end_ms
-    # A point of the block's last moment is stamped just after it. A fine block already ends there.
-    raw_end = end if resolution_ms == FINE_MS else end - FINE_MS - 1
-    name = BlockName(block.name.sequence, start, raw_end + resolution_ms + 1)
-    read = _reduced(read_blocks([block], start, end), resolution_ms, how, shift=0 if resolution_ms == FINE_MS else 1)
+    # The last point may be stamped after the block's end when that is not a whole hour.
+    name = BlockName(block.name.sequence, start, -(-end // resolution_ms) * resolution_ms)
+    read = _reduced(read_blocks([block], start, end), resolution_ms, how)
     source = Source(catalogue.of_index(block.index), read, DAY_MS // 15_000 if resolution_ms == FINE_MS else 300)
     build(blocks.folder, name, source, store.disk, {"resolution_ms": resolution_ms, "aggregate": aggregate})
 
 
-def _reduced(read: ReadBatch, resolution_ms: int, how: str, *, shift: int) -> ReadBatch:
-    """A reader of rolled-up pieces. `shift` 1 for points that are stamped at the end of what they stand for."""
+def _reduced(read: ReadBatch, resolution_ms: int, how: str) -> ReadBatch:
+    """A reader of rolled-up pieces."""
 
     def reduced(ids: Int64) -> tuple[list[GridPiece], list[Loose]]:
         pieces, loose = read(ids)
         selection = assemble(pieces, loose, lambda wanted: wanted.tolist())
         out = []
         for group in selection.groups:
-            number = (group.t_ms - shift) // resolution_ms + 1
+            number = group.t_ms // resolution_ms
             values = reduce_columns(group.values, number, how)
             owners = np.array(group.labels, np.int64)
-            out.append(GridPiece(resolution_ms, 0, int(number[0]), owners, values))
+            out.append(GridPiece(resolution_ms, resolution_ms - 1, int(number[0]), owners, values))
         return out, []
 
     return reduced

@@ -90,6 +90,8 @@ def _verify_chunks(path: Path) -> Iterator[Problem]:
             end = chunk.position + chunk.length
             if not files.intact(chunk):
                 yield Problem("head", file.name, f"checksum of the chunk at byte {chunk.entry}")
+        if end != file.stat().st_size:
+            yield Problem("head", file.name, f"unreadable bytes from {end} to the end")
     files.close()
 
 
