@@ -140,7 +140,7 @@ def _matrix(matrix: Matrix) -> Iterator[bytes]:
     for start in range(0, len(matrix.labels), block):
         labels = matrix.labels[start : start + block]
         values = np.ascontiguousarray(matrix.values[start : start + block])
-        plain = _plain(values).all(axis=1)
+        plain: Bool = np.asarray(_plain(values).all(axis=1))
         texts = iter(_rows_of_numbers(values if plain.all() else values[plain]))
         for row, each in enumerate(labels):
             if plain[row]:

@@ -202,7 +202,8 @@ class Evaluator:
         if not valid_label_name(name.value):
             raise ExecutionError(f"invalid label name {go_quote(name.value)}")
         frame = self.vector(expr.expr, t_ms)
-        return ranking.count_values(frame, name.value, expr.grouping, without=expr.without)
+        scope = self.scope
+        return ranking.count_values(frame, name.value, expr.grouping, scope.naming, scope.budget, without=expr.without)
 
     # -- functions -----------------------------------------------------------------------------------------------
 

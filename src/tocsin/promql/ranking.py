@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from tocsin.errors import ExecutionError
-from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.labels import Labels
 from tocsin.model.series import Bool, Float64, Int64
 from tocsin.promql.aggregate import batches
 from tocsin.promql.frame import Frame, empty
 from tocsin.promql.labelhash import label_hash
+from tocsin.promql.labelsets import Naming
+from tocsin.promql.limits import Budget
 from tocsin.promql.text import format_float, format_general
 
 
@@ -139,27 +141,32 @@ def _by_ratio(frame: Frame, ratio: Float64) -> Frame:
     return frame.with_values(frame.values, frame.mask() & chosen).compact()
 
 
-def count_values(frame: Frame, name: str, grouping: tuple[str, ...], *, without: bool) -> Frame:
+def count_values(frame: Frame, name: str, grouping: tuple[str, ...], naming: Naming, budget: Budget, *, without: bool) -> Frame:
     """How many series of each group hold each value; the value becomes the label `name`."""
-    rows: dict[Labels, Float64] = {}
-    values = frame.values
-    for value in np.unique(values if frame.present is None else values[frame.present]).tolist():
-        holds = np.isnan(values) if value != value else values == value
-        if frame.present is not None:
-            holds &= frame.present
-        shown = format_float(value)
-        for row in np.flatnonzero(holds.any(axis=1)).tolist():
-            labels = _value_labels(frame.labels[row], name, shown, grouping, without=without)
-            rows.setdefault(labels, np.zeros(frame.steps))
-            rows[labels] += holds[row]
-    if not rows:
+    bare = tuple(labels.without(name) for labels in frame.labels)
+    numbers, groups = naming.cache.grouped(bare, tuple(sorted(set(grouping) - {name})), without=without)
+    rows, steps = np.nonzero(frame.mask())
+    values, which = np.unique(frame.values[rows, steps], return_inverse=True)
+    pairs, row_of = np.unique(numbers[rows] * values.size + which, return_inverse=True)
+    if not pairs.size:
         return empty(frame.steps)
-    counts = np.stack(list(rows.values()))
-    return Frame(tuple(rows), counts, counts > 0).compact()
+    budget.hold(pairs.size * frame.steps)
+    counts = np.zeros((pairs.size, frame.steps))
+    np.add.at(counts, (row_of, steps), 1.0)
+    labels = tuple(groups[pair // values.size] for pair in pairs.tolist())
+    if not (without and name in grouping):
+        texts = [format_float(value) for value in values.tolist()]
+        shown = (texts[pair % values.size] for pair in pairs.tolist())
+        labels = tuple(group.merged({name: text}) for group, text in zip(labels, shown, strict=True))
+    return _added_up(Frame(labels, counts, counts > 0))
 
 
-def _value_labels(labels: Labels, name: str, value: str, grouping: tuple[str, ...], *, without: bool) -> Labels:
-    labelled = labels.merged({name: value})
-    if without:
-        return labelled.without(METRIC_NAME, *grouping)
-    return labelled.only((*grouping, name))
+def _added_up(frame: Frame) -> Frame:
+    """Rows of the same labels added up (only where the value's own label is grouped away)."""
+    first: dict[Labels, int] = {}
+    rows = np.array([first.setdefault(labels, len(first)) for labels in frame.labels])
+    if len(first) == len(frame.labels):
+        return frame
+    counts = np.zeros((len(first), frame.steps))
+    np.add.at(counts, rows, frame.values)
+    return Frame(tuple(first), counts, counts > 0)
