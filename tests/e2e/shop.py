@@ -1,4 +1,4 @@
-"""A shop that serves pages and metrics, and fails on command: what the browser tests and the pictures of the documentation watch."""
+"""A shop that serves pages and metrics, and fails on command: watched by the browser tests and in the pictures of the docs."""
 
 from __future__ import annotations
 

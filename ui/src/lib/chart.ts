@@ -115,6 +115,8 @@ function limitLine(plot: uPlot, limit: Threshold, paint: (name: string) => strin
   ctx.lineTo(bbox.left + bbox.width, y)
   ctx.stroke()
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`
+  ctx.textAlign = 'left'
+  ctx.textBaseline = 'alphabetic'
   ctx.fillText(limit.label, bbox.left + 6 * devicePixelRatio, y - 5 * devicePixelRatio)
   ctx.restore()
 }

@@ -34,12 +34,12 @@ function last(series: PromSeries): number {
   return Number.isFinite(value) ? value : -Infinity
 }
 
-/** Name each line by the labels that tell it from the others; by all when it is alone. */
+/** Name each line by the labels that tell it from the others; by its metric when it is alone. */
 function name(lines: Line[]): void {
   const names = [...new Set(lines.flatMap((line) => Object.keys(line.labels)))]
   const telling = names.filter((label) => new Set(lines.map((line) => line.labels[label] ?? '')).size > 1)
   for (const line of lines) {
-    const used = telling.length > 0 ? telling : names
+    const used = telling.length > 0 ? telling : names.filter((label) => lines.length > 1 || label === '__name__')
     line.name = seriesName(line.labels, used)
   }
 }
