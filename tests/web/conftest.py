@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import numpy as np
 import orjson
 import pytest
+import sqlalchemy as sa
 
 from tocsin.alerts.route import default_routing
 from tocsin.bus.wire import Change, IngestAnswer, IngestRequest
@@ -240,6 +241,7 @@ def house(tmp_path: Path, empty_state: Path, settings: WebSettings) -> Iterator[
     path = tmp_path / "state.db"
     shutil.copy(empty_state, path)
     db = Database(sqlite_url(path), inline=True)
+    sa.event.listen(db.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     store = Store(path=tmp_path / "store", settings=StoreSettings(), clock=clock)
     store.open()
     core = DirectCore(db, clock, rng)

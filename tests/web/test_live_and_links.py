@@ -61,6 +61,17 @@ async def test_a_gap_or_a_restart_of_the_core_makes_old_cursors_start_anew(hub, 
     task.cancel()
 
 
+async def test_while_the_core_is_away_nobody_is_told_to_read_everything_again(hub, house):
+    cursor = hub.cursor
+    house.clock.t_ms += 5_000
+    house.core.stream.put_nowait(None)  # the connection ends before the core has said anything
+    task = asyncio.create_task(hub.run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert hub.cursor == cursor
+    task.cancel()
+
+
 @pytest.mark.parametrize("cursor", [0, 5, 1 << 60])
 async def test_a_cursor_that_is_not_ours_starts_anew(hub, cursor):
     assert hub.after(cursor) is None

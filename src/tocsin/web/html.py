@@ -62,6 +62,7 @@ def page(
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
+        '<link rel="icon" href="data:,">'
         f'<title>{escape(title)} - Tocsin</title><link rel="stylesheet" href="{escape(prefix)}/static/pages.css">'
         f'</head><body><main><p class="brand">Tocsin</p>{"".join(parts)}</main></body></html>'
     )

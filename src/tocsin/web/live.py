@@ -62,12 +62,17 @@ class Hub:
     async def run(self) -> None:
         """Follow the core for ever; it may go away and come back."""
         while True:
-            self._begin()
+            connected = False
             async for change in self._parts.core.changes(0):
+                if not connected:
+                    # Not before the core has said something: while it is away nobody is told to read everything again.
+                    connected = True
+                    self._begin()
                 self.heard_ms = self._parts.clock.now_ms()
                 if change is not None:
                     self._take(change)
-            log.info("the core's stream of changes ended; connecting again")
+            if connected:
+                log.info("the core's stream of changes ended; connecting again")
             await asyncio.sleep(_AGAIN_S)
 
     def _begin(self) -> None:

@@ -126,7 +126,7 @@ class SignIn:
         hashed = secret_hash(request.query_params.get("t", ""))
         if not await self._desk.parts.database.read(lambda tx: _is_open_link(tx, hashed)):
             self._by_address.failed(address)
-            text = "This sign-in link was used already or has expired. `tocsin signin` prints a new one."
+            text = "This sign-in link was used already or has expired. Run “tocsin signin” for a new one."
             return self._page("/", error=text, status=403)
         try:
             return await self._begin(request, {"signin": hashed}, request.query_params.get("next", "/"))
@@ -176,7 +176,7 @@ class SignIn:
             Field("code", "One-time code, if you have set one up", autocomplete="one-time-code", required=False),
         )
         form = Form(self._desk.path("/login"), "Sign in", fields, {"next": target if is_own_path(target) else "/"})
-        note = "No account yet? `tocsin signin` on the server prints a link that signs you in."
+        note = "No password yet? Run “tocsin signin” on the server: it prints a link that signs you in."
         return HTMLResponse(page("Sign in", form=form, error=error, note=note, prefix=self._desk.settings.route_prefix), status)
 
 
