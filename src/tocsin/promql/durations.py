@@ -94,3 +94,15 @@ def _power(left: float, right: float) -> float:
     except (OverflowError, ZeroDivisionError):
         return math.inf
     return value if isinstance(value, float) else math.nan
+
+
+def literal_or_expr(amount: ast.NumberLiteral | ast.DurationExpr) -> tuple[int, ast.DurationExpr | None]:
+    """Milliseconds of a literal, or the expression to evaluate later."""
+    if isinstance(amount, ast.DurationExpr):
+        return 0, amount
+    return round_half_away(amount.value * 1000), None
+
+
+def round_half_away(value: float) -> int:
+    """Go's math.Round: halves go away from zero."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))

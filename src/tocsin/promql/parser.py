@@ -9,30 +9,21 @@ from collections.abc import Collection
 
 import re2
 
-from tocsin.errors import ParseError
 from tocsin.model.labels import METRIC_NAME, Matcher, MatchOp
 from tocsin.promql import ast, durations, regexps
 from tocsin.promql.check import check
+from tocsin.promql.cursor import span_of
+from tocsin.promql.duration_grammar import PRECEDENCE, UNARY, Duration, DurationGrammar
 from tocsin.promql.errors import fail
 from tocsin.promql.function import EXPERIMENTAL
 from tocsin.promql.functions import FUNCTIONS
-from tocsin.promql.lexer import Lexer
 from tocsin.promql.text import format_float, go_quote, unquote
 from tocsin.promql.token import LABEL_WORDS, METRIC_WORDS, Kind, Token
 
-_PRECEDENCE = {
-    "or": 1, "and": 2, "unless": 2,
-    "==": 3, ">=": 3, ">": 3, "<": 3, "<=": 3, "!=": 3,
-    "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
-}  # fmt: skip
-_UNARY = _PRECEDENCE["*"] + 1
-"""A sign binds like a product, so its operand holds powers only: -2^2 = -(2^2)."""
 _MAX_DEPTH = 500
 """Deeper nesting is refused."""
 _STACK_FRAMES = 10_000
 """Room for a tree of some thousand levels (a long `a or b or c ...`). Calls between Python functions take no C stack."""
-_NO_CONTEXT = ("", "")
-Duration = ast.NumberLiteral | ast.DurationExpr
 
 
 def parse(text: str, features: Collection[str] = ()) -> ast.Expr:
@@ -58,15 +49,8 @@ def parse_selector(text: str) -> tuple[Matcher, ...]:
     return selector.matchers
 
 
-class Parser:
-    def __init__(self, text: str, features: Collection[str] = ()) -> None:
-        self.text = text
-        self._lexer = Lexer(text)
-        self._features = features
-        self._ahead: Token | None = None
-        self._contexts: list[tuple[str, str]] = [_NO_CONTEXT]
-        self._closing = 0
-        self._depth = 0
+class Parser(DurationGrammar):
+    """The grammar of expressions; `query`, `selector` and `end` are its doors."""
 
     # -- the whole text ------------------------------------------------------------------------------------------
 
@@ -87,53 +71,17 @@ class Parser:
         if self._peek().kind is not Kind.EOF:
             raise self._unexpected()
 
-    # -- tokens --------------------------------------------------------------------------------------------------
-
-    def _peek(self) -> Token:
-        if self._ahead is None:
-            self._ahead = self._lexer.next()
-            if self._ahead.kind is Kind.ERROR:
-                raise fail(self.text, ast.Span(self._ahead.start, len(self.text)), self._ahead.text)
-        return self._ahead
-
-    def _advance(self) -> Token:
-        token = self._peek()
-        self._ahead = None
-        if token.text in (")", "}", "]") or token.kind in (Kind.DURATION, Kind.NUMBER):
-            self._closing = token.end
-        return token
-
-    def _accept(self, text: str) -> Token | None:
-        token = self._peek()
-        return self._advance() if token.text == text and token.kind is not Kind.STRING else None
-
-    def _expect(self, text: str, context: str | None = None, expected: str = "") -> Token:
-        return self._accept(text) or self._give_up(context, expected)
-
-    def _give_up(self, context: str | None, expected: str) -> Token:
-        raise self._unexpected(context, expected)
-
-    def _unexpected(self, context: str | None = None, expected: str = "") -> ParseError:
-        """The error about the next token; without a context that of the innermost construct it stands in."""
-        token = self._peek()
-        if context is None:
-            context, expected = self._contexts[-1]
-        message = f"unexpected {token.describe()}"
-        message += f" in {context}" if context else ""
-        message += f", expected {expected}" if expected else ""
-        return fail(self.text, _span(token), message)
-
     # -- expressions ---------------------------------------------------------------------------------------------
 
     def _expression(self, least: int) -> ast.Expr:
         """Operators of at least this precedence, by precedence climbing."""
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise fail(self.text, _span(self._peek()), "expression is nested too deeply")
+            raise fail(self.text, span_of(self._peek()), "expression is nested too deeply")
         left = self._postfix(self._prefix())
         while True:
             token = self._peek()
-            precedence = _PRECEDENCE.get(token.word, 0) if token.kind is Kind.OPERATOR else 0
+            precedence = PRECEDENCE.get(token.word, 0) if token.kind is Kind.OPERATOR else 0
             if precedence == 0 or precedence < least:
                 self._depth -= 1
                 return left
@@ -150,7 +98,7 @@ class Parser:
                 return self._number()
             case Kind.STRING:
                 self._advance()
-                return ast.StringLiteral(unquote(token.text), _span(token))
+                return ast.StringLiteral(unquote(token.text), span_of(token))
             case Kind.IDENTIFIER:
                 self._advance()
                 return self._call(token) if self._peek().text == "(" else self._vector_selector(token)
@@ -169,7 +117,7 @@ class Parser:
 
     def _signed(self) -> ast.Expr:
         sign = self._advance()
-        operand = self._expression(_UNARY)
+        operand = self._expression(UNARY)
         span = ast.Span(sign.start, operand.span.end)
         if isinstance(operand, ast.NumberLiteral):
             return dataclasses.replace(operand, value=-operand.value if sign.text == "-" else operand.value, span=span)
@@ -180,27 +128,6 @@ class Parser:
         inner = self._expression(0)
         closing = self._expect(")")
         return ast.Paren(inner, ast.Span(opening.start, closing.end))
-
-    def _number(self) -> ast.NumberLiteral:
-        token = self._advance()
-        if token.kind is Kind.DURATION:
-            return ast.NumberLiteral(self._duration_seconds(token), _span(token), duration=True)
-        return ast.NumberLiteral(self._number_value(token), _span(token))
-
-    def _duration_seconds(self, token: Token) -> float:
-        try:
-            return durations.parse_seconds(token.text)
-        except ValueError as error:
-            raise fail(self.text, _span(token), str(error)) from None
-
-    def _number_value(self, token: Token) -> float:
-        try:
-            return durations.parse_number(token.text)
-        except ValueError:
-            message = f"error parsing number: strconv.ParseFloat: parsing {go_quote(token.text)}: invalid syntax"
-        except OverflowError:
-            message = f"error parsing number: strconv.ParseFloat: parsing {go_quote(token.text)}: value out of range"
-        raise fail(self.text, _span(self._ahead or token), message)
 
     # -- what follows an operand ---------------------------------------------------------------------------------
 
@@ -235,15 +162,15 @@ class Parser:
         if problem:
             raise fail(self.text, ast.Span(opening.start, closing.end), problem)
         assert isinstance(expr, ast.VectorSelector)
-        range_ms, range_expr = _literal_or_expr(length)
+        range_ms, range_expr = durations.literal_or_expr(length)
         return ast.MatrixSelector(expr, range_ms, ast.Span(expr.span.start, self._closing), range_expr)
 
     def _subquery(self, expr: ast.Expr, length: Duration) -> ast.Subquery:
-        range_ms, range_expr = _literal_or_expr(length)
+        range_ms, range_expr = durations.literal_or_expr(length)
         step_ms, step_expr = 0, None
         if self._peek().text != "]":
             step = self._positive_duration("subquery selector", 'number or duration or "]"')
-            step_ms, step_expr = _literal_or_expr(step)
+            step_ms, step_expr = durations.literal_or_expr(step)
         closing = self._expect("]", "subquery selector", '"]"')
         return ast.Subquery(expr, range_ms, step_ms, ast.Span(expr.span.start, closing.end), range_expr, step_expr)
 
@@ -252,7 +179,7 @@ class Parser:
         target = self._modifiable(expr, "offset")
         if target.offset_ms or target.offset_expr is not None:
             raise fail(self.text, expr.span, "offset may not be set multiple times")
-        offset_ms, offset_expr = _literal_or_expr(amount)
+        offset_ms, offset_expr = durations.literal_or_expr(amount)
         return self._modified(expr, offset_ms=offset_ms, offset_expr=offset_expr)
 
     def _with_at(self, expr: ast.Expr) -> ast.Expr:
@@ -276,7 +203,7 @@ class Parser:
         if not -(2.0**63) < seconds < 2.0**63:
             shown = f"{seconds:f}" if math.isfinite(seconds) else format_float(seconds)
             raise fail(self.text, expr.span, f"timestamp out of bounds for @ modifier: {shown}")
-        return round_half_away(seconds * 1000)
+        return durations.round_half_away(seconds * 1000)
 
     def _modifiable(self, expr: ast.Expr, what: str) -> ast.VectorSelector | ast.Subquery:
         match expr:
@@ -294,81 +221,6 @@ class Parser:
         assert isinstance(expr, ast.VectorSelector | ast.Subquery)
         return dataclasses.replace(expr, span=span, **changes)  # type: ignore[arg-type]
 
-    # -- durations -----------------------------------------------------------------------------------------------
-
-    def _positive_duration(self, context: str, expected: str) -> Duration:
-        self._contexts.append((context, expected))
-        amount = self._duration(0)
-        self._contexts.pop()
-        if isinstance(amount, ast.NumberLiteral) and amount.value <= 0:
-            raise fail(self.text, amount.span, "duration must be greater than 0")
-        return amount
-
-    def _offset_amount(self) -> Duration:
-        """A plain number or duration ends the offset (`foo offset -2^2` is a power of foo); a parenthesis opens arithmetic."""
-        self._contexts.append(("offset", "number or duration"))
-        sign = self._advance() if self._peek().text in ("+", "-") else None
-        if self._peek().kind in (Kind.NUMBER, Kind.DURATION):
-            amount: Duration = self._signed_duration(sign, self._number())
-        elif sign is None:
-            amount = self._duration(0)
-        else:
-            amount = self._duration_operators(self._signed_duration(sign, self._duration(_UNARY)), 0)
-        self._contexts.pop()
-        return amount
-
-    def _duration(self, least: int) -> Duration:
-        token = self._peek()
-        left: Duration
-        if token.kind in (Kind.NUMBER, Kind.DURATION):
-            left = self._in_range(self._number())
-        elif token.text in ("+", "-") and token.kind is Kind.OPERATOR:
-            self._advance()
-            left = self._signed_duration(token, self._duration(_UNARY))
-        elif token.text == "(":
-            left = self._wrapped_duration()
-        else:
-            raise self._unexpected()
-        return self._duration_operators(left, least)
-
-    def _duration_operators(self, left: Duration, least: int) -> Duration:
-        while True:
-            token = self._peek()
-            precedence = _PRECEDENCE[token.text] if token.text in ("+", "-", "*", "/", "%", "^") else 0
-            if precedence == 0 or precedence < least:
-                return left
-            self._advance()
-            right = self._duration(precedence if token.text == "^" else precedence + 1)
-            self._needs_duration_feature(left)
-            if token.text in "/%" and isinstance(right, ast.NumberLiteral) and right.value == 0:
-                raise fail(self.text, _span(token), "division by zero" if token.text == "/" else "modulo by zero")
-            left = ast.DurationExpr(token.text, left, right, ast.Span(left.span.start, right.span.end))
-
-    def _wrapped_duration(self) -> Duration:
-        self._advance()
-        inner = self._duration(0)
-        self._expect(")")
-        self._needs_duration_feature(inner)
-        return dataclasses.replace(inner, wrapped=True) if isinstance(inner, ast.DurationExpr) else inner
-
-    def _signed_duration(self, sign: Token | None, amount: Duration) -> Duration:
-        if sign is None:
-            return self._in_range(amount)
-        span = ast.Span(sign.start, amount.span.end)
-        if isinstance(amount, ast.DurationExpr):
-            return amount if sign.text == "+" else ast.DurationExpr("-", None, amount, span)
-        value = -amount.value if sign.text == "-" else amount.value
-        return self._in_range(dataclasses.replace(amount, value=value, span=span))
-
-    def _in_range(self, amount: Duration) -> Duration:
-        if isinstance(amount, ast.NumberLiteral) and abs(amount.value) > 2**63 / 1e9:
-            raise fail(self.text, amount.span, "duration out of range")
-        return amount
-
-    def _needs_duration_feature(self, expr: Duration) -> None:
-        if "promql-duration-expr" not in self._features:
-            raise fail(self.text, expr.span, "experimental duration expression is not enabled")
-
     # -- selectors -----------------------------------------------------------------------------------------------
 
     def _names_metric(self, token: Token) -> bool:
@@ -380,7 +232,7 @@ class Parser:
         if name is None and self._names_metric(self._peek()):
             name = self._advance()
         matchers: list[Matcher] = []
-        span = _span(name) if name is not None else _span(self._peek())
+        span = span_of(name) if name is not None else span_of(self._peek())
         if self._peek().text == "{" and self._peek().kind is Kind.PUNCTUATION:
             opening, (matchers, closing) = self._peek(), self._matchers()
             span = ast.Span((name or opening).start, closing.end)
@@ -428,9 +280,9 @@ class Parser:
         function = FUNCTIONS.get(name.text)
         span = ast.Span(name.start, self._closing)
         if function is None:
-            raise fail(self.text, _span(name), f"unknown function with name {go_quote(name.text)}")
+            raise fail(self.text, span_of(name), f"unknown function with name {go_quote(name.text)}")
         if function.feature and function.feature not in self._features:
-            raise fail(self.text, _span(name), f"function {go_quote(name.text)} is not enabled")
+            raise fail(self.text, span_of(name), f"function {go_quote(name.text)} is not enabled")
         return ast.Call(name.text, args, span, function.returns)
 
     def _arguments(self) -> tuple[ast.Expr, ...]:
@@ -440,7 +292,7 @@ class Parser:
         args = [self._expression(0)]
         while (comma := self._accept(",")) is not None:
             if not self._starts_expression(self._peek()):
-                raise fail(self.text, _span(comma), "trailing commas not allowed in function call args")
+                raise fail(self.text, span_of(comma), "trailing commas not allowed in function call args")
             args.append(self._expression(0))
         self._expect(")")
         return tuple(args)
@@ -512,26 +364,10 @@ class Parser:
         self._advance()
         name = unquote(token.text) if token.kind is Kind.STRING else token.text
         if not valid_label_name(name):
-            raise fail(self.text, _span(token), f"invalid label name for grouping: {go_quote(name)}")
+            raise fail(self.text, span_of(token), f"invalid label name for grouping: {go_quote(name)}")
         return name
 
 
 def valid_label_name(name: str) -> bool:
     """Any non-empty text of valid UTF-8 (Prometheus's utf8 scheme)."""
     return name != "" and (name.isascii() or not any(0xD800 <= ord(char) < 0xE000 for char in name))
-
-
-def round_half_away(value: float) -> int:
-    """Go's math.Round: halves go away from zero."""
-    return int(math.copysign(math.floor(abs(value) + 0.5), value))
-
-
-def _span(token: Token) -> ast.Span:
-    return ast.Span(token.start, token.end)
-
-
-def _literal_or_expr(amount: Duration) -> tuple[int, ast.DurationExpr | None]:
-    """Milliseconds of a literal, or the expression to evaluate later."""
-    if isinstance(amount, ast.DurationExpr):
-        return 0, amount
-    return round_half_away(amount.value * 1000), None
