@@ -135,6 +135,7 @@ class Block:
         """When it was last read, in steps of its set."""
         self._loaded: tuple[Index, list[Group], dict[str, Any]] | None = None
         self._fd = -1
+        self._size: int | None = None
 
     def _load(self) -> tuple[Index, list[Group], dict[str, Any]]:
         with self.lock:
@@ -170,7 +171,10 @@ class Block:
         return self._load()[2]
 
     def size(self) -> int:
-        return sum(path.stat().st_size for path in self.path.iterdir())
+        """Bytes on disk; asked of the disk once, since a block never changes."""
+        if self._size is None:
+            self._size = sum(path.stat().st_size for path in self.path.iterdir())
+        return self._size
 
     def match(self, matchers: Sequence[Matcher]) -> Int64:
         """Rows that pass every matcher, ascending."""

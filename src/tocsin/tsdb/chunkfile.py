@@ -96,6 +96,7 @@ class ChunkFiles:
         self._folder = folder
         self._disk = disk
         self._readers: dict[int, int] = {}
+        self._retired: list[int] = []
         self._number = 0
         self._fd = -1
         self._size = 0
@@ -201,19 +202,20 @@ class ChunkFiles:
 
     def close(self) -> None:
         self.close_writer()
-        for fd in self._readers.values():
+        for fd in (*self._readers.values(), *self._retired):
             os.close(fd)
         self._readers.clear()
-
-    def forget(self, number: int) -> None:
-        """A file was deleted."""
-        fd = self._readers.pop(number, None)
-        if fd is not None:
-            os.close(fd)
+        self._retired.clear()
 
     def remove(self, number: int) -> None:
-        self.forget(number)
         (self._folder / file_name(number, SUFFIX)).unlink(missing_ok=True)
+
+    def retire_missing(self) -> None:
+        """Let go of files that were deleted. A reader may be in the middle of one, so it is closed a cut later."""
+        for fd in self._retired:
+            os.close(fd)
+        there = {number for number, _ in self.files()}
+        self._retired = [self._readers.pop(number) for number in list(self._readers) if number not in there]
 
     def files(self) -> list[tuple[int, Path]]:
         return numbered(self._folder, SUFFIX)

@@ -42,6 +42,7 @@ _LAYOUTS_KEPT = 20_000
 _LOOK_MS = 1000
 _GRACE_MS = 15_000
 _REST_MS = 60_000
+_MEASURE_MS = 30_000
 DUPLICATE = "duplicate sample for timestamp"
 FUTURE = "out of bounds: too far in the future"
 REFUSED_SERIES = "series refused by a limit"
@@ -67,6 +68,7 @@ class Store(Reading):
         self._one_job = asyncio.Lock()
         """Housekeeping and snapshots take turns."""
         self._segment_began_ms = 0
+        self._measured_ms = 0
         self.merged: set[BlockName] = set()
         """Blocks whose content is in a larger one already; they are about to be deleted."""
         self._later: list[tuple[int, Callable[[], None]]] = []
@@ -339,6 +341,9 @@ class Store(Reading):
         for what in due:
             what()
         self._look_at_room()
+        if now_ms >= self._measured_ms + _MEASURE_MS:
+            self._measured_ms = now_ms
+            yield upkeep.measure(self, STORE_BYTES)
         if now_ms < self._quiet_until_ms:
             return
         assert self._wal is not None

@@ -47,6 +47,7 @@ class Follower(Reading):
         return Replay(head, self.files, verify=False, blocks_changed=self._look_at_blocks)
 
     def _look_at_blocks(self) -> None:
+        self.files.retire_missing()
         self.blocks.refresh()
         self.rollups.refresh()
 

@@ -328,6 +328,7 @@ class Head:
         for number, _ in files.files():
             if number not in used:
                 files.remove(number)
+        files.retire_missing()
 
     def oldest_regular_ms(self) -> int | None:
         """Start of the oldest regular sample of the head."""

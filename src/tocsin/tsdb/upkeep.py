@@ -16,6 +16,7 @@ import numpy as np
 
 from tocsin.errors import StoreError
 from tocsin.log import get_log
+from tocsin.metrics import Gauge
 from tocsin.tsdb import checkpoint, records
 from tocsin.tsdb.chunkfile import LooseChunk
 from tocsin.tsdb.disk import numbered
@@ -105,6 +106,21 @@ def seal_loose(store: Store) -> Job:
         head.loose_chunks.extend(chunks)
         del head.loose.runs[: len(runs)]
         store.log(Kind.LOOSE_SEALED, records.pack_loose_sealed(batch, [(one.file, one.entry) for one in chunks]))
+
+
+def measure(store: Store, gauge: Gauge) -> Job:
+    """Bytes on disk by part."""
+
+    def look() -> dict[str, int]:
+        return {
+            "wal": store.wal_bytes(),
+            "head": store.files.total_bytes(),
+            "blocks": store.blocks.total_bytes(),
+            "rollups": store.rollups.total_bytes(),
+        }
+
+    for part, size in (yield look).items():
+        gauge.set(size, part)
 
 
 def write_kept(store: Store) -> None:
