@@ -290,8 +290,7 @@ class _Run:
             value = value() if callable(value) else value
             match value:
                 case Mapping():
-                    # A missing key is the zero value (option missingkey=zero): "" in a map of texts.
-                    value = value.get(name, "" if _texts_only(value) else None)
+                    value = _entry(value, name)
                 case Fields():
                     try:
                         value = value.template_field(name)
@@ -318,8 +317,11 @@ def _given(piped: Any) -> tuple[Any, ...]:
     return () if piped is _NOTHING else (piped,)
 
 
-def _texts_only(value: Mapping[Any, Any]) -> bool:
-    return all(isinstance(item, str) for item in value.values())
+def _entry(value: Mapping[Any, Any], name: str) -> Any:
+    """A missing key is the zero value (option missingkey=zero): "" in a map of texts."""
+    if name in value:
+        return value[name]
+    return "" if all(isinstance(item, str) for item in value.values()) else None
 
 
 def truth(value: Any) -> bool:
@@ -367,7 +369,7 @@ def _less(a: Any, b: Any) -> bool:
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, Mapping) and isinstance(key, str):
-            value = value.get(key, "" if _texts_only(value) else None)
+            value = _entry(value, key)
         elif isinstance(value, Sequence) and isinstance(key, int) and not isinstance(key, bool):
             if not 0 <= key < len(value):
                 raise TemplateError(f"index out of range: {key}")

@@ -149,25 +149,24 @@ def _note(transitions: list[Transition], before: AlertState, after: AlertState, 
 
 def _true(rule: AlertRule, state: AlertState, reading: Reading, now_ms: int) -> AlertState:
     seen = reading.true[state.labels]
+    firing = is_firing(state.phase)
+    fresh = state.phase is AlertPhase.INACTIVE
     state = replace(
         state,
+        phase=AlertPhase.FIRING if firing else AlertPhase.PENDING,
+        active_at_ms=now_ms if fresh else state.active_at_ms,
         value=seen.value,
         annotations=seen.annotations,
         last_true_ms=now_ms,
         unknown_since_ms=0,
         keep_firing_since_ms=0,
-        reason=AlertReason.STILL_TRUE,
+        reason=AlertReason.BECAME_TRUE if fresh else AlertReason.STILL_TRUE,
+        history=state.history if firing else 1 if fresh else _pushed(state.history, 1),
+        evaluations=state.evaluations if firing else 1 if fresh else state.evaluations + 1,
     )
-    match state.phase:
-        case AlertPhase.FIRING | AlertPhase.CLEARING:
-            return replace(state, phase=AlertPhase.FIRING)
-        case AlertPhase.INACTIVE:
-            state = replace(state, phase=AlertPhase.PENDING, active_at_ms=now_ms, history=0, evaluations=0)
-            state = replace(state, reason=AlertReason.BECAME_TRUE)
-    state = replace(state, history=_pushed(state.history, 1), evaluations=state.evaluations + 1)
-    if _hold_met(rule, state, now_ms) and state.labels not in reading.waiting and not _on_probation(rule, now_ms):
-        return replace(state, phase=AlertPhase.FIRING, fired_at_ms=now_ms, reason=AlertReason.HOLD_MET)
-    return state
+    if firing or not _hold_met(rule, state, now_ms) or state.labels in reading.waiting or _on_probation(rule, now_ms):
+        return state
+    return replace(state, phase=AlertPhase.FIRING, fired_at_ms=now_ms, reason=AlertReason.HOLD_MET)
 
 
 def _hold_met(rule: AlertRule, state: AlertState, now_ms: int) -> bool:

@@ -23,7 +23,7 @@ from tocsin.clock import Clock
 from tocsin.errors import StateError, StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
-from tocsin.model.alert import AlertPhase, AlertReason, AlertState, Transition
+from tocsin.model.alert import Alert, AlertPhase, AlertReason, AlertState, Transition
 from tocsin.model.labels import EMPTY_LABELS, Labels
 from tocsin.model.ports import Changed, Queryable, SampleReader, SampleWriter
 from tocsin.model.rule import AlertRule, RecordingRule, RuleGroup
@@ -48,6 +48,8 @@ _REFRESH_PENDING_MS = 30_000
 _NAP_MS = 5_000
 """The wall clock may step: look at it again at least this often."""
 _CLOCK_STEP_MS = 1_500
+_MOST_LINES = 50
+"""Log lines one evaluation of one rule may write."""
 
 
 @dataclass(slots=True)
@@ -330,10 +332,16 @@ class Evaluator:
         rule_id = outcome.transitions[0].rule_id
         trace_id = hashlib.sha256(f"{rule_id}/{outcome.transitions[0].at_ms}".encode()).hexdigest()[:16]
         moved = {transition.labels for transition in outcome.transitions}
-        for transition in outcome.transitions:
+        for transition in outcome.transitions[:_MOST_LINES]:
             _log_transition(transition, trace_id)
-        alerts = (keep.alert_of(t, generator_url=self._generator_url(outcome.run)) for t in outcome.transitions)
-        lines = (keep.event_of(t, trace_id) for t in outcome.transitions)
+        if len(outcome.transitions) > _MOST_LINES:
+            log.info("more alerts moved", alert=outcome.run.rule.name, moved=len(outcome.transitions), trace=trace_id)
+        url = self._generator_url(outcome.run)
+        told = [
+            (transition, self._with_external(alert))
+            for transition in outcome.transitions
+            if (alert := keep.alert_of(transition, generator_url=url)) is not None
+        ]
         return keep.Change(
             saved=tuple(state for labels, state in outcome.run.states.items() if labels in moved),
             removed=outcome.gone,
@@ -341,6 +349,11 @@ class Evaluator:
             events=tuple(line for line in lines if line),
             trace_id=trace_id,
         )
+
+    def _with_external(self, alert: Alert) -> Alert:
+        if not self._external_labels:
+            return alert
+        return replace(alert, labels=Labels({**self._external_labels, **alert.labels}))
 
     def _generator_url(self, run: RuleRun) -> str:
         expression = urllib.parse.quote_plus(run.rule.expr)

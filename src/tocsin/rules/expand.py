@@ -11,7 +11,6 @@ import math
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import re2
@@ -21,7 +20,7 @@ from tocsin.formats.goformat import format_float
 from tocsin.formats.gotemplate import Limits, Template, TemplateError, compile_template
 from tocsin.log import get_log
 from tocsin.model.duration import parse_duration_ms
-from tocsin.model.labels import Labels
+from tocsin.model.labels import EMPTY_LABELS
 from tocsin.model.ports import Queryable
 from tocsin.model.series import ValueType
 
@@ -33,14 +32,38 @@ _MOST_QUERIES = 20
 """Queries one annotation may run: each can cost what a rule costs."""
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
     """What every expansion of one evaluation shares."""
 
-    queryable: Queryable
-    t_ms: int
-    external_url: str = ""
-    external_labels: Mapping[str, str] = Labels()
+    def __init__(
+        self, queryable: Queryable, t_ms: int, external_url: str = "", external_labels: Mapping[str, str] = EMPTY_LABELS
+    ) -> None:
+        self.external_url = external_url
+        self.external_labels = dict(external_labels)
+        self.queries_left = _MOST_QUERIES
+        self._queryable = queryable
+        self._t_ms = t_ms
+        self.functions: dict[str, Callable[..., Any]] = {
+            "query": self._query,
+            "now": lambda: t_ms / 1000,
+            "externalURL": lambda: external_url,
+            "pathPrefix": lambda: urllib.parse.urlsplit(external_url).path,
+        }
+
+    def _query(self, text: str) -> list[dict[str, Any]]:
+        self.queries_left -= 1
+        if self.queries_left < 0:
+            raise TemplateError(f"more than {_MOST_QUERIES} queries in one template")
+        try:
+            result = self._queryable.instant(text, self._t_ms)
+        except QueryError as error:
+            raise TemplateError(str(error)) from error
+        if result.type is ValueType.SCALAR:
+            return [{"Labels": {}, "Value": result.scalar}]
+        if result.vector is None:
+            raise TemplateError("query result is not a vector or scalar")
+        pairs = zip(result.vector.labels, result.vector.values, strict=True)
+        return [{"Labels": dict(labels), "Value": float(value)} for labels, value in pairs]
 
 
 def check_template(text: str) -> None:
@@ -53,14 +76,15 @@ def expand(text: str, labels: Mapping[str, str], value: float, context: Context,
     if "{{" not in text:
         return text
     data = {
-        "Labels": dict(labels),
-        "ExternalLabels": dict(context.external_labels),
+        "Labels": labels,
+        "ExternalLabels": context.external_labels,
         "ExternalURL": context.external_url,
         "Value": value,
     }
-    variables = dict(zip(_VARIABLES, (data["Labels"], data["ExternalLabels"], data["ExternalURL"], value), strict=True))
+    variables = dict(zip(_VARIABLES, data.values(), strict=True))
+    context.queries_left = _MOST_QUERIES
     try:
-        return _compiled(text).run(data, variables=variables, functions=_bound(context), limits=_LIMITS)
+        return _compiled(text).run(data, variables=variables, functions=context.functions, limits=_LIMITS)
     except TemplateError as error:
         log.warning("alert template failed", alert=name, error=str(error))
         return f"<error expanding template: error executing template __alert_{name}: {error}>"
@@ -68,26 +92,7 @@ def expand(text: str, labels: Mapping[str, str], value: float, context: Context,
 
 @functools.lru_cache(maxsize=4096)
 def _compiled(text: str) -> Template:
-    return compile_template(text, {**_FUNCTIONS, **_bound(_UNBOUND)}, variables=_VARIABLES)
-
-
-def _bound(context: Context) -> dict[str, Callable[..., Any]]:
-    """The functions that need to know where and when."""
-    left = _MOST_QUERIES
-
-    def query(text: str) -> list[dict[str, Any]]:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise TemplateError(f"more than {_MOST_QUERIES} queries in one template")
-        return _query(context, text)
-
-    return {
-        "query": query,
-        "now": lambda: context.t_ms / 1000,
-        "externalURL": lambda: context.external_url,
-        "pathPrefix": lambda: urllib.parse.urlsplit(context.external_url).path,
-    }
+    return compile_template(text, {**_FUNCTIONS, **_UNBOUND.functions}, variables=_VARIABLES)
 
 
 class _Nobody:
@@ -99,19 +104,6 @@ class _Nobody:
 
 
 _UNBOUND = Context(_Nobody(), 0)
-
-
-def _query(context: Context, text: str) -> list[dict[str, Any]]:
-    try:
-        result = context.queryable.instant(text, context.t_ms)
-    except QueryError as error:
-        raise TemplateError(str(error)) from error
-    if result.type is ValueType.SCALAR:
-        return [{"Labels": {}, "Value": result.scalar}]
-    if result.vector is None:
-        raise TemplateError("query result is not a vector or scalar")
-    pairs = zip(result.vector.labels, result.vector.values, strict=True)
-    return [{"Labels": dict(labels), "Value": float(value)} for labels, value in pairs]
 
 
 # -- Prometheus's functions ---------------------------------------------------------------------------------------------

@@ -145,20 +145,18 @@ def alert_of(transition: Transition, *, generator_url: str) -> Alert | None:
     )
 
 
-def event_of(transition: Transition, trace_id: str) -> Event | None:
-    """The timeline's line for a transition."""
-    if not (fires(transition) or resolves(transition)):
-        return None
+def event_of(transition: Transition, alert: Alert, trace_id: str) -> Event:
+    """The timeline's line for a transition that became `alert`."""
     verb = "fired" if fires(transition) else "resolved"
     name = transition.labels.get("alertname")
     return Event(
         t_ms=transition.at_ms,
         actor=str(SYSTEM),
         verb=verb,
-        subject=f"alert:{transition.labels.fingerprint_hex()}",
+        subject=f"alert:{alert.fingerprint}",
         text=f"{name} {verb}: {_BECAUSE[transition.reason]}" if transition.reason in _BECAUSE else f"{name} {verb}",
         data={
-            "labels": dict(transition.labels),
+            "labels": dict(alert.labels),
             "value": transition.value if math.isfinite(transition.value) else None,
             "rule": transition.rule_id,
             "active_at_ms": transition.active_at_ms,
