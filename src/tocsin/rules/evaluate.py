@@ -345,8 +345,8 @@ class Evaluator:
         return keep.Change(
             saved=tuple(state for labels, state in outcome.run.states.items() if labels in moved),
             removed=outcome.gone,
-            alerts=tuple(replace(alert, labels=Labels({**self._external_labels, **alert.labels})) for alert in alerts if alert),
-            events=tuple(line for line in lines if line),
+            alerts=tuple(alert for _, alert in told),
+            events=tuple(keep.event_of(transition, alert, trace_id) for transition, alert in told),
             trace_id=trace_id,
         )
 
