@@ -67,7 +67,7 @@ class StatusPages:
 
     async def html(self, request: Request) -> Response:
         """The page."""
-        config = self._desk.settings.status_pages.get(request.path_params["slug"])
+        config = await self._page(request.path_params["slug"])
         if config is None:
             return not_found()
         components, stale = await self._read(config)
@@ -78,13 +78,19 @@ class StatusPages:
 
     async def json(self, request: Request) -> Response:
         """The same as JSON."""
-        config = self._desk.settings.status_pages.get(request.path_params["slug"])
+        config = await self._page(request.path_params["slug"])
         if config is None:
             return not_found()
         components, stale = await self._read(config)
         rows = [{"name": c.name, "state": c.state, "uptime_90d": c.uptime, "days": c.days} for c in components]
         body = {"title": config.get("title", "Status"), "now_ms": self._desk.now_ms(), "stale": stale, "components": rows}
         return await json_answer(request, body, headers={"cache-control": "public, max-age=15"})
+
+    async def _page(self, slug: str) -> Mapping[str, Any] | None:
+        """What the configuration says of a page; None = there is none of that name."""
+        state: Mapping[str, Any] = await self._desk.state.try_ask("config.state", {})
+        pages = {**self._desk.settings.status_pages, **(state.get("status_pages") or {})}
+        return pages.get(slug)
 
     async def _read(self, config: Mapping[str, Any]) -> tuple[list[Component], bool]:
         """Components, and whether the engine behind them is silent: then nothing may look operational."""

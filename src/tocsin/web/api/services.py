@@ -69,4 +69,6 @@ def _state(checks: Sequence[CheckRow], alerts: Sequence[AlertRow], severities: S
         return "critical"
     if CheckState.DEGRADED in states or alerts:
         return "warning"
-    return "unknown" if CheckState.UNKNOWN in states else "ok"
+    # A service that was only just declared has shown nothing yet.
+    unseen = bool(states) and states <= {CheckState.PENDING, CheckState.PAUSED}
+    return "unknown" if CheckState.UNKNOWN in states or unseen else "ok"
