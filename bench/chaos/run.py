@@ -1,6 +1,6 @@
 """Process-level chaos: real Tocsin processes, real local receivers, faults on schedule; one row per scenario.
 
-`python -m bench.chaos.run [--services 20] [--fault-s 15] [scenario ...]` prints the table. Alerts come in through Alertmanager's API
+`python -m bench.chaos.run [--services 20] [--fault-s 15] [scenario ...]` prints the table. Alerts come in by Alertmanager's API
 and are posted again every few seconds, as Prometheus does; four receivers (webhook, PagerDuty, Slack, mail) are told.
 """
 

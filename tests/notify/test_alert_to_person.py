@@ -60,7 +60,7 @@ def test_an_acknowledgement_stops_the_escalation_and_tells_who_has_it(tmp_path: 
             await h.wait(10)
             row = await h.command("acknowledge")
             assert row["state"] == "acknowledged" and row["acknowledged_by"] == "ana"
-            await h.wait(3600)
+            await h.wait(600)
             assert h.mails_to("ben") == 0
             kinds = [row["kind"] for row in h.log()]
             assert kinds == ["page"] * 3 + ["acknowledged"] * 3

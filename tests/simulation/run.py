@@ -15,9 +15,9 @@ from tests.simulation.check import judge
 from tests.simulation.world import World
 
 
-def live(seed: int, path: Path) -> tuple[World, list[str]]:
+def live(seed: int, path: Path, *, transitions: int = 50, lives: int = 6) -> tuple[World, list[str]]:
     """One world from birth to judgement."""
-    world = World(seed, path)
+    world = World(seed, path, transitions, lives)
     run_virtual(world.run())
     return world, judge(world)
 

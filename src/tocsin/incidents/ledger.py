@@ -157,11 +157,12 @@ class Ledger:
         """Page one person outside the policy's steps; a name that is no person (a command line's user) is passed over."""
         plan = escalation.reach_person(name, incident, self.directory, self.now_ms, why=why)
         if plan.told:
-            self.page(incident, plan, step=why)
+            # Whoever holds it may be paged about it: the re-decision before sending must not stop that.
+            self.page(incident, plan, step=why, anyway=incident.state is IncidentState.ACKNOWLEDGED)
 
-    def page(self, incident: Incident, plan: Plan, *, step: str, late_ms: int = 0, text: str = "") -> int:
+    def page(self, incident: Incident, plan: Plan, *, step: str, late_ms: int = 0, text: str = "", anyway: bool = False) -> int:
         """Put pages into the outbox, and a line on the timeline for everybody considered. Returns how many are new."""
-        body = self._payload(incident, text=text, step=step, late_ms=late_ms)
+        body = self._payload(incident, text=text, step=step, late_ms=late_ms) | ({"anyway": True} if anyway else {})
         notes = []
         for recipient in plan.told:
             if (incident.number, recipient.settings_ref) in self._paged:

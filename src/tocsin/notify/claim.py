@@ -293,6 +293,13 @@ def count_states(tx: Connection) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in tx.execute(query)}
 
 
+def pages_under_way(tx: Connection, now_ms: int) -> bool:
+    """Whether a page that is due has not been accepted yet: it may become late, so look often."""
+    waiting = sa.and_(c.state == _PENDING, sa.or_(c.attempts > 0, c.due_at_ms <= now_ms))
+    query = sa.select(c.id).where(c.kind == NotificationKind.PAGE.value, sa.or_(c.state == _SENDING, waiting))
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def _event(tx: Connection, note: Notification, now_ms: int, verb: str, text: str) -> None:
     data = {"who": note.recipient, "channel": note.channel, "notification": note.id}
     events.record(tx, Event(now_ms, "system:deliver", verb, f"incident:{note.incident}", text, data, note.kind.value))

@@ -164,7 +164,7 @@ class Deliverer:
         counts = queue.count_states(tx)
         for state in ("pending", "sending", "held"):
             outbox_rows.set(counts.get(state, 0), state)
-        nap_ms = _BUSY_NAP_MS if counts.get("pending") or counts.get("sending") else _LONGEST_NAP_MS
+        nap_ms = _BUSY_NAP_MS if queue.pages_under_way(tx, now_ms) else _LONGEST_NAP_MS
         later = queue.next_due(tx, now_ms)
         return min(later, now_ms + nap_ms) if later is not None else now_ms + nap_ms
 
