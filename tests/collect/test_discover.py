@@ -66,7 +66,9 @@ async def test_http_discovery_keeps_its_last_good_answer_through_bad_days(server
     assert discoverer.error == ""
 
 
-@pytest.mark.parametrize("value", ["x", 1, {"targets": []}, ["x"], [{"target": ["a:1"]}], [{"targets": "a:1"}], [{"labels": ["a"]}]])
+@pytest.mark.parametrize(
+    "value", ["x", 1, {"targets": []}, ["x"], [{"target": ["a:1"]}], [{"targets": "a:1"}], [{"labels": ["a"]}]]
+)
 def test_what_is_not_target_groups_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):
         groups_of(value, source="s", origin={})

@@ -82,28 +82,30 @@ class Layout:
     def _update(self, lines: list[bytes]) -> bool:
         """Take the changed values over; False = more than values changed (then nothing is relied on)."""
         before, ends, slots = self._lines, self._ends, self._slots
-        changed: list[tuple[int, float]] = []
+        places: list[int] = []
+        values: list[float] = []
         # A Python loop over samples: only over changed ones, and each needs float() of its own.
         for i in compress(range(len(lines)), map(ne, lines, before)):
             line, end = lines[i], ends[i]
             if end == _NO_SAMPLE or line[:end] != before[i][:end]:
                 return False
+            tail = line[end:]
             try:
-                value = float(line[end:])
+                value = float(tail)
             except ValueError:
                 try:
-                    value, t_ms = parse_tail(line[end:], self._format)
+                    value, t_ms = parse_tail(tail, self._format)
                 except ValueError as error:
                     raise BadExposition(f"line {i + 1}: {error}") from None
                 if t_ms is not None and self.honor_timestamps:
                     return False
-            if b"_" in line[end:]:
+            if b"_" in tail:
                 raise BadExposition(f"line {i + 1}: expected a number")
             if (slot := slots[i]) >= 0:
-                changed.append((slot, value))
-        if changed:
-            index, numbers = zip(*changed, strict=True)
-            self._values[np.array(index)] = _normal(np.array(numbers))
+                places.append(slot)
+                values.append(value)
+        if places:
+            self._values[np.array(places)] = _normal(np.array(values))
         self._lines = lines
         return True
 

@@ -63,7 +63,9 @@ class TargetScraper:
 
     async def scrape(self, t_ms: int, grid_ms: int, start_s: float) -> None:
         """Get and store. Raises ScrapeFailed, OSError, ssl.SSLError, TimeoutError (then call `failed`)."""
-        answer = await self._client.get()
+        # The timeout is the target's to keep; reading what it sent is ours, and must not be cut in the middle.
+        async with asyncio.timeout(self._target.timeout_ms / 1000):
+            answer = await self._client.get()
         try:
             format = format_of(answer.content_type, self._job.fallback_protocol)
             limit = _INLINE_BYTES if self._labels else _INLINE_FIRST_BYTES

@@ -186,8 +186,8 @@ def parse_comment(line: bytes) -> Metadata | None:
 
 def _labels(name: bytes | None, inside: bytes | None) -> Labels:
     pairs: dict[str, str] = {METRIC_NAME: name.decode("ascii")} if name is not None else {}
-    if inside is not None and (text := inside.decode("utf-8")).strip():
-        _read_pairs(text, pairs)
+    if inside:
+        _read_pairs(inside.decode("utf-8").strip(" \t"), pairs)
     if METRIC_NAME not in pairs:
         raise ValueError("the series has no metric name")
     return Labels(pairs)
@@ -195,7 +195,7 @@ def _labels(name: bytes | None, inside: bytes | None) -> Labels:
 
 def _read_pairs(text: str, pairs: dict[str, str]) -> None:
     at = 0
-    while at < len(text) and text[at:].strip():
+    while at < len(text):
         found = _LABEL.match(text, at)
         if found is None:
             raise ValueError(f'expected label="value", got {text[at : at + 40]!r}')
