@@ -105,7 +105,9 @@ def peer(port: int, checks: int, seconds: float) -> None:
         )
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         processes = [
-            subprocess.Popen([blackbox, f"--config.file={here}/blackbox.yml", f"--web.listen-address=127.0.0.1:{exporter}"], **quiet),
+            subprocess.Popen([blackbox, f"--config.file={here}/blackbox.yml", f"--web.listen-address=127.0.0.1:{exporter}"],
+                **quiet,
+            ),
             subprocess.Popen(
                 [prometheus, f"--config.file={here}/prometheus.yml", f"--storage.tsdb.path={here}/data",
                  f"--web.listen-address=127.0.0.1:{server}"], **quiet,

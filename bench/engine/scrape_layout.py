@@ -37,9 +37,8 @@ def main() -> None:
                 start = perf_counter()
                 assert layout.read(bodies[n % 2], "text").same_layout
                 best = min(best, perf_counter() - start)
-        print(
-            f"{samples:6} samples: known layout {best / samples * 1e9:5.0f} ns a line, first sight {first / samples * 1e9:6.0f} ns a line"
-        )
+        known_ns, first_ns = best / samples * 1e9, first / samples * 1e9
+        print(f"{samples:6} samples: known layout {known_ns:5.0f} ns a line, first sight {first_ns:6.0f} ns a line")
 
 
 if __name__ == "__main__":
