@@ -132,7 +132,20 @@ def build_dashboard() -> None:
 def run(demo: bool, rest: list[str]) -> None:
     say("starting Tocsin")
     os.chdir(ROOT)
-    os.execv(str(BIN / "tocsin"), [str(BIN / "tocsin"), "demo" if demo else "serve", *rest])
+    tocsin = str(BIN / "tocsin")
+    if not demo:
+        os.execv(tocsin, [tocsin, "serve", *rest])
+    install(REQUIREMENTS / "demo.txt", "demo", covered_by=("dev",))
+    shop = ROOT / "examples" / "demo-shop"
+    running = subprocess.Popen([str(BIN / "python"), str(shop / "demo.py")])
+    try:
+        watching = subprocess.Popen([tocsin, "serve", "--config", str(shop / "tocsin.yaml"), "--data-dir", "data/demo", *rest])
+        sys.exit(watching.wait())
+    except KeyboardInterrupt:
+        watching.wait()
+    finally:
+        running.terminate()
+        running.wait()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tocsin.app.people import ensure_admin
 from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
 from tocsin.app.settings import ServeSettings, open_state
-from tocsin.app.supervise import supervise, watch_loop_lag
+from tocsin.app.supervise import in_background, supervise, watch_loop_lag
 from tocsin.bus.server import Changes, EmbeddedServer, core_app
 from tocsin.bus.wire import CommandHandler
 from tocsin.clock import Clock, SystemClock
@@ -127,7 +127,7 @@ class Core:
             inline=inline,
         )
         receiver = CheckReceiver(
-            writer=store, db=db, clock=clock, changed=changes, confirmed=_in_background(evaluator.evaluate_check)
+            writer=store, db=db, clock=clock, changed=changes, confirmed=in_background("evaluate check", evaluator.evaluate_check)
         )
         return cls(
             clock=clock,
@@ -193,18 +193,6 @@ def _path_walked(evaluator: Evaluator, now_ms: int) -> str:
     """Why the path of a page is not known to work; empty = it is."""
     late_ms = now_ms - evaluator.last_evaluation_ms()
     return "" if late_ms < _LATE_EVALUATION_MS else f"no rule was evaluated for {late_ms // 1000} s"
-
-
-def _in_background(run: Callable[[str], Awaitable[None]]) -> Callable[[str], None]:
-    """Start `run(subject)` without waiting for it; the loop keeps the task until it ends."""
-    tasks: set[asyncio.Future[None]] = set()
-
-    def start(subject: str) -> None:
-        task = asyncio.ensure_future(run(subject))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    return start
 
 
 def _wake(escalator: Escalator, deliverer: Deliverer) -> None:

@@ -34,6 +34,25 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
             return
 
 
+def in_background(name: str, run: Callable[[str], Awaitable[None]]) -> Callable[[str], None]:
+    """A function that starts `run(subject)` without waiting for it; a mistake in it is counted and reported like a loop's."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def guarded(subject: str) -> None:
+        try:
+            await run(subject)
+        except Exception:
+            task_restarts_total.inc(name)
+            log.exception("a task ended by an error", task=name, subject=subject)
+
+    def start(subject: str) -> None:
+        task = asyncio.get_running_loop().create_task(guarded(subject), name=name)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    return start
+
+
 async def watch_loop_lag(process: str) -> None:
     """Publish the worst lag of the last ten seconds; above 5 ms something does work that belongs to a thread."""
     loop = asyncio.get_running_loop()
