@@ -129,9 +129,8 @@ def peer(port: int, checks: int, seconds: float) -> None:
     runs = checks * seconds / 60
     print(f"blackbox_exporter + Prometheus: about {runs:.0f} runs in {seconds:.0f} s")
     print(f"  latency ms     p50 {median:.2f}")
-    print(
-        f"  CPU per check  {sum(used) / runs * 1000:.3f} ms (exporter {used[0] / runs * 1000:.3f}, Prometheus {used[1] / runs * 1000:.3f})"
-    )
+    both, exporter_ms, prometheus_ms = (cpu_s / runs * 1000 for cpu_s in (sum(used), *used))
+    print(f"  CPU per check  {both:.3f} ms (exporter {exporter_ms:.3f}, Prometheus {prometheus_ms:.3f})")
 
 
 def cpu_of(pid: int) -> float:

@@ -14,7 +14,7 @@ from tocsin.model.labels import Labels
 def body(samples: int, round_: int) -> bytes:
     """Half of the lines differ between rounds."""
     lines = [
-        f'app_requests_total{{method="GET",path="/api/v1/resource/{i}",status="200",zone="eu-west-1"}} {1000 + i + round_ * (i % 2)}'
+        f'app_requests_total{{method="GET",path="/api/resource/{i}",status="200",zone="eu-west-1"}} {1000 + i + round_ * (i % 2)}'
         for i in range(samples)
     ]
     return ("\n".join(lines) + "\n").encode()
