@@ -328,3 +328,14 @@ def test_a_clock_that_is_set_by_an_hour_tells_nothing_false_and_delays_nothing(s
     assert story.told()[1][0] - moved <= 90
     story.at(moved + 400)
     assert [r for _, r, _ in story.told()] == ["FIRST", "NEW_ALERTS", "SOME_RESOLVED"]
+
+
+def test_the_default_route_tells_one_cause_once(tell: Any) -> None:
+    story = tell(default_routing())
+    story.fire(severity="critical", signal="latency", service="shop")
+    story.fire(severity="warning", signal="latency", service="shop")
+    story.fire(severity="warning", signal="latency", service="db")
+    story.fire(severity="warning", service="own-rule")
+    story.at(60)
+    assert sorted(page.group_labels["service"] for _, page in story.pages) == ["db", "own-rule", "shop"]
+    assert "inhibited" in story.explanation(severity="warning", signal="latency", service="shop")

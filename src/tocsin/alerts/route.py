@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tocsin.formats.matchers import format_matchers
+from tocsin.formats.matchers import format_matchers, parse_matchers
 from tocsin.model.labels import all_match
-from tocsin.model.route import Receiver, Route, Routing
+from tocsin.model.route import InhibitRule, Receiver, Route, Routing
 
 DEFAULT_RECEIVER = "default"
 DEFAULT_GROUP_BY = ("alertname", "service", "check", "job")
+DEFAULT_INHIBITIONS = (
+    InhibitRule(
+        parse_matchers('severity="critical",signal!=""'),
+        parse_matchers('severity="warning"'),
+        ("service", "instance", "check", "signal"),
+        "a critical alert says more than the warning about the same thing",
+    ),
+    InhibitRule(
+        parse_matchers('alertname=~"ProbeDown|HttpNoSuccess",service!=""'),
+        parse_matchers('signal=~"latency|errors|client_errors",severity!="critical"'),
+        ("service",),
+        "a service that is down explains its slowness and its errors",
+    ),
+)
+"""What holds beside the built-in route, for the shipped rules' label `signal`; alerts without it are left alone."""
 
 
 def match(route: Route, labels: Mapping[str, str]) -> list[Route]:
@@ -72,4 +87,4 @@ def default_routing(receiver: Receiver | None = None) -> Routing:
     """What holds when nobody configured routes: one route to one receiver, criticals at once, the rest after 30 s."""
     receiver = receiver or Receiver(DEFAULT_RECEIVER)
     root = Route(id="", receiver=receiver.name, group_by=DEFAULT_GROUP_BY, critical_group_wait_ms=0)
-    return Routing(root=with_ids(root), receivers={receiver.name: receiver})
+    return Routing(root=with_ids(root), receivers={receiver.name: receiver}, inhibit_rules=DEFAULT_INHIBITIONS)

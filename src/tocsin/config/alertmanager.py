@@ -254,11 +254,13 @@ def build_routing(
         receivers[section.name] = Receiver(section.name, destinations, section.policy, place, section.labels)
     if cycle := find_cycle(depends_on or {}):
         at.complain(("services",), f"services depend on each other in a circle: {' -> '.join(cycle)}")
+    inhibit_rules = tuple(rule.build() for rule in config.inhibit_rules)
     if config.route is None:
         names = list(receivers)
         chosen = receivers.get(DEFAULT_RECEIVER) or (receivers[names[0]] if len(names) == 1 else None)
         builtin = default_routing(chosen)
         root = builtin.root
+        inhibit_rules = inhibit_rules or builtin.inhibit_rules
         receivers = {**builtin.receivers, **receivers}
     else:
         root = with_ids(_route(config.route, Route(id="", receiver=config.route.receiver)))
@@ -267,7 +269,7 @@ def build_routing(
         Routing(
             root=root,
             receivers=receivers,
-            inhibit_rules=tuple(rule.build() for rule in config.inhibit_rules),
+            inhibit_rules=inhibit_rules,
             time_intervals=intervals,
             resolve_timeout_ms=config.global_.resolve_timeout,
             severities=severities,
