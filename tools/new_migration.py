@@ -19,3 +19,8 @@ with tempfile.TemporaryDirectory() as folder:
         config.attributes["connection"] = connection
         number = f"{len(list(revisions.glob('*.py'))) + 1:04d}"
         command.revision(config, sys.argv[1], autogenerate=True, rev_id=number)
+    # Rendered from SQLite, where false is 0; PostgreSQL wants the word.
+    written = max(revisions.glob("*.py"))
+    written.write_text(
+        written.read_text().replace("sa.Boolean(), server_default=sa.text('0')", "sa.Boolean(), server_default=sa.false()")
+    )
