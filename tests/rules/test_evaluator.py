@@ -180,3 +180,45 @@ async def test_a_confirmed_check_is_evaluated_at_once(room: Any) -> None:
     room.put(0.0, "tocsin_check_state", check="shop", state="unknown", instance="https://shop.example")
     await room.evaluator.evaluate_check("shop")
     assert room.told() == ["CheckDown resolved"]
+
+
+async def test_a_renamed_group_keeps_its_alerts_live_and_over_a_restart(room: Any) -> None:
+    room.rules(RULE)
+    await room.start()
+    await room.play(90, x=5)
+    assert room.told() == ["High fired"]
+    room.rules(RULE.replace("name: g", "name: other"))
+    await room.play(60, x=5)
+    assert room.told() == []
+    await room.crash()
+    room.rules(RULE.replace("name: g", "name: third"))
+    await room.start()
+    await room.play(60, x=5)
+    assert room.told() == []
+    assert room.phases() == {"High": "firing"}
+    await room.play(60, x=0)
+    assert room.told() == ["High resolved"]
+    assert room.phases() == {}
+
+
+async def test_an_alert_of_a_check_says_what_the_check_saw(room: Any) -> None:
+    import sqlalchemy as sa
+
+    from tocsin.model.check import CheckSpec
+    from tocsin.rules.derived import check_rules
+    from tocsin.state import intake
+    from tocsin.state.schema import check_states
+
+    with room.db.engine.begin() as tx:
+        tx.execute(sa.insert(check_states).values(check_id="shop", state="down", message="connection refused"))
+    room.evaluator.apply([check_rules([CheckSpec("shop", "Shop", "http", {}, "https://shop.example", runbook="https://r")])])
+    await room.start()
+    room.put(1.0, "tocsin_check_state", check="shop", state="down", instance="https://shop.example")
+    await room.evaluator.evaluate_check("shop")
+    with room.db.engine.begin() as tx:
+        ((alert, trace),) = intake.take(tx)
+    assert alert.annotations["cause"] == "connection refused"
+    assert alert.annotations["summary"] == "Shop is down"
+    assert alert.annotations["runbook_url"] == "https://r"
+    assert alert.labels["cluster"] == "c1"
+    assert trace

@@ -9,6 +9,8 @@ from tocsin.model.duration import human_duration
 from tocsin.model.labels import quote
 from tocsin.model.rule import AlertRule, NativeSettings, RuleGroup, Semantics
 
+CHECK_RULE = "check:"
+"""Identity of the rule of a check: this and the check's id."""
 GROUP = "checks"
 _FILE = "tocsin:checks"
 _INTERVAL_MS = 15_000
@@ -26,7 +28,7 @@ def check_rules(specs: Iterable[CheckSpec]) -> RuleGroup:
 
 def _rule(spec: CheckSpec) -> AlertRule:
     return AlertRule(
-        id=f"check:{spec.id}",
+        id=f"{CHECK_RULE}{spec.id}",
         group=GROUP,
         name=DATABASE_ALERT if spec.type in _DATABASES else ALERT,
         expr=f'tocsin_check_state{{check={quote(spec.id)},state="down"}} == 1',

@@ -112,19 +112,24 @@ class Evaluator:
         now_ms = self._clock.now_ms()
         old_runs = {run.rule.id: run for scheduled in self._groups.values() for run in scheduled.run.runs}
         new: dict[str, _Scheduled] = {}
+        strangers: list[RuleRun] = []
         for group in groups:
             run = GroupRun(group)
             for rule_run in run.runs:
                 old = old_runs.pop(rule_run.rule.id, None)
                 if old is not None:
                     _inherit(rule_run, old)
+                else:
+                    strangers.append(rule_run)
             before = self._groups.get(group.key)
             next_ms = _first_slot(group, now_ms)
             if before is not None and before.run.group.interval_ms == group.interval_ms:
                 new[group.key] = replace(before, run=run)
             else:
                 new[group.key] = _Scheduled(run, next_ms, asyncio.Lock())
-        self._farewells += [farewell(run, AlertReason.RULE_REMOVED, now_ms) for run in old_runs.values()]
+        for old in old_runs.values():
+            self._adopt(old.states, old.rule.name, strangers)
+            self._farewells.append(farewell(old, AlertReason.RULE_REMOVED, now_ms))
         self._groups = new
         if self._sight is not None:
             runs = [run for scheduled in new.values() for run in scheduled.run.runs]
@@ -189,13 +194,31 @@ class Evaluator:
             return
         self._kept = await self._db.read(keep.load)
         self._last_seen = await self._db.read(keep.last_evaluations)
-        wanted = {run.rule.id for scheduled in self._groups.values() for run in scheduled.run.runs}
+        runs = [run for scheduled in self._groups.values() for run in scheduled.run.runs]
+        wanted = {run.rule.id for run in runs}
+        strangers = [run for run in runs if run.rule.id not in self._kept]
         for scheduled in self._groups.values():
             _give_back(scheduled.run, self._kept, self._last_seen.get(scheduled.run.group.key, 0), self._clock.now_ms())
         now_ms = self._clock.now_ms()
         for rule_id, states in self._kept.items():
             if rule_id not in wanted:
+                self._adopt(states, next(iter(states)).get("alertname"), strangers)
+            if rule_id not in wanted and states:
                 self._farewells.append(_orphaned(rule_id, states, now_ms))
+
+    def _adopt(self, states: dict[Labels, AlertState], name: str, strangers: list[RuleRun]) -> None:
+        """Move the states of a rule that is gone to the one new rule of its name: the file was renamed, the group, the labels.
+
+        Empties `states` where it does; the rows under the old identity go with the next write.
+        """
+        heirs = [run for run in strangers if run.rule.name == name and isinstance(run.rule, AlertRule)]
+        if len(heirs) != 1 or not states:
+            return
+        (heir,) = heirs
+        strangers.remove(heir)
+        heir.states = {labels: replace(state, rule_id=heir.rule.id) for labels, state in states.items()}
+        self._unsaved.append(keep.Change(saved=tuple(heir.states.values()), removed=tuple(states.values())))
+        states.clear()
 
     async def _say_farewell(self) -> None:
         outcomes, self._farewells = self._farewells, []

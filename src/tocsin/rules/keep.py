@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,8 +17,9 @@ from tocsin.model.alert import Alert, AlertPhase, AlertReason, AlertState, Trans
 from tocsin.model.event import SYSTEM, Event
 from tocsin.model.labels import Labels
 from tocsin.rules.alerting import fires, resolves
+from tocsin.rules.derived import CHECK_RULE
 from tocsin.state import events, intake
-from tocsin.state.schema import alert_states, markers, rule_groups
+from tocsin.state.schema import alert_states, check_states, markers, rule_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,21 @@ def save(tx: Connection, changes: Sequence[Change], evaluated: Mapping[str, int]
                     alert_states.c.rule_id == state.rule_id, alert_states.c.fingerprint == state.labels.fingerprint_hex()
                 )
             )
-        intake.put(tx, list(change.alerts), now_ms=now_ms, trace_id=change.trace_id)
+        alerts = [_with_cause(tx, alert) for alert in change.alerts]
+        intake.put(tx, alerts, now_ms=now_ms, trace_id=change.trace_id)
     events.record(tx, *(event for change in changes for event in change.events))
     for key, t_ms in evaluated.items():
         _note_evaluation(tx, key, t_ms)
+
+
+def _with_cause(tx: Connection, alert: Alert) -> Alert:
+    """An alert of a check's own rule says what the check saw last."""
+    if alert.ends_at_ms or not alert.source.startswith(f"rule:{CHECK_RULE}"):
+        return alert
+    check_id = alert.source.removeprefix(f"rule:{CHECK_RULE}")
+    query = sa.select(check_states.c.message).where(check_states.c.check_id == check_id, check_states.c.state == "down")
+    messages = [text for text in tx.execute(query).scalars() if text]
+    return replace(alert, annotations={**alert.annotations, "cause": "; ".join(messages)}) if messages else alert
 
 
 def _upsert(tx: Connection, states: Iterable[AlertState], now_ms: int) -> None:
