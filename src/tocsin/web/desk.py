@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from tocsin.model.event import Actor
 from tocsin.promql.engine import Engine
+from tocsin.tsdb.follower import Follower
 from tocsin.web.auth import Caller
 from tocsin.web.corestate import CoreState
 from tocsin.web.heavy import HeavyQueries
@@ -35,8 +36,9 @@ class Desk:
         state, hub, settings = CoreState(parts), Hub(parts), parts.settings
         hub.on_change(state.changed)
         light, heavy = parts.engine, None
-        if parts.store is not None:
-            heavy = HeavyQueries(parts.store, memory_limit=settings.worker_memory)
+        store = parts.store or (parts.reader.path if isinstance(parts.reader, Follower) else None)
+        if store is not None:
+            heavy = HeavyQueries(store, memory_limit=settings.worker_memory)
             options = replace(parts.engine.options, max_samples=settings.light_samples)
             light = Engine(parts.reader, options, clock=parts.clock)
         return cls(parts, state, hub, QueryRunner(parts), light, heavy)

@@ -22,6 +22,8 @@ log = get_log("web.heavy")
 
 heavy_total = Counter("tocsin_web_heavy_queries_total", "Queries that went to the worker process.", ["outcome"])
 
+_IDLE_S = 300.0
+"""A worker that nobody needed for so long gives its memory back."""
 _ERRORS: dict[str, type[QueryError]] = {"timeout": QueryTimeout, "canceled": QueryCanceled}
 
 
@@ -32,6 +34,7 @@ class HeavyQueries:
         self._command = [sys.executable, "-m", "tocsin.web.worker", str(store), str(memory_limit)]
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._rest: asyncio.TimerHandle | None = None
 
     async def answer(self, job: QueryJob, *, timeout_s: float) -> AsyncIterator[bytes]:
         """The pieces of the answer's body; the first one is there when this returns.
@@ -47,6 +50,8 @@ class HeavyQueries:
 
     async def _pieces(self, job: QueryJob, timeout_s: float) -> AsyncIterator[bytes]:
         async with self._turn:
+            if self._rest is not None:
+                self._rest.cancel()
             outcome = "stopped"
             process = await self._started()
             loop = asyncio.get_running_loop()
@@ -76,6 +81,8 @@ class HeavyQueries:
                 heavy_total.inc(outcome)
                 if outcome == "stopped":
                     self._kill()
+                else:
+                    self._rest = loop.call_later(_IDLE_S, self._kill)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
@@ -95,6 +102,8 @@ class HeavyQueries:
         self._process = None
 
     async def close(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
         process = self._process
         self._kill()
         if process is not None:

@@ -110,7 +110,7 @@ class WebParts:
     lag_ms: Callable[[], int] = lambda: 0
     """How far the follower is behind the core's store."""
     store: Path | None = None
-    """The folder of the metric store, for the worker that runs heavy queries; None = they run in this process."""
+    """The folder of the metric store, for the worker that runs heavy queries; None = that of a following reader, if it is one."""
     static: Path | None = None
     """The built dashboard; None = `tocsin/web/static`, else `ui/dist` beside the project."""
     version: str = "0.1.0"
