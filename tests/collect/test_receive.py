@@ -119,6 +119,17 @@ async def test_a_silent_prober_leaves_checks_unknown_not_as_they_were(desk: Desk
     assert len(desk.rows(schema.check_changes)) == 2
 
 
+async def test_two_silent_places_are_one_change(desk: Desk) -> None:
+    desk.receiver.apply([replace(SHOP, locations=("local", "paris"))])
+    await desk.see("g")
+    await desk.see("g", location="paris")
+    desk.clock.t_ms += 300_000
+    await desk.receiver.tick()
+    await desk.receiver.tick()
+    assert desk.receiver.status("shop").state is CheckState.UNKNOWN
+    assert [(r.before, r.after) for r in desk.rows(schema.check_changes)] == [("pending", "up"), ("up", "unknown")]
+
+
 async def test_the_state_is_said_again_for_rules_that_look_back(desk: Desk) -> None:
     desk.receiver.apply([replace(SHOP, every_ms=3_600_000)])
     await desk.see("g")

@@ -39,6 +39,7 @@ results_total = Counter("tocsin_collect_results_total", "Check results taken by 
 _TICK_MS = 1_000
 _REPUBLISH_MS = 60_000
 """Rules look back five minutes: the state of a rarely run check must be said more often than it changes."""
+_AT_ONCE = 25
 _KEEP_GOOD_MS = 600_000
 _KEEP_RUNS_MS = 31 * 86_400_000
 _SILENT_GRACE_MS = 60_000
@@ -136,7 +137,9 @@ class CheckReceiver:
         changes: list[_Change] = []
         evidence: list[CheckResult] = []
         touched: dict[Key, CheckResult | None] = {}
-        for result in results:
+        for number, result in enumerate(results, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # a prober that was cut off brings hundreds: the core's loop must not wait for all
             spec = self._specs.get(result.check_id)
             key = (result.check_id, result.location)
             if spec is None or key not in self._places:
@@ -340,18 +343,25 @@ class CheckReceiver:
         """A prober that says nothing leaves its checks unknown, not as they were."""
         silent = []
         for spec in self._specs.values():
-            before = self.status(spec.id)
+            if check_types()[spec.type].passive:
+                continue
             patience_ms = 2 * spec.every_ms + spec.timeout_ms + _SILENT_GRACE_MS
-            for location in spec.locations if not check_types()[spec.type].passive else ():
-                status = self._places[spec.id, location]
-                quiet_ms = now_ms - max(status.last_ms, status.since_ms, self._started_ms)
-                if quiet_ms > patience_ms and status.state not in (CheckState.UNKNOWN, CheckState.PAUSED):
-                    text = f"no result from {location} for {human_duration(quiet_ms)}"
-                    self._places[spec.id, location] = blind(status, now_ms, text)
-                    silent.append((spec, before))
+            quiet = {place: ms for place in spec.locations if (ms := self._quiet_ms(spec, place, now_ms)) > patience_ms}
+            if quiet:
+                silent.append((spec, self.status(spec.id)))
+            for place, quiet_ms in quiet.items():
+                text = f"no result from {place} for {human_duration(quiet_ms)}"
+                self._places[spec.id, place] = blind(self._places[spec.id, place], now_ms, text)
         if silent:
             log.warning("checks are unknown: the prober is silent", checks=len(silent))
             await self._moved(silent, now_ms)
+
+    def _quiet_ms(self, spec: CheckSpec, place: str, now_ms: int) -> int:
+        """How long a place has said nothing; 0 where nothing is expected of it."""
+        status = self._places[spec.id, place]
+        if status.state in (CheckState.UNKNOWN, CheckState.PAUSED):
+            return 0
+        return now_ms - max(status.last_ms, status.since_ms, self._started_ms)
 
     def _publish(self, spec: CheckSpec, now_ms: int) -> None:
         write_state(self._series, spec, self.status(spec.id), now_ms)
