@@ -222,3 +222,22 @@ async def test_an_alert_of_a_check_says_what_the_check_saw(room: Any) -> None:
     assert alert.annotations["runbook_url"] == "https://r"
     assert alert.labels["cluster"] == "c1"
     assert trace
+
+
+async def test_series_without_a_scrape_have_time_to_come_back_after_a_restart(room: Any) -> None:
+    room.scraping = False
+    room.rules(RULE + "  - alert: Busy\n    expr: rate(x[5m]) >= 0\n")
+    await room.start()
+    await room.play(90, x=5)
+    assert sorted(room.told()) == ["Busy fired", "High fired"]
+    await room.crash()
+    room.clock.move(900_000)
+    room.rules(RULE + "  - alert: Busy\n    expr: rate(x[5m]) >= 0\n")
+    await room.start()
+    await room.play(60)
+    assert room.told() == []
+    await room.play(60, x=5)
+    assert room.told() == []
+    room.end()
+    await room.play(400)
+    assert sorted(room.told()) == ["Busy resolved", "High resolved"]

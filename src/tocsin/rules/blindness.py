@@ -35,6 +35,9 @@ _ABOUT_SCRAPING = frozenset(
     }
 )
 _DEEPEST = 4
+_SETTLE_MS = 300_000
+"""After a restart or a pause, series without a target have this long to come in again."""
+_Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +62,60 @@ class Sight:
 
     def __init__(self, reader: SampleReader) -> None:
         self._reader = reader
-        self._cached: tuple[int, dict[tuple[str, str], _Target]] = (-1, {})
+        self._cached: tuple[int, dict[_Key, _Target]] = (-1, {})
         self.recorded: Mapping[str, Selects] = {}
         """Recording rule -> what it selects; looked through."""
+        self.resumed_ms = 0
+        """When this process last began to look again, after a restart or a pause."""
 
     def unsighted(
         self, rule: AlertRule, selects: Selects, states: Sequence[AlertState], t_ms: int
     ) -> Mapping[Labels, AlertReason]:
         """Those of `states` that a blind target may be hiding at t_ms."""
-        blind = {key: target for key, target in self._targets(t_ms).items() if _troubled(target)}
-        if not blind:
+        targets = self._targets(t_ms)
+        settling = 0 <= t_ms - self.resumed_ms < _SETTLE_MS
+        if not settling and not any(_troubled(target) for target in targets.values()):
             return {}
         return {
             state.labels: AlertReason.TARGET_BLIND
             for state in states
-            if any(self._hidden(select, rule, state, blind, t_ms, 0) for select in selects.items)
+            if any(self._hidden(select, rule, state, targets, t_ms, 0) for select in selects.items)
         }
 
     def _hidden(
-        self, select: Select, rule: AlertRule, state: AlertState, blind: Mapping[tuple[str, str], _Target], t_ms: int, depth: int
+        self, select: Select, rule: AlertRule, state: AlertState, targets: Mapping[_Key, _Target], t_ms: int, depth: int
     ) -> bool:
         if select.metric in self.recorded and depth < _DEEPEST:
             inner = self.recorded[select.metric].items
-            return any(self._hidden(item, rule, state, blind, t_ms, depth + 1) for item in inner)
+            return any(self._hidden(item, rule, state, targets, t_ms, depth + 1) for item in inner)
         since_ms = max(state.active_at_ms or t_ms, t_ms - _LONGEST_LOOK_MS) - _LOOKBACK_MS - select.range_ms
         for series in self._reader.series([select.matchers], since_ms, t_ms):
-            target = blind.get(_target_of(series))
-            if target is not None and target.hides(select) and _agree(series, state.labels, rule.labels):
+            if not _agree(series, state.labels, rule.labels):
+                continue
+            target = targets.get(_target_of(series))
+            if target.hides(select) if target is not None else self._not_yet_back(series, select, t_ms):
                 return True
         return False
 
-    def _targets(self, t_ms: int) -> dict[tuple[str, str], _Target]:
+    def _not_yet_back(self, series: Labels, select: Select, t_ms: int) -> bool:
+        """A series that no scrape stands behind (the host's own, pushed ones), just after nobody looked: has it come in again?"""
+        if not 0 <= t_ms - self.resumed_ms < _SETTLE_MS:
+            return False
+        exact = [Matcher(name, MatchOp.EQUAL, value) for name, value in series.pairs]
+        groups = self._reader.select(exact, self.resumed_ms, t_ms).groups
+        fresh = sum(int((~is_absent(group.values)).sum()) for group in groups)
+        return fresh < (2 if select.range_ms else 1)
+
+    def _targets(self, t_ms: int) -> dict[_Key, _Target]:
         if self._cached[0] != t_ms:
             self._cached = (t_ms, {**self._known(_SCRAPED, t_ms, _scraped), **self._known(_CHECKED, t_ms, _checked)})
         return self._cached[1]
 
     def _known(
         self, matchers: tuple[Matcher, ...], t_ms: int, judge: Callable[[Int64, Float64, int], _Target | None]
-    ) -> dict[tuple[str, str], _Target]:
+    ) -> dict[_Key, _Target]:
         """Every target these series speak of: the recent ones in one read, those that fell silent one by one."""
-        found: dict[tuple[str, str], _Target] = {}
+        found: dict[_Key, _Target] = {}
         recent = self._reader.select(matchers, t_ms - _RECENT_MS, t_ms)
         seen: set[Labels] = set()
         for group in recent.groups:
@@ -119,7 +136,7 @@ _SCRAPED = (Matcher(METRIC_NAME, MatchOp.EQUAL, "up"),)
 _CHECKED = (Matcher(METRIC_NAME, MatchOp.EQUAL, "tocsin_check_state"), Matcher("state", MatchOp.EQUAL, "unknown"))
 
 
-def _keep(found: dict[tuple[str, str], _Target], labels: Labels, target: _Target | None) -> None:
+def _keep(found: dict[_Key, _Target], labels: Labels, target: _Target | None) -> None:
     if target is not None:
         found[_target_of(labels)] = target
 

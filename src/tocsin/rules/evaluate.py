@@ -192,6 +192,7 @@ class Evaluator:
     async def _restore(self) -> None:
         if self._kept is not None:
             return
+        self._look_anew(self._clock.now_ms())
         self._kept = await self._db.read(keep.load)
         self._last_seen = await self._db.read(keep.last_evaluations)
         runs = [run for scheduled in self._groups.values() for run in scheduled.run.runs]
@@ -291,7 +292,12 @@ class Evaluator:
                 )
                 MISSED.inc(by=max(0, missed_ms // interval_ms))
                 scheduled.run.resume(gap_ms)
+                self._look_anew(wall_ms)
         scheduled.wall_ms, scheduled.monotonic_s = wall_ms, monotonic_s
+
+    def _look_anew(self, now_ms: int) -> None:
+        if self._sight is not None:
+            self._sight.resumed_ms = now_ms
 
     async def _on_thread(self, work: Callable[[], list[Outcome]]) -> list[Outcome]:
         if self._thread is None:
