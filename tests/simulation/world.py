@@ -159,7 +159,7 @@ class Providers:
             return SmtpAnswer(0, "connection refused", False)
         if act in ("500", "hang"):
             return SmtpAnswer(451, "try later", False)
-        if act == "400" and self.chance.random() < 0.1:
+        if act == "400" and self.chance.random() < 0.6:
             return SmtpAnswer(550, "no such user", False)
         mail = message_from_bytes(message)
         id_ = str(mail["Message-ID"])

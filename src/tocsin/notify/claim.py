@@ -23,6 +23,7 @@ LEASE_MS = 90_000
 MOST_AT_ONCE = 200
 _MOST_CANDIDATES = 2000
 _HUSH_MS = 5_000
+_REPORTED_WITHIN_MS = 3 * 86_400_000
 _PENDING, _SENDING, _HELD = "pending", "sending", "held"
 _TOLD = ("accepted", "delivered", "read")
 _RANK = {"accepted": 0, "failed": 1, "delivered": 1, "read": 2}
@@ -229,7 +230,8 @@ def finish(tx: Connection, claimed: Claimed, delivery: Delivery, following: Next
 
 def reported(tx: Connection, report: Report, now_ms: int) -> Notification | None:
     """Write down a delivery report; reports come out of order, so nothing goes back. None = no such message."""
-    row = tx.execute(sa.select(notifications).where(c.provider_id == report.provider_id).limit(1)).first()
+    recent = c.created_ms > now_ms - _REPORTED_WITHIN_MS
+    row = tx.execute(sa.select(notifications).where(recent, c.provider_id == report.provider_id).limit(1)).first()
     if row is None or _RANK.get(row.state, 9) >= _RANK[report.state.value]:
         return None
     values = {"state": report.state.value, "state_reason": report.text, "done_ms": now_ms}

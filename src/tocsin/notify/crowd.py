@@ -15,6 +15,7 @@ from tocsin.state.schema import notifications
 
 _KINDS = (NotificationKind.PAGE.value, NotificationKind.RESOLVED.value)
 _LOOK_BACK_MS = 300_000
+_CREATED_WITHIN_MS = 2 * 3_600_000
 _MOST_RECENT = 5
 c = notifications.c
 
@@ -78,6 +79,7 @@ def _recent(tx: Connection, row: Any, now_ms: int) -> list[int]:
             c.settings_ref == row.settings_ref,
             c.kind == row.kind,
             c.incident != row.incident,
+            c.created_ms > now_ms - _CREATED_WITHIN_MS,  # has an index, sent_ms has none
             c.sent_ms > now_ms - _LOOK_BACK_MS,
         )
         .order_by(c.sent_ms.desc())

@@ -17,6 +17,12 @@ class RealSmtp:
         self._context = context
         self._hello = hello
 
+    async def _tls(self) -> ssl.SSLContext:
+        """The system's certificates, loaded once and off the event loop (it takes tens of milliseconds)."""
+        if self._context is None:
+            self._context = await asyncio.to_thread(ssl.create_default_context)
+        return self._context
+
     async def send(
         self,
         *,
@@ -37,7 +43,7 @@ class RealSmtp:
             timeout=timeout_s,
             use_tls=security == "tls",
             start_tls=security == "starttls",
-            tls_context=self._context or ssl.create_default_context(),
+            tls_context=await self._tls() if security != "none" else None,
             local_hostname=self._hello,
         )
         in_data = False
