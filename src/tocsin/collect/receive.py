@@ -15,12 +15,13 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock
-from tocsin.collect import check_rows, heartbeat
-from tocsin.collect.catalog import check_of, check_types
+from tocsin.collect import check_rows
+from tocsin.collect.catalog import check_types
 from tocsin.collect.check_rows import Key
 from tocsin.collect.check_samples import HELP, write_result, write_state
 from tocsin.collect.check_state import blind, initial, overall, paused, resumed, step
-from tocsin.collect.checks.heartbeat import Heartbeat
+from tocsin.collect.heartbeat import kind_of
+from tocsin.collect.heartbeats import Heartbeats
 from tocsin.collect.series_writer import SeriesWriter
 from tocsin.errors import CommandError
 from tocsin.log import get_log
@@ -70,10 +71,7 @@ class CheckReceiver:
         self._published_ms: dict[str, int] = {}
         self._kept_good_ms: dict[Key, int] = {}
         self._pruned_ms = 0
-        self._beats: dict[str, heartbeat.Beat] = db.read_now(heartbeat.load)
-        self._heartbeats: dict[str, Heartbeat] = {}
-        self._tokens: dict[bytes, str] = {}
-        self._key = b""
+        self._heartbeats = Heartbeats(db, clock)
 
     # -- what is watched -----------------------------------------------------------------------------------------------
 
@@ -95,7 +93,7 @@ class CheckReceiver:
             self._db.write_now(lambda tx: check_rows.forget(tx, gone))
         for spec in specs:
             self._begin(spec, old.get(spec.id), now_ms)
-        self._learn_heartbeats()
+        self._heartbeats.apply(specs)
         self._changed("checks")
 
     def _begin(self, spec: CheckSpec, before: CheckSpec | None, now_ms: int) -> None:
@@ -216,50 +214,23 @@ class CheckReceiver:
 
     # -- heartbeats and manual states ----------------------------------------------------------------------------------
 
-    def _learn_heartbeats(self) -> None:
-        """Settings and tokens of the heartbeats in the plan."""
-        found = {spec.id: check_of(spec) for spec in self._specs.values() if spec.type == Heartbeat.type_name}
-        self._heartbeats = {check_id: check for check_id, check in found.items() if isinstance(check, Heartbeat)}
-        if self._heartbeats and not self._key:
-            self._key = self._db.write_now(heartbeat.heartbeat_key)
-        self._tokens = {heartbeat.token_hash(token): check_id for check_id, token in self.tokens().items()}
-
     def tokens(self) -> dict[str, str]:
         """The secret part of each heartbeat's URL by check."""
-        return {check_id: heartbeat.token_of(self._key, check_id, check.token) for check_id, check in self._heartbeats.items()}
+        return self._heartbeats.tokens()
 
     async def ping(self, token: str, kind: str = "success", body: str = "") -> dict[str, Any]:
         """A call of a heartbeat's URL; answers after the commit. Raises CommandError: 404 unknown token, 400 bad kind."""
-        check_id = self._tokens.get(heartbeat.token_hash(token))
+        check_id = self._heartbeats.check_of_token(token)
         if check_id is None:
             raise CommandError(404, "unknown_heartbeat", "not found")
         try:
-            kind = heartbeat.kind_of(kind or "success")
+            kind = kind_of(kind or "success")
         except ValueError as error:
             raise CommandError(400, "bad_kind", str(error)) from None
-        now_ms = self._clock.now_ms()
-        before = self._beats.get(check_id, heartbeat.Beat(check_id))
-        after = self._beats[check_id] = heartbeat.heard(before, kind, now_ms, body)
-        await self._db.write(lambda tx: heartbeat.save(tx, after))
-        if kind != "start":
-            spec = self._specs[check_id]
-            await self.take([replace(heartbeat.result_of_call(spec, before, kind, now_ms, body), location=spec.locations[0])])
+        result = await self._heartbeats.hear(check_id, kind, body)
+        if result is not None:
+            await self.take([result])
         return {"check": check_id, "kind": kind}
-
-    async def _notice_missed(self, now_ms: int) -> None:
-        """Heartbeats whose deadline has passed fail, once."""
-        late = []
-        for check_id, settings in self._heartbeats.items():
-            spec = self._specs[check_id]
-            status = self._places[check_id, spec.locations[0]]
-            beat = self._beats.get(check_id, heartbeat.Beat(check_id))
-            if status.state in (CheckState.DOWN, CheckState.PAUSED):
-                continue
-            known_ms = status.since_ms if status.state is CheckState.PENDING else self._started_ms
-            if now_ms > heartbeat.deadline_ms(settings, beat, known_since_ms=known_ms, up_since_ms=self._started_ms):
-                late.append(replace(heartbeat.missed(spec, settings, beat, now_ms), location=spec.locations[0]))
-        if late:
-            await self.take(late)
 
     async def set_manual(self, check_id: str, state: CheckState, message: str, *, by: str) -> CheckStatus:
         """A person says how a manual check is. Raises KeyError; CommandError 409 for a check that is measured."""
@@ -327,7 +298,7 @@ class CheckReceiver:
         now_ms = self._clock.now_ms()
         await self._flush()
         await self._notice_silence(now_ms)
-        await self._notice_missed(now_ms)
+        await self.take(self._heartbeats.late(self._places))
         for spec in self._specs.values():
             if now_ms - self._published_ms.get(spec.id, 0) >= _REPUBLISH_MS:
                 self._publish(spec, now_ms)
