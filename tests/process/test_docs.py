@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ pytestmark = pytest.mark.process
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ["tutorial/first-page.md", "how-to/beside-prometheus.md", "operations/monitoring.md"]
+
+
+PEOPLE = "users: [{name: ana, email: ana@shop.example}]\npolicies: [{name: primary, steps: [{notify: ana}]}]\n"
 
 
 @dataclass
@@ -76,17 +81,48 @@ def run(tocsin: Any, service: Any, block: Block, expected: str) -> None:
         assert expected in said, f"{line}\nexpected {expected!r} in:\n{said}\n{tocsin.log()}"
 
 
-def test_every_yaml_block_of_the_documentation_is_read(tocsin: Any) -> None:
-    """Blocks of the reference and README that are named tocsin.yaml pass `config check` on their own."""
+def test_every_yaml_block_of_the_reference_is_read(tocsin: Any) -> None:
+    """Configurations pass `tocsin config check`, rule files `tocsin rules check`."""
     tocsin.folder.mkdir(parents=True, exist_ok=True)
     readme = re.search(r"```yaml\n(.*?)```", (DOCS.parent / "README.md").read_text(), re.DOTALL)
     assert readme is not None
     texts = [("README.md", readme[1])]
     for page in sorted(DOCS.rglob("*.md")):
         if str(page.relative_to(DOCS)) not in PAGES:
-            texts += [
-                (page.name, block.text) for block in blocks(page) if block.language == "yaml" and block.words == ["tocsin.yaml"]
-            ]
+            texts += [(page.name, block.text) for block in blocks(page) if block.language == "yaml"]
     for name, text in texts:
-        (tocsin.folder / "tocsin.yaml").write_text(text)
-        assert "ok:" in tocsin.cli("config", "check"), name
+        is_rules = text.startswith("groups:")
+        (tocsin.folder / ("rules.yml" if is_rules else "tocsin.yaml")).write_text(text)
+        # What a fragment refers to and a reader has: a secret file, a policy.
+        (tocsin.folder / "slack-url").write_text("https://hooks.slack.example/services/T0/B0/x\n")
+        (tocsin.folder / "people.yaml").write_text(PEOPLE if "policy: primary" in text else "")
+        files = ("--config", "tocsin.yaml", "--config", "people.yaml")
+        said = tocsin.cli(*(("rules", "check", "rules.yml") if is_rules else ("config", "check", *files)), status=None)
+        assert ("rules found" if is_rules else "ok:") in said, f"{name}: {said}\n{text}"
+
+
+def test_every_console_block_of_the_reference_is_answered(tocsin: Any) -> None:
+    """The commands of a page run in one shell, against a running Tocsin; what does not exist there may be said to be missing."""
+    tocsin.start()
+    own = f'tocsin() {{ "{sys.executable}" -m tocsin "$@"; }}'
+    for page in sorted(DOCS.rglob("*.md")):
+        lines = "\n".join(block.text for block in blocks(page) if block.language == "console")
+        commands = "\n".join(line.removeprefix("$ ") for line in lines.splitlines() if line.startswith(("$ ", "    ")))
+        if not commands:
+            continue
+        script = f"set -eu\n{own}\n{commands.replace('127.0.0.1:8911', f'127.0.0.1:{tocsin.port}')}"
+        done = subprocess.run(
+            ["bash", "-c", script], env=tocsin.environment(), cwd=tocsin.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{page.name}: {done.stderr}"
+        assert '"status":5' not in done.stdout, f"{page.name}: {done.stdout}"
+        assert "401" not in done.stdout
+
+
+def test_no_block_of_the_documentation_is_left_out() -> None:
+    known = {"yaml", "text", "console", "mermaid", "sh"}
+    for page in sorted(DOCS.rglob("*.md")):
+        for block in blocks(page):
+            assert block.language in known, f"{page}: a block of {block.language!r} is not run by any test"
+            if block.language == "sh":
+                assert str(page.relative_to(DOCS)) in PAGES, f"{page}: add it to PAGES"
