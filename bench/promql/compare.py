@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="one,ten,hundred")
     parser.add_argument("--steps", default="1,100,1000")
     parser.add_argument("--only", default="")
+    parser.add_argument("--skip", default="none", help="leave out expressions with this text")
     parser.add_argument("--extra", action="store_true", help="also functions that upstream's list leaves out")
     parser.add_argument("--seconds", type=float, default=0.5)
     options = parser.parse_args()
@@ -158,7 +159,7 @@ def main() -> None:
         for expression in EXPRESSIONS + (EXTRA if options.extra else ()):
             for size in sizes if "X" in expression else ["one"]:
                 query = expression.replace("X", size)
-                if options.only not in query:
+                if options.only not in query or options.skip in query:
                     continue
                 for steps in all_steps:
                     start_ms = end_ms - (steps - 1) * INTERVAL_MS

@@ -121,7 +121,7 @@ def test_absurd_nesting_is_refused_instead_of_exhausting_the_stack() -> None:
             parse(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
 def test_printing_and_parsing_again_changes_nothing(seed: int) -> None:
     query = QueryMaker(random.Random(seed)).query()
@@ -136,7 +136,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=25).map("".join), st.lists(_PIECES, max_size=15).map(" ".join)))
 def test_any_text_gives_a_tree_or_a_parse_error(text: str) -> None:
     try:

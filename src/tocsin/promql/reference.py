@@ -15,7 +15,8 @@ The language, its results, its error texts and its warnings are those of Prometh
 and where the two are known to differ. Functions with a flag are parsed only when the flag is on, by its name in Prometheus.
 
 Flags: `promql-experimental-functions` (functions below, `limitk`, `limit_ratio`), `promql-duration-expr`
-(`[5m * 2]`), `promql-delayed-name-removal`; and our own `tocsin-anomaly`. UTF-8 names, `@`, `offset`, negative offsets and subqueries are always on.
+(`[5m * 2]`), `promql-delayed-name-removal`; and our own `tocsin-anomaly`. UTF-8 names, `@`, `offset`, negative offsets and
+subqueries are always on.
 
 ## Known differences
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.model.series import Float64, Int64
+from tocsin.model.series import Bool, Float64, Int64
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,18 @@ class Windows:
         """Samples that all windows hold together: what a query is charged for."""
         total = int(self.count.sum())
         return total if self.ragged else total * self.values.shape[0]
+
+    def laid_out(self, most_cells: int) -> tuple[Int64, Bool] | None:
+        """Sample index of every place of every window and whether it is inside, [s, w] or [k, s, w]; None if too many.
+
+        For few long windows this beats a loop over places, for many it would not fit the cache.
+        """
+        rows, steps = self.shape
+        longest = self.longest()
+        if longest < 8 * steps or rows * steps * longest > most_cells:
+            return None
+        index = self.lo[..., None] + np.arange(longest)
+        return self.clipped(index), index < self.hi[..., None]
 
     def cell(self, row: int, step: int) -> tuple[Float64, Int64]:
         """Samples and timestamps of one window."""

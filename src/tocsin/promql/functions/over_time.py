@@ -144,7 +144,11 @@ def _variance(windows: Windows) -> Float64:
     with np.errstate(all="ignore"):
         mean = window_means(windows)
         squares, rest = np.zeros(windows.shape), np.zeros(windows.shape)
-        for offset in range(windows.longest()):
+        if (places := windows.laid_out(_BLOCK_CELLS)) is not None:
+            index, inside = places
+            differences = np.where(inside, np.take(windows.values, index, axis=-1) - mean[..., None], 0.0)
+            squares, rest = (differences * differences).sum(axis=-1), differences.sum(axis=-1)
+        for offset in range(0 if places is not None else windows.longest()):
             inside = windows.lo + offset < windows.hi
             difference = windows.at(windows.values, windows.clipped(windows.lo + offset)) - mean
             squares += np.where(inside, difference * difference, 0.0)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from tocsin.errors import ExecutionError
-from tocsin.model.series import Float64, Int64
+from tocsin.model.series import Bool, Float64, Int64
 from tocsin.promql.function import EXPERIMENTAL, Call, Cells, Scalar, function
-from tocsin.promql.sums import two_sum
+from tocsin.promql.sums import total, two_sum
 from tocsin.promql.window import Windows
+
+_MOST_CELLS = 4_000_000
 
 
 @function("deriv")
@@ -67,24 +69,48 @@ def regression(windows: Windows, origin_ms: Int64) -> tuple[Float64, Float64]:
 
     All four sums are compensated. A constant window has slope 0 exactly; a constant infinity gives NaN.
     """
+    first = windows.at(windows.values, windows.first)
+    sums = _sums_at_once(windows, origin_ms) or _sums_place_by_place(windows, origin_ms)
+    sum_x, sum_y, sum_xy, sum_xx = sums
+    constant = _unchanging(windows)
+    with np.errstate(all="ignore"):
+        count = np.maximum(windows.count, 1)
+        slope = (sum_xy - sum_x * sum_y / count) / (sum_xx - sum_x * sum_x / count)
+        intercept = sum_y / count - slope * sum_x / count
+    flat = np.where(np.isinf(first), np.nan, 0.0)
+    return np.where(constant, flat, slope), np.where(constant, first + flat, intercept)
+
+
+def _unchanging(windows: Windows) -> Bool:
+    """Windows in which every value equals the first."""
+    differs = np.zeros(windows.values.shape, np.int64)
+    np.cumsum(windows.values[..., 1:] != windows.values[..., :-1], axis=-1, out=differs[..., 1:])
+    return np.asarray(windows.at(differs, windows.last) == windows.at(differs, windows.first))
+
+
+def _sums_at_once(windows: Windows, origin_ms: Int64) -> tuple[Float64, ...] | None:
+    """Compensated sums of x, y, xy and xx for few long windows, [k, s] each."""
+    if (places := windows.laid_out(_MOST_CELLS)) is None:
+        return None
+    index, inside = places
+    y = np.take(windows.values, index, axis=-1)
+    x = np.broadcast_to((windows.times(index) - origin_ms[..., None]) / 1000, y.shape)
+    with np.errstate(all="ignore"):
+        return tuple(total(np.moveaxis(np.where(inside, term, 0.0), -1, 0)) for term in (x, y, x * y, x * x))
+
+
+def _sums_place_by_place(windows: Windows, origin_ms: Int64) -> tuple[Float64, ...]:
+    """The same by a loop over the places of the longest window."""
     shape = windows.shape
     sums = [(np.zeros(shape), np.zeros(shape)) for _ in range(4)]
-    first = windows.at(windows.values, windows.first)
-    constant = np.ones(shape, bool)
     with np.errstate(all="ignore"):
         for offset in range(windows.longest()):
             index = windows.clipped(windows.lo + offset)
             inside = windows.lo + offset < windows.hi
             y = windows.at(windows.values, index)
             x = (windows.times(index) - origin_ms) / 1000
-            constant &= ~(inside & (y != first))
             for number, term in enumerate((x, y, x * y, x * x)):
                 high, low = sums[number]
                 added, lost = two_sum(high, np.where(inside, term, 0.0))
                 sums[number] = (added, low + np.where(np.isinf(added), 0.0, lost))
-        sum_x, sum_y, sum_xy, sum_xx = (high + low for high, low in sums)
-        count = np.maximum(windows.count, 1)
-        slope = (sum_xy - sum_x * sum_y / count) / (sum_xx - sum_x * sum_x / count)
-        intercept = sum_y / count - slope * sum_x / count
-    flat = np.where(np.isinf(first), np.nan, 0.0)
-    return np.where(constant, flat, slope), np.where(constant, first + flat, intercept)
+        return tuple(high + low for high, low in sums)
