@@ -76,7 +76,7 @@ def test_a_flipped_byte_in_the_log_costs_one_scrape(make_store: MakeStore, tmp_p
     store.close()
     log = next((tmp_path / "store" / "wal").iterdir()).relative_to(tmp_path / "store")
     size = (tmp_path / "store" / log).stat().st_size
-    for place in range(0, size, 131):
+    for place in range(0, size, 263):
         after = _reopened(tmp_path / "store", tmp_path / "copy", clock, ask, lambda copy, at=place: _flip(copy / log, at))
         lost = _missing(before, after)
         assert len({t_ms for _, t_ms in lost}) <= 2, f"byte {place} cost {lost}"
@@ -108,7 +108,7 @@ def test_a_flipped_byte_in_a_head_chunk_costs_that_window(make_store: MakeStore,
     store.close()
     (path,) = [one for one in (tmp_path / "store" / "head").iterdir() if one.stat().st_size]
     chunks = path.relative_to(tmp_path / "store")
-    for place in range(0, path.stat().st_size, 211):
+    for place in range(0, path.stat().st_size, 397):
         noted = _damaged()
         after = _reopened(tmp_path / "store", tmp_path / "copy", clock, ask, lambda copy, at=place: _flip(copy / chunks, at))
         lost = _missing(before, after)
@@ -144,7 +144,7 @@ def test_a_flipped_byte_in_a_block_costs_a_chunk_or_a_table(make_store: MakeStor
     blocks = sorted((tmp_path / "store" / "blocks").iterdir())
     for path in (blocks[0] / "chunks", blocks[0] / "index"):
         file = path.relative_to(tmp_path / "store")
-        for place in range(0, path.stat().st_size, 67):
+        for place in range(0, path.stat().st_size, 131):
             after = _reopened(
                 tmp_path / "store", tmp_path / "copy", clock, ask, lambda copy, f=file, at=place: _flip(copy / f, at)
             )

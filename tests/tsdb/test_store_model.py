@@ -177,5 +177,5 @@ def _plain(reader: Store | Follower, start_ms: int, end_ms: int) -> dict[Labels,
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 TestStoreModel = StoreMachine.TestCase
 TestStoreModel.settings = settings(
-    max_examples=10, stateful_step_count=15, deadline=None, report_multiple_bugs=False, phases=PHASES
+    max_examples=6, stateful_step_count=15, deadline=None, report_multiple_bugs=False, phases=PHASES
 )

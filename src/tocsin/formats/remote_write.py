@@ -26,6 +26,7 @@ _DOUBLE = struct.Struct("<d")
 _KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 # An ordinary sample: 0x12 0x10 | 0x09 double | 0x10 varint of 6 bytes (any instant from 2004 to 3084).
 _SAMPLE_BYTES = 16
+_TAIL = 2 + _SAMPLE_BYTES
 
 
 class BodyError(ValueError):
@@ -129,11 +130,23 @@ class Decoder:
     def _decode_v1(self, data: bytes) -> WriteRequest:
         found = _Found()
         metadata = []
-        for field, start, end in _messages(data, 0, len(data)):
+        at, end = 0, len(data)
+        memo, places, labels_of = self._memo, found.places, found.labels
+        while at < end:
+            field, start, stop = _field(data, at, end)
+            at = stop
             if field == 1:
-                self._series_v1(data, start, end, found)
+                # Most series bring one ordinary sample: then what stands before its 18 bytes is a known key, or not.
+                tail = stop - _TAIL
+                if tail > start and data[tail] == 0x12 and data[tail + 1] == _SAMPLE_BYTES:
+                    labels = memo.get(data[start:tail])
+                    if labels.__class__ is Labels and data[tail + 2] == 0x09 and data[tail + 11] == 0x10:
+                        places.append(tail + 3)
+                        labels_of.append(labels)
+                        continue
+                self._series_v1(data, start, stop, found)
             elif field == 3:
-                metadata.append(_metadata_v1(data, start, end))
+                metadata.append(_metadata_v1(data, start, stop))
         return found.request(data, tuple(metadata))
 
     def _series_v1(self, data: bytes, start: int, end: int, found: _Found) -> None:
@@ -224,10 +237,15 @@ def _samples(
     histogram_field: int, exemplar_field: int, label_field: int,
 ) -> list[tuple[int, int, int]]:  # fmt: skip
     """Samples of a series from `at` on; answers the fields it does not know."""
-    others = []
+    others: list[tuple[int, int, int]] = []
     good = isinstance(labels, Labels)
     if not good:
         found.errors.append(str(labels))
+    count, rest = divmod(end - at, _TAIL)
+    if count > 1 and not rest and good and _all_ordinary(data, at, end, count):
+        found.places.extend(range(at + 3, end, _TAIL))
+        found.labels.extend([labels] * count)  # type: ignore[list-item]
+        return others
     while at < end:
         if data[at] == 0x12 and data[at + 1] == _SAMPLE_BYTES and data[at + 2] == 0x09 and data[at + 11] == 0x10:
             # The last byte of the varint is checked with the others, in numpy.
@@ -258,6 +276,16 @@ def _samples(
         else:
             others.append((field, start, stop))
     return others
+
+
+def _all_ordinary(data: bytes, at: int, end: int, count: int) -> bool:
+    """Whether [at, end) is nothing but ordinary samples: their fixed bytes stand 18 apart."""
+    return (
+        data[at:end:_TAIL] == b"\x12" * count
+        and data[at + 1 : end : _TAIL] == b"\x10" * count
+        and data[at + 2 : end : _TAIL] == b"\x09" * count
+        and data[at + 11 : end : _TAIL] == b"\x10" * count
+    )
 
 
 def _columns(data: bytes, places: Int64, odd: Sequence[tuple[int, float]]) -> tuple[Int64, Float64]:
@@ -398,6 +426,18 @@ def _messages(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int
 
 def _field(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     """One field: (number, start, end) of its content."""
+    key, size = data[at], data[at + 1]
+    if key < 0x80 and key & 7 == 2:  # the usual case by hand: a length of one or two bytes
+        if size < 0x80:
+            start = at + 2
+        elif data[at + 2] < 0x80:
+            start = at + 3
+            size = size & 0x7F | data[at + 2] << 7
+        else:
+            size, start = _varint(data, at + 1)
+        if start + size > end:
+            raise BodyError(400, "a field runs over the end of its message")
+        return key >> 3, start, start + size
     field, _, first, stop = next(_scalars(data, at, end))
     return field, first, stop
 

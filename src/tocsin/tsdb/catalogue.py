@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,14 +44,21 @@ class Catalogue:
         return Catalogue(self.texts, tuple(tables))
 
 
-def of_index(index: Index) -> Catalogue:
-    """Everything an index knows. Call with its lock held."""
-    tables = []
-    for table in index.tables:
-        if table.count:
-            slots = table.slots[: table.count]
-            tables.append(Series((table.metric, *table.names), index.ids[slots], table.cells[: table.count]))
-    return Catalogue(index.symbols.texts[:], tuple(_ordered(table) for table in sorted(tables, key=lambda one: one.names)))
+def capture(index: Index) -> Callable[[], Catalogue]:
+    """What an index knows now, captured in about a millisecond (call with its lock held); the answer builds the catalogue
+    and may be called in a thread. Arrays are not copied, because tables only grow or are replaced."""
+    ids, texts = index.ids.copy(), index.symbols.texts[:]
+    views = [
+        ((table.metric, *table.names), table.slots[: table.count], table.cells[: table.count])
+        for table in index.tables
+        if table.count
+    ]
+
+    def build() -> Catalogue:
+        ordered = sorted(views, key=lambda view: view[0])
+        return Catalogue(texts, tuple(_ordered(Series(names, ids[slots], cells)) for names, slots, cells in ordered))
+
+    return build
 
 
 def merge(catalogues: Iterable[Catalogue]) -> Catalogue:

@@ -57,12 +57,13 @@ def cut(store: Store, end_ms: int) -> Job:
         chunks += [chunk for strays in head.strays.values() for chunk, _ in strays]
         chunks = [chunk for chunk in dict.fromkeys(chunks) if chunk.start_ms < end_ms and chunk.end_ms >= head.cut_ms]
         loose = list(head.loose_chunks)
-        everything = catalogue.of_index(head.index)
+        capture = catalogue.capture(head.index)
         regular_from = int(head.cut_ms)
-    reader = _HeadReader(store, chunks, loose, regular_from)
 
     def write() -> list[LooseChunk]:
+        reader = _HeadReader(store, chunks, loose, regular_from)
         sequence = store.blocks.next_sequence()
+        everything = capture()
         for start, end in reader.ranges(end_ms, store.settings.block_ms):
             source = Source(everything, reader.within(start, end), reader.columns(end - start))
             facts = {"level": 1, "cut_ms": end_ms}
@@ -85,7 +86,7 @@ def cut(store: Store, end_ms: int) -> Job:
         }
         store.log(Kind.CUT, orjson.dumps(note))
     store.later(lambda: head.drop_files(store.files))
-    store.leave_idle()
+    store.leave((yield head.idle))
     store.cut_looked_ms = end_ms
     _log.info("head cut", until_ms=end_ms, blocks=len(store.blocks.blocks))
 
@@ -196,7 +197,7 @@ def merge(store: Store, blocks: Sequence[Block]) -> Job:
     name = BlockName(store.blocks.next_sequence(), start, end)
 
     def write() -> None:
-        listed = catalogue.merge(catalogue.of_index(block.index) for block in blocks)
+        listed = catalogue.merge(catalogue.capture(block.index)() for block in blocks)
         columns = max((span_columns(block) for block in blocks), default=1)
         source = Source(listed, read_blocks(blocks, start, end), columns * (end - start) // DAY_MS)
         build(store.blocks.folder, name, source, store.disk, {"level": 2})

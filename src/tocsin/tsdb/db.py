@@ -39,6 +39,8 @@ FSYNC_SECONDS = Histogram("tocsin_wal_fsync_duration_seconds", "Duration of fsyn
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part",))
 
 _LAYOUTS_KEPT = 20_000
+_KNOWN_REFS = 200_000
+_UNKNOWN = -2
 _LOOK_MS = 1000
 _GRACE_MS = 15_000
 _REST_MS = 60_000
@@ -64,6 +66,7 @@ class Store(Reading):
         self._wal: Writer | None = None
         self._layouts: dict[int, Layout] = {}
         self._layout_number = 0
+        self._known_refs: dict[Labels, int] = {}
         self._lock_fd = -1
         self._one_job = asyncio.Lock()
         """Housekeeping and snapshots take turns."""
@@ -218,11 +221,7 @@ class Store(Reading):
         self._writable()
         if not len(batch.t_ms):
             return AppendResult(0, {})
-        distinct = dict.fromkeys(batch.labels)
-        refs = self.refs(list(distinct))
-        if len(distinct) < len(batch.labels):
-            number = {labels: place for place, labels in enumerate(distinct)}
-            refs = refs[[number[labels] for labels in batch.labels]]
+        refs = self._refs_of(batch.labels)
         t_ms, values, refused = batch.t_ms, batch.value, {}
         keep = (refs >= 0) & (t_ms <= self._clock.now_ms() + self.settings.future_ms)
         if not keep.all():
@@ -240,6 +239,21 @@ class Store(Reading):
         if duplicates:
             refused[DUPLICATE] = duplicates
         return AppendResult(len(refs) - duplicates, refused)
+
+    def _refs_of(self, labels: Sequence[Labels]) -> Int64:
+        """References of labels that come again and again: one dictionary look-up each."""
+        known = self._known_refs
+        refs = np.array([known.get(one, _UNKNOWN) for one in labels], np.int64)
+        missing = np.flatnonzero(refs == _UNKNOWN)
+        if len(missing):
+            fresh = list(dict.fromkeys([labels[place] for place in missing.tolist()]))
+            if len(known) + len(fresh) > _KNOWN_REFS:
+                known.clear()
+            found = dict(zip(fresh, self.refs(fresh).tolist(), strict=True))
+            # A refusal is not remembered: there may be room the next time.
+            known.update((one, ref) for one, ref in found.items() if ref >= 0)
+            refs[missing] = [found[labels[place]] for place in missing.tolist()]
+        return refs
 
     def _append_loose(self, refs: Int64, t_ms: Int64, values: Float64) -> int:
         wal = self._writable()
@@ -369,13 +383,16 @@ class Store(Reading):
         """Do this when followers have had time to hear of it: files they may still read are deleted so."""
         self._later.append((self._clock.now_ms() + _GRACE_MS, what))
 
-    def leave_idle(self) -> None:
+    def leave(self, refs: Int64) -> None:
         """Series without a sample in the head leave it; blocks still know them."""
-        refs = self.head.idle()
-        if len(refs):
+        with self.head.lock:
+            refs = self.head.still_idle(refs)
+            if not len(refs):
+                return
             self.head.forget(refs)
+            self._known_refs.clear()
             self.log(Kind.GONE, records.pack_refs(refs))
-            HEAD_SERIES.set(self.head.index.series_count)
+        HEAD_SERIES.set(self.head.index.series_count)
 
     def now_ms(self) -> int:
         return self._clock.now_ms()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,26 +15,16 @@ from tocsin.model.labels import Labels, Matcher
 from tocsin.model.series import Bool, Float64, Int64, is_absent
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk, rows_of
 from tocsin.tsdb.grid import BLOCK_ROWS, NOBODY, Grid, Window
+from tocsin.tsdb.headview import HeadView, flatten, window_pieces
 from tocsin.tsdb.index import Index
 from tocsin.tsdb.layout import Layout
 from tocsin.tsdb.loose import LooseHead
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece
 from tocsin.tsdb.records import Placed
 
 _NONE = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class HeadView:
-    """What the head has for some matchers, as of one moment: ids [k] with labels, open samples, and closed windows in
-    memory; `chunks` and `loose_chunks` are still to be read (outside the lock)."""
-
-    ids: Int64
-    labels: tuple[Labels, ...]
-    pieces: list[GridPiece]
-    loose: Loose
-    chunks: list[tuple[GridChunk, Int64]]
-    loose_chunks: list[LooseChunk]
+_SPELL = 8192
+"""Series looked at before the lock is given away."""
 
 
 class Head:
@@ -344,22 +333,31 @@ class Head:
         return any(chunk.start_ms < end_ms for chunk in self.loose_chunks)
 
     def idle(self) -> Int64:
-        """References of series of which the head holds no sample."""
+        """References of series of which the head holds no sample. May run in a thread: the lock is held in short spells,
+        so ask `still_idle` before they are forgotten."""
         with self.lock:
-            busy = np.zeros(self.index.slot_count, np.bool_)
-            ids = self.index.ids[: self.index.slot_count].astype(np.int64)
-            for grid in self.grids.values():
-                rows = np.flatnonzero(~is_absent(grid.values[: grid.block_count * BLOCK_ROWS]).all(1))
-                owners = grid.slot_of_row[rows]
-                busy[owners[owners != NOBODY]] = True
             held = [chunk.ids for chunks in self.chunks.values() for chunk in chunks]
             held += [chunk.ids for chunk in self.loose_chunks]
-            held += [np.unique(run.ids).astype(np.uint32) for run in self.loose.runs]
             held += [window.ids for window in self.kept]
-            if held:
-                busy |= np.isin(ids, np.unique(np.concatenate(held)))
-            slots = np.flatnonzero(~busy & (ids != 0))
-            return self.index.refs(slots)
+            ids = self.index.ids[: self.index.slot_count].copy()
+        if held:
+            ids[np.isin(ids, np.unique(np.concatenate(held)))] = 0
+        slots = np.flatnonzero(ids)
+        refs = ids[slots].astype(np.int64) << 32 | slots
+        parts = [self.still_idle(refs[start : start + _SPELL]) for start in range(0, len(refs), _SPELL)]
+        return np.concatenate([*parts, _NONE])
+
+    def still_idle(self, refs: Int64) -> Int64:
+        """Those of which no sample is in an open window or a loose run."""
+        with self.lock:
+            refs = refs[self.index.known(refs)]
+            slots = refs & NOBODY
+            rows, intervals = self._row_of[slots], self._interval_of[slots]
+            busy = np.isin(refs >> 32, np.unique(self.loose.read(np.sort(refs >> 32)).ids))
+            for interval, grid in self.grids.items():
+                mine = np.flatnonzero((rows >= 0) & (intervals == interval))
+                busy[mine] |= ~is_absent(grid.values[rows[mine]]).all(1)
+            return refs[~busy]
 
     def find_strays(self) -> None:
         """After a load: chunks whose rows belong to other series now."""
@@ -434,7 +432,7 @@ class Head:
             if len(mine):
                 self._view_chunks(grid, rows[mine], ids[mine], start_ms, end_ms, chunks)
         for window in self.kept:
-            pieces.extend(_window_pieces(window, ids, start_ms, end_ms))
+            pieces.extend(window_pieces(window, ids, start_ms, end_ms))
         for interval, grid in self.grids.items():
             mine = np.flatnonzero(placed & (intervals == interval))
             if len(mine):
@@ -453,38 +451,3 @@ class Head:
                     held = rows_of(chunk, local[part], ids[part])
                     if held.any():
                         out.append((chunk, local[part][held]))
-
-
-def read_view(view: HeadView, files: ChunkFiles, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Loose]]:
-    """Read the chunks of a view: pieces and loose samples within [start, end], in order of precedence."""
-    pieces: list[GridPiece] = []
-    for chunk, rows in view.chunks:
-        low = -((chunk.offset_ms - start_ms) // chunk.interval_ms)
-        high = (end_ms - chunk.offset_ms) // chunk.interval_ms
-        piece = files.read_grid(chunk, rows, low=low, high=high)
-        if piece is not None:
-            pieces.append(piece)
-    loose: list[Loose] = []
-    wanted = np.sort(view.ids)
-    for entry in view.loose_chunks if len(wanted) else ():
-        part = files.read_loose(entry, wanted)
-        if part is not None:
-            inside = (part.t_ms >= start_ms) & (part.t_ms <= end_ms)
-            loose.append(Loose(part.ids[inside], part.t_ms[inside], part.values[inside]))
-    return pieces + view.pieces, [*loose, view.loose]
-
-
-def flatten(piece: GridPiece) -> Loose:
-    """The samples of a piece, one by one."""
-    row, column = np.nonzero(~is_absent(piece.values))
-    t_ms = (piece.first + column) * piece.interval_ms + piece.offset_ms
-    return Loose(piece.ids[row], t_ms, piece.values[row, column])
-
-
-def _window_pieces(window: Window, ids: Int64, start_ms: int, end_ms: int) -> Iterable[GridPiece]:
-    low = max(-((window.offset_ms - start_ms) // window.interval_ms), window.first)
-    high = min((end_ms - window.offset_ms) // window.interval_ms, window.first + window.values.shape[1] - 1)
-    rows = np.flatnonzero(np.isin(window.ids, ids))
-    if high >= low and len(rows):
-        values = window.values[rows, low - window.first : high + 1 - window.first]
-        yield GridPiece(window.interval_ms, window.offset_ms, low, window.ids[rows].astype(np.int64), values)

@@ -13,7 +13,8 @@ from tocsin.model.series import Int64, Selection
 from tocsin.tsdb.assemble import assemble
 from tocsin.tsdb.block import Block, BlockSet
 from tocsin.tsdb.chunkfile import ChunkFiles
-from tocsin.tsdb.head import Head, read_view
+from tocsin.tsdb.head import Head
+from tocsin.tsdb.headview import read_view
 from tocsin.tsdb.index import Index
 from tocsin.tsdb.piece import GridPiece, Loose
 from tocsin.tsdb.rollup import FINE_MS, Rollups

@@ -118,7 +118,7 @@ def _write(store: Store, block: Block, resolution_ms: int, how: str, aggregate: 
     # The last point may be stamped after the block's end when that is not a whole hour.
     name = BlockName(block.name.sequence, start, -(-end // resolution_ms) * resolution_ms)
     read = _reduced(read_blocks([block], start, end), resolution_ms, how)
-    source = Source(catalogue.of_index(block.index), read, DAY_MS // 15_000 if resolution_ms == FINE_MS else 300)
+    source = Source(catalogue.capture(block.index)(), read, DAY_MS // 15_000 if resolution_ms == FINE_MS else 300)
     build(blocks.folder, name, source, store.disk, {"resolution_ms": resolution_ms, "aggregate": aggregate})
 
 

@@ -1,0 +1,62 @@
+"""What the head has for a query, captured under its lock and read outside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.labels import Labels
+from tocsin.model.series import Int64, is_absent
+from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk
+from tocsin.tsdb.grid import Window
+from tocsin.tsdb.piece import GridPiece, Loose
+
+
+@dataclass(frozen=True, slots=True)
+class HeadView:
+    """What the head has for some matchers, as of one moment: ids [k] with labels, open samples, and closed windows in
+    memory; `chunks` and `loose_chunks` are still to be read (outside the lock)."""
+
+    ids: Int64
+    labels: tuple[Labels, ...]
+    pieces: list[GridPiece]
+    loose: Loose
+    chunks: list[tuple[GridChunk, Int64]]
+    loose_chunks: list[LooseChunk]
+
+
+def read_view(view: HeadView, files: ChunkFiles, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Loose]]:
+    """Read the chunks of a view: pieces and loose samples within [start, end], in order of precedence."""
+    pieces: list[GridPiece] = []
+    for chunk, rows in view.chunks:
+        low = -((chunk.offset_ms - start_ms) // chunk.interval_ms)
+        high = (end_ms - chunk.offset_ms) // chunk.interval_ms
+        piece = files.read_grid(chunk, rows, low=low, high=high)
+        if piece is not None:
+            pieces.append(piece)
+    loose: list[Loose] = []
+    wanted = np.sort(view.ids)
+    for entry in view.loose_chunks if len(wanted) else ():
+        part = files.read_loose(entry, wanted)
+        if part is not None:
+            inside = (part.t_ms >= start_ms) & (part.t_ms <= end_ms)
+            loose.append(Loose(part.ids[inside], part.t_ms[inside], part.values[inside]))
+    return pieces + view.pieces, [*loose, view.loose]
+
+
+def flatten(piece: GridPiece) -> Loose:
+    """The samples of a piece, one by one."""
+    row, column = np.nonzero(~is_absent(piece.values))
+    t_ms = (piece.first + column) * piece.interval_ms + piece.offset_ms
+    return Loose(piece.ids[row], t_ms, piece.values[row, column])
+
+
+def window_pieces(window: Window, ids: Int64, start_ms: int, end_ms: int) -> Iterable[GridPiece]:
+    low = max(-((window.offset_ms - start_ms) // window.interval_ms), window.first)
+    high = min((end_ms - window.offset_ms) // window.interval_ms, window.first + window.values.shape[1] - 1)
+    rows = np.flatnonzero(np.isin(window.ids, ids))
+    if high >= low and len(rows):
+        values = window.values[rows, low - window.first : high + 1 - window.first]
+        yield GridPiece(window.interval_ms, window.offset_ms, low, window.ids[rows].astype(np.int64), values)
