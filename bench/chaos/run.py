@@ -178,7 +178,8 @@ class Stage:
                 if silenced:
                     row.silenced_paged += counts[name, "firing"]
                     continue
-                row.lost += counts[name, "firing"] == 0
+                # A receiver that was away for the whole of it hears of both at once, in the message about the end.
+                row.lost += counts[name, "firing"] == 0 and counts[name, "resolved"] == 0
                 row.duplicates += max(counts[name, "firing"] - 1, 0) + max(counts[name, "resolved"] - 1, 0)
                 row.resolves_lost += name in self.ended and counts[name, "resolved"] == 0
                 row.false_resolves += name not in self.ended and counts[name, "resolved"] > 0
@@ -221,7 +222,7 @@ def _end(stage: Stage) -> None:
 
 def no_fault(stage: Stage) -> None:
     stage.fire(stage.names)
-    stage.until(lambda: _all_told(stage), 60)
+    stage.until(lambda: _all_told(stage), 150)
     _end(stage)
 
 
