@@ -172,6 +172,13 @@ async def test_icmp_answers_or_says_how_to_permit_it() -> None:
         assert len(result.facts["rtt_ms"]) == 2
 
 
+def test_icmp_runs_on_the_loop_that_production_uses() -> None:
+    import uvloop
+
+    result = uvloop.run(run_once({"icmp": {"host": "127.0.0.1", "count": 1}, "timeout": "2s"}))
+    assert result.reason in (R.OK, R.UNSUPPORTED), result.message
+
+
 # -- mail, shells, web sockets -----------------------------------------------------------------------------------------
 
 EHLO = b"250-mx.example\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n"

@@ -54,7 +54,6 @@ class Icmp(Check):
 
     async def _ping(self, io: Io, sock: socket.socket, address: str, *, raw: bool) -> list[float]:
         """Round trips in ms of the answers that came."""
-        loop = asyncio.get_running_loop()
         # Raw sockets hear everybody's answers: identity and payload tell ours. The kernel sets the identity of datagram ones.
         identity, token = int.from_bytes(os.urandom(2), "big"), os.urandom(8)
         sent: dict[int, float] = {}
@@ -62,7 +61,8 @@ class Icmp(Check):
         deadline_s = io.monotonic_s() + io.timeout_s * 0.9
         for sequence in range(1, self.count + 1):
             sent[sequence] = io.monotonic_s()
-            await loop.sock_sendto(sock, _packet(address, identity, sequence, token, self.size), (address, 0))
+            # Straight to the socket: uvloop has no sock_sendto, and one small packet does not block.
+            sock.sendto(_packet(address, identity, sequence, token, self.size), (address, 0))
             share_s = (deadline_s - io.monotonic_s()) / (self.count - sequence + 1)
             wait_s = min(0.2, share_s) if sequence < self.count else max(deadline_s - io.monotonic_s(), 0.05)
             await self._answers(io, sock, raw, token, sent, times, wait_s, sequence == self.count)
