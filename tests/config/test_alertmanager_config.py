@@ -8,7 +8,8 @@ import pytest
 
 from tocsin.alerts.routetest import explain_route
 from tocsin.config.alertmanager import build_routing, read_alertmanager
-from tocsin.config.receivers import KINDS, channel_defaults
+from tocsin.config.receiverkinds import KINDS
+from tocsin.config.receivers import channel_defaults
 from tocsin.config.tree import parse_yaml
 from tocsin.errors import Problem
 from tocsin.model.route import Routing
