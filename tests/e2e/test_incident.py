@@ -40,7 +40,7 @@ def incident(shop: Any, service: Any, open_browser: Any) -> Page:
         headers={"x-csrf-token": page.request.get(shop.url + "/api/tocsin/v1/session").json()["csrf"], "origin": shop.url},
     )
     # Nobody touches the page: the row comes by the stream.
-    expect(page.get_by_role("heading", name="Open incidents")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Open incidents")).to_be_visible(timeout=120_000)
     return page
 
 

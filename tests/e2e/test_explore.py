@@ -1,0 +1,68 @@
+"""Asking the store: completion, graph and table from the address; and what is different about a spike."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from tests.e2e.shop import Shop
+
+SCRAPE = 'scrape_configs: [{{job_name: shop, scrape_interval: 1s, static_configs: [{{targets: ["{address}"]}}]}}]\n'
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    it = Shop()
+    yield it
+    it.stop()
+
+
+def test_a_metric_is_completed_run_and_read_as_graph_and_table(tocsin: Any, open_browser: Any, noise: Any) -> None:
+    page = open_browser(tocsin)
+    page.goto(tocsin.url + "/explore")
+    box = page.get_by_role("textbox", name="PromQL expression")
+    box.press_sequentially("sum by (inst")
+    expect(page.get_by_role("option", name="instance", exact=True)).to_be_visible()
+    page.keyboard.press("Tab")
+    box.press_sequentially(") (node_lo")
+    expect(page.get_by_role("option", name="node_load1", exact=True)).to_be_visible()
+    page.keyboard.press("Tab")
+    box.press_sequentially(")")
+    expect(box).to_have_value("sum by (instance) (node_load1)")
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".plot canvas")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"q=sum\+by"))
+    page.get_by_role("button", name="Table", exact=True).click()
+    expect(page.get_by_role("columnheader", name="instance")).to_be_visible()
+
+    # What is wrong is said in the words of the parser, and nothing typed is lost.
+    box.fill("sum(")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The query failed")).to_be_visible()
+    expect(box).to_have_value("sum(")
+    # The browser itself reports the answer 400 of the wrong expression; nothing else.
+    assert [line for line in noise.lines if "400" not in line] == []
+
+
+def test_a_spike_is_explained_by_the_route_that_breaks(start_tocsin: Any, open_browser: Any, shop: Shop) -> None:
+    tocsin = start_tocsin(SCRAPE.format(address=shop.address))
+    page = open_browser(tocsin)
+    page.goto(tocsin.url + "/services/shop")
+    expect(page.get_by_role("heading", name="Errors")).to_be_visible()
+    # Time is what is tested here: a spike needs a before and an after.
+    page.wait_for_timeout(25_000)
+    shop.fail()
+    broke_ms = round(time.time() * 1000)
+    page.wait_for_timeout(25_000)
+    page.goto(f"{tocsin.url}/services/shop?from={broke_ms}&to={broke_ms + 25_000}")
+    page.get_by_role("button", name="Explain this time range").click()
+    first = page.get_by_role("region", name="Explain").get_by_role("listitem").first
+    expect(first).to_contain_text("http_route=/pay", timeout=10_000)
+    first.get_by_role("link").click()
+    expect(page.get_by_role("textbox", name="PromQL expression")).to_have_value(re.compile(r'http_route="/pay"'))
+    assert f"from={broke_ms}" in page.url or "from=2" in page.url
