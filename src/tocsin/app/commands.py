@@ -304,7 +304,8 @@ class _Handlers:
         if actor.kind not in ("cli", "system"):
             raise CommandError(403, "forbidden", "sign-in links are made at the console: tocsin signin NAME")
         account = str(args.get("account", "admin"))
+        prefix = self._configuration.config.web.route_prefix
         made = await self.table["token.create"](
             {"kind": "signin", "name": "sign-in link", "role": "admin", "account": account}, actor
         )
-        return {"url": f"http://{self._settings.listen}/signin?t={made['token']}", "expires_ms": made["expires_ms"]}
+        return {"url": f"http://{self._settings.reachable}{prefix}/signin?t={made['token']}", "expires_ms": made["expires_ms"]}

@@ -74,7 +74,7 @@ class Configuration:
                 kept = await asyncio.to_thread(self._last_good_path.read_bytes)
             except OSError:
                 raise error from None
-            self._from_files = await asyncio.to_thread(build, Sources.from_json(kept))
+            self._from_files = await asyncio.to_thread(build, Sources.from_json(kept), address=self._settings.reachable)
             reload_ok.set(0)
         self._in_force()
         return self.config
@@ -172,7 +172,7 @@ class Configuration:
 
     def _read(self) -> Config:
         sources = read_sources(self._settings.config_paths, optional=self._settings.config_optional)
-        config = build(sources, watch=self._settings.config_paths)
+        config = build(sources, watch=self._settings.config_paths, address=self._settings.reachable)
         temporary = self._last_good_path.with_suffix(".new")
         temporary.write_bytes(sources.to_json())
         temporary.chmod(0o600)

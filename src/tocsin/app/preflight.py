@@ -23,7 +23,7 @@ def preflight(settings: ServeSettings) -> None:
         finally:
             engine.dispose()
     try:
-        build(read_sources(settings.config_paths, optional=settings.config_optional))
+        build(read_sources(settings.config_paths, optional=settings.config_optional), address=settings.reachable)
     except ConfigError:
         if not (settings.data_dir / LAST_GOOD).exists():
             raise

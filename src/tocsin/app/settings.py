@@ -35,6 +35,11 @@ class ServeSettings:
         return self.data_dir / "store"
 
     @property
+    def reachable(self) -> str:
+        """An address to reach us at from this machine (listening everywhere is reached by loopback)."""
+        return self.listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+
+    @property
     def listen(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -18,6 +18,7 @@ from tocsin import __version__
 from tocsin.app.configuration import Configuration
 from tocsin.app.supervise import loop_lag_seconds
 from tocsin.app.values import spec_to_json
+from tocsin.config.secrets import hide_secrets
 from tocsin.errors import Problem
 from tocsin.model.check import CheckSpec, CheckStatus
 from tocsin.model.incident import IncidentState
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
 
 def check_rows(specs: Iterable[CheckSpec], statuses: Mapping[str, CheckStatus]) -> list[dict[str, Any]]:
-    """Definition and state of every check, merged; settings may hold secrets and stay here."""
+    """Definition and state of every check, merged; secrets in settings are hidden."""
     rows = []
     for spec in specs:
         row = spec_to_json(spec)
-        row.pop("settings")
+        row["settings"] = hide_secrets(dict(spec.settings))
         found = statuses.get(spec.id)
         if found is not None:
             row |= {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
@@ -55,6 +56,8 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "nobody_paged": config.nobody_paged,
         "severities": list(config.severities),
         "external_url": config.external_url,
+        "web": config.web.model_dump(),
+        "status_pages": {page.slug: page.model_dump(exclude={"slug"}) for page in config.status_pages},
         "services": {service.name: service.model_dump() for service in config.services},
     }
 

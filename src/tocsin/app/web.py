@@ -40,9 +40,7 @@ async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket
         engine=Engine(follower, EngineOptions()),
         clock=clock,
         random=SystemRandom(),
-        settings=WebSettings(
-            listen=(settings.listen,), external_url=state["external_url"], severities=tuple(state["severities"])
-        ),
+        settings=_web_settings(WebSettings(listen=(settings.listen,)), state),
         lag_ms=follower.lag_ms,
         version=__version__,
         started_ms=clock.now_ms(),
@@ -95,9 +93,18 @@ async def _follow_settings(core: CoreClient, parts: WebParts) -> None:
         async for change in core.changes(0):
             if change is not None and change.topic == "config":
                 state = await _core_state(core)
-                parts.settings = dataclasses.replace(
-                    parts.settings,
-                    external_url=str(state["external_url"]),
-                    severities=tuple(state["severities"]),
-                )
+                parts.settings = _web_settings(parts.settings, state)
         await asyncio.sleep(0.5)
+
+
+def _web_settings(before: WebSettings, state: Mapping[str, Any]) -> WebSettings:
+    """The settings with what the configuration says now."""
+    return dataclasses.replace(
+        before,
+        external_url=state["external_url"],
+        severities=tuple(state["severities"]),
+        route_prefix=state["web"]["route_prefix"],
+        trusted_proxies=tuple(state["web"]["trusted_proxies"]),
+        allowed_hosts=tuple(state["web"]["allowed_hosts"]),
+        status_pages=state["status_pages"],
+    )

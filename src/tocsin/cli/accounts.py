@@ -38,7 +38,8 @@ async def _run(handler: Any, args: Mapping[str, Any]) -> Any:
     return await handler(args, actor())
 
 
-_role = click.Choice(["viewer", "responder", "admin"])
+_ROLES = ("viewer", "responder", "admin")
+_role = click.Choice(_ROLES)
 
 
 @click.group()
@@ -47,7 +48,9 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--role", type=_role, default="viewer", show_default=True)
+@click.option(
+    "--role", type=click.Choice(["sender", *_ROLES]), default="viewer", show_default=True, help="sender: may only send."
+)
 @click.option("--name", default="", help="What it is for; shown in the list of tokens.")
 @data_dir_option
 def token_create(role: str, name: str, data_dir: Path) -> None:

@@ -13,11 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
-from tocsin.alerts.depend import find_cycle
 from tocsin.alerts.route import DEFAULT_RECEIVER, default_routing, with_ids
 from tocsin.config.fields import DurationMs, Section, Text, problems_of
 from tocsin.config.intervals import NamedIntervals
-from tocsin.config.maintenance import MaintenanceSection
 from tocsin.config.receivers import GlobalSection, ReadFile, ReceiverSection, check_receiver, destinations_of
 from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
@@ -27,7 +25,7 @@ from tocsin.model.route import InhibitRule, Receiver, Route, Routing
 
 ALERTMANAGER_KEYS = frozenset(
     {"global", "route", "inhibit_rules", "receivers", "templates", "mute_time_intervals", "time_intervals"}
-    | {"tracing", "event_recorder", "maintenance"}
+    | {"tracing", "event_recorder"}
 )
 """Top-level keys of alertmanager.yml; `global` may also hold Prometheus's keys when the file is tocsin.yaml."""
 GLOBAL_KEYS = frozenset(GlobalSection.model_fields)
@@ -138,8 +136,6 @@ class AlertmanagerFile(Section):
     templates: tuple[str, ...] = ()
     mute_time_intervals: tuple[NamedIntervals, ...] = ()
     time_intervals: tuple[NamedIntervals, ...] = ()
-    maintenance: tuple[MaintenanceSection, ...] = ()
-    """Tocsin's own: planned work."""
     tracing: dict[str, Any] | None = None
     event_recorder: dict[str, Any] | None = None
 
@@ -234,13 +230,11 @@ def build_routing(
     severities: tuple[str, ...] = ("info", "warning", "critical"),
     policies: Collection[str] = (),
     original: str = "",
-    depends_on: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[Routing, list[Problem]]:
     """The dispatcher's values, and every receiver that could not be delivered.
 
-    `read_file` gives the text of a `*_file` setting (raises OSError); `policies` are the names of the escalation policies;
-    `depends_on` is the graph of services, a circle in it is a problem. Without a `route` the built-in one leads to the receiver
-    `default`, or to the only receiver there is.
+    `read_file` gives the text of a `*_file` setting (raises OSError); `policies` are the names of the escalation policies.
+    Without a `route` the built-in one leads to the receiver `default`, or to the only receiver there is.
     """
     at = _At(tree, [])
     receivers: dict[str, Receiver] = {}
@@ -252,8 +246,6 @@ def build_routing(
         if section.policy and section.policy not in policies:
             at.complain(("receivers", index, "policy"), f"there is no policy named {section.policy!r}")
         receivers[section.name] = Receiver(section.name, destinations, section.policy, place, section.labels)
-    if cycle := find_cycle(depends_on or {}):
-        at.complain(("services",), f"services depend on each other in a circle: {' -> '.join(cycle)}")
     inhibit_rules = tuple(rule.build() for rule in config.inhibit_rules)
     if config.route is None:
         names = list(receivers)
@@ -274,8 +266,6 @@ def build_routing(
             resolve_timeout_ms=config.global_.resolve_timeout,
             severities=severities,
             original=original,
-            maintenance=tuple(window.build() for window in config.maintenance),
-            depends_on=depends_on or {},
         ),
         at.problems,
     )

@@ -27,7 +27,7 @@ from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
 from tocsin.config.people import DEFAULT_POLICY, PeopleReader
 from tocsin.config.receivers import GlobalSection
-from tocsin.config.schema import OwnSections, Service
+from tocsin.config.schema import OwnSections, Service, StatusPage, Web
 from tocsin.config.secrets import hide_secrets, resolve_secrets
 from tocsin.config.sources import Sources, expand, main_files, read_text
 from tocsin.config.tree import Tree, parse_yaml, path_text
@@ -46,6 +46,7 @@ from tocsin.rules.shipped import shipped_groups
 from tocsin.tsdb.settings import StoreSettings
 
 T = TypeVar("T")
+DEFAULT_ADDRESS = "127.0.0.1:8911"
 _OWN_KEYS = frozenset(OwnSections.model_fields)
 _ALERTMANAGER_GLOBAL = frozenset(field.alias or name for name, field in GlobalSection.model_fields.items())
 _NOT_SENT = {
@@ -76,6 +77,8 @@ class Config:
     directory: Directory
     channels: ChannelSettings
     services: tuple[Service, ...]
+    web: Web
+    status_pages: tuple[StatusPage, ...]
     store: StoreSettings
     host_every_ms: int
     """0 = this host is not watched."""
@@ -118,9 +121,9 @@ def _rule_files(text: str, path: Path) -> list[Path]:
 # -- building --
 
 
-def build(sources: Sources, *, watch: Iterable[Path] = ()) -> Config:
-    """Raises ConfigError with every problem found."""
-    return _Builder(sources, tuple(watch)).config()
+def build(sources: Sources, *, watch: Iterable[Path] = (), address: str = DEFAULT_ADDRESS) -> Config:
+    """`address` is where we listen: what `external_url` is when left out. Raises ConfigError with every problem found."""
+    return _Builder(sources, tuple(watch), address).config()
 
 
 def with_checks(config: Config, declared: Iterable[CheckSpec]) -> Config:
@@ -132,8 +135,9 @@ def with_checks(config: Config, declared: Iterable[CheckSpec]) -> Config:
 
 
 class _Builder:
-    def __init__(self, sources: Sources, watch: tuple[Path, ...]) -> None:
+    def __init__(self, sources: Sources, watch: tuple[Path, ...], address: str) -> None:
         self._sources = sources
+        self._address = address
         self._watch = watch
         self._problems: list[Problem] = []
 
@@ -160,6 +164,7 @@ class _Builder:
         self._problems += problems
         channels = self._channels(own, directory, routing.receivers, tree)
         self._egress(own, tree)
+        self._status_pages(own, {spec.id for spec in checks}, tree)
         self._stop_if_wrong()
         nobody = not any(receiver.destinations for receiver in routing.receivers.values()) and not directory.persons
         config = Config(
@@ -178,6 +183,8 @@ class _Builder:
             directory=directory,
             channels=channels,
             services=own.services,
+            web=own.web,
+            status_pages=own.status_pages,
             store=StoreSettings(
                 retention_ms=own.store.retention,
                 retention_rollup_ms=own.store.retention_rollup,
@@ -234,7 +241,10 @@ class _Builder:
             )
         except ValidationError as error:
             self._problems += problems_of(error, tree)
-            return OwnSections()
+            own = OwnSections()
+        if own.external_url:
+            return own
+        return own.model_copy(update={"external_url": f"http://{self._address}{own.web.route_prefix}"})
 
     def _part(self, tree: Tree, keys: Iterable[str], global_keys: Iterable[str]) -> dict[str, Any]:
         """The sections of one upstream tool; `global` is shared by both, each takes the keys it knows."""
@@ -371,6 +381,15 @@ class _Builder:
                 parse_networks(texts)
             except ValueError as error:
                 self._problems.append(Problem(tree.place(("egress", key)), f"egress.{key}", str(error)))
+
+    def _status_pages(self, own: OwnSections, known: set[str], tree: Tree) -> None:
+        """A component of checks that nobody declared would always be unknown (checks of the dashboard may be named too)."""
+        for i, page in enumerate(own.status_pages):
+            for j, component in enumerate(page.components):
+                for name in set(component.checks) - known:
+                    path = ("status_pages", i, "components", j, "checks")
+                    text = f"no check of this file has the id {name!r}; it is shown as unknown until there is one"
+                    self._problems.append(Problem(tree.place(path), path_text(path), text, warning=True))
 
     # -- problems -----------------------------------------------------------------------------------------------------
 

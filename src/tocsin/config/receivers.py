@@ -263,21 +263,3 @@ def _split_addresses(settings: dict[str, Any]) -> list[dict[str, Any]]:
     """One destination per mail address: each recipient has a delivery and an outcome of its own."""
     addresses = [address.strip() for address in str(settings.get("to", "")).split(",") if address.strip()]
     return [{**settings, "to": address} for address in addresses] if len(addresses) > 1 else [settings]
-
-
-def channel_defaults(defaults: GlobalSection, read_file: ReadFile) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """What `global` says once for every use of a channel, people's contacts included, and what could not be read."""
-    out: dict[str, dict[str, Any]] = {}
-    problems: list[str] = []
-    for name in ("email_configs", "slack_configs", "telegram_configs"):
-        kind = KINDS[name]
-        try:
-            settings = _settings(kind, {}, defaults, read_file)
-        except ValueError as error:
-            problems.append(str(error))
-            continue
-        if settings:
-            out[kind.channel] = settings
-    if not defaults.smtp_smarthost:
-        out.pop("email", None)
-    return out, problems

@@ -5,6 +5,7 @@ Every field's docstring is its reference text; the JSON Schema for editors comes
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
@@ -167,6 +168,38 @@ class SourceSection(Section):
     timeout: DurationMs = 30_000
 
 
+class Web(Section):
+    """The public port behind a proxy."""
+
+    route_prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """Path under which everything is served, such as /tocsin."""
+    trusted_proxies: Texts = ()
+    """Addresses or networks whose X-Forwarded-For and -Proto are believed."""
+    allowed_hosts: Texts = ()
+    """Host headers that are ours besides the one of `external_url` and loopback names."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ipaddress.ip_network(text, strict=False)
+        return value
+
+
+class Component(Section):
+    name: str
+    checks: Texts = Field(min_length=1)
+    """Ids of checks; the component is as bad as the worst of them."""
+
+
+class StatusPage(Section):
+    """A public page at /status/SLUG: only what stands here is shown."""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    title: str
+    components: tuple[Component, ...] = Field(min_length=1)
+
+
 class WatchDog(Section):
     """An address outside this machine that is called every `every`: when the calls stop, somebody else tells you."""
 
@@ -191,8 +224,8 @@ class WatchDog(Section):
 class OwnSections(Section):
     """Everything in the file that is neither Prometheus's nor Alertmanager's."""
 
-    external_url: str = "http://127.0.0.1:8911"
-    """How people reach Tocsin: every link in a message begins with it."""
+    external_url: str = ""
+    """How people reach Tocsin: every link in a message begins with it. Left out: the address it listens on."""
     severities: Texts = ("info", "warning", "critical")
     """Ordered, least severe first."""
     shipped_rules: bool = True
@@ -208,6 +241,8 @@ class OwnSections(Section):
     store: Store = Store()
     host: Host = Host()
     egress: Egress = Egress()
+    web: Web = Web()
+    status_pages: tuple[StatusPage, ...] = ()
     source: SourceSection | None = None
     channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings said once for everybody's contacts of a channel: bot tokens, signing secrets, senders."""
@@ -220,7 +255,7 @@ class OwnSections(Section):
     @field_validator("external_url")
     @classmethod
     def _url(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", value):
+        if value and not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", value):
             raise ValueError("expected an absolute URL such as https://tocsin.example")
         return value.rstrip("/")
 
