@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tocsin.alerts.routetest import explain_route
 from tocsin.config.alertmanager import build_routing, read_alertmanager
+from tocsin.config.maintenance import MaintenanceSection
 from tocsin.config.receiverkinds import KINDS
-from tocsin.config.receivers import channel_defaults
 from tocsin.config.tree import parse_yaml
 from tocsin.errors import Problem
 from tocsin.model.route import Routing
@@ -77,13 +78,6 @@ mute_time_intervals:
   - name: nights
     time_intervals:
       - times: [{start_time: "22:00", end_time: "24:00"}, {start_time: "00:00", end_time: "06:00"}]
-maintenance:
-  - name: backup
-    matchers: ['service="files"']
-    start: 2026-01-04 02:00
-    duration: 90m
-    rrule: FREQ=WEEKLY;BYDAY=SU
-    time_zone: Europe/Paris
 """
 SECRETS = {"mail.secret": "m-secret\n", "pd.secret": "pd-key"}
 
@@ -103,7 +97,7 @@ def check(text: str, **options: Any) -> tuple[Routing | None, list[Problem]]:
 
 
 def routing_of_text(text: str) -> Routing:
-    routing, problems = check(text, depends_on={"shop": ("files",)})
+    routing, problems = check(text)
     assert routing is not None, [str(p) for p in problems]
     assert not [p for p in problems if not p.warning], [str(p) for p in problems]
     return routing
@@ -142,16 +136,6 @@ def test_receivers_become_destinations() -> None:
     assert by_channel["webhook"]["headers"] == {"Authorization": "Basic dTpw"}
     assert by_channel["pagerduty"]["routing_key"] == "pd-key"
     assert by_channel["telegram"]["chat_id"] == -100
-
-
-def test_what_global_says_serves_peoples_own_contacts() -> None:
-    tree = parse_yaml(EVERYTHING, "am.yml")
-    config, _ = read_alertmanager(tree.value, tree)
-    assert config is not None
-    defaults, problems = channel_defaults(config.global_, read_secret)
-    assert not problems
-    assert defaults["email"]["smarthost"] == "mail.example:587"
-    assert defaults["slack"] == {"api_url": "https://hooks.slack.example/T/B/x"}
 
 
 ROOT = "route: {receiver: r}\nreceivers: [{name: r}]\n"
@@ -193,14 +177,6 @@ ROOT = "route: {receiver: r}\nreceivers: [{name: r}]\n"
             6,
             "over midnight",
         ),
-        (ROOT + "maintenance:\n  - {name: m, matchers: ['a=~\".*\"'], start: 2026-01-01 00:00, duration: 1h}", 4, "not meant"),
-        (ROOT + "maintenance:\n  - {name: m, matchers: [a=b], start: 2026-01-01 00:00}", 4, "either end or duration"),
-        (ROOT + "maintenance:\n  - {name: m, matchers: [a=b], start: soon, duration: 1h}", 4, "local time"),
-        (
-            ROOT + "maintenance:\n  - {name: m, matchers: [a=b], start: 2026-01-01 00:00, duration: 1h, rrule: FREQ=HOURLY}",
-            4,
-            "FREQ",
-        ),
     ],
 )
 def test_mistakes_say_where_and_what(text: str, line: int, words: str) -> None:
@@ -233,9 +209,31 @@ def test_a_text_that_tocsin_writes_itself_is_a_warning() -> None:
     assert [problem.warning for problem in problems] == [True]
 
 
-def test_services_that_depend_on_each_other_in_a_circle_are_refused() -> None:
-    _, problems = check(ROOT, depends_on={"a": ("b",), "b": ("c",), "c": ("a",)})
-    assert any("a -> b -> c -> a" in problem.message for problem in problems)
+WINDOW = {"name": "m", "matchers": ["a=b"], "start": "2026-01-01 00:00", "duration": "1h"}
+
+
+def test_a_maintenance_window_is_built() -> None:
+    given = {**WINDOW, "rrule": "FREQ=WEEKLY;BYDAY=SU", "time_zone": "Europe/Paris"}
+    window = MaintenanceSection.model_validate(given).build()
+    assert (window.name, window.occurrences.duration_ms, window.occurrences.time_zone) == ("m", 3_600_000, "Europe/Paris")
+    until = {name: value for name, value in WINDOW.items() if name != "duration"} | {"end": "2026-01-01T02:00"}
+    assert MaintenanceSection.model_validate(until).build().occurrences.duration_ms == 7_200_000
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"matchers": ['a=~".*"']}, "not meant"),
+        ({"duration": 0}, "either end or duration"),
+        ({"start": "soon"}, "local time"),
+        ({"start": "2026-01-01T00:00:00+01:00"}, "without an offset"),
+        ({"rrule": "FREQ=HOURLY"}, "FREQ"),
+        ({"time_zone": "Mars/Base"}, "time zone"),
+    ],
+)
+def test_a_maintenance_window_that_cannot_be_is_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        MaintenanceSection.model_validate({**WINDOW, **change})
 
 
 def test_without_a_route_the_built_in_one_holds() -> None:

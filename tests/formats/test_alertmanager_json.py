@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+
 import orjson
 import pytest
 
@@ -17,10 +20,13 @@ from tocsin.formats.alertmanager_json import (
     silence_json,
     silence_to_command,
 )
+from tocsin.formats.matchers import parse_matchers
 from tocsin.formats.routing_json import routing_from_json, routing_to_json
 from tocsin.formats.times import format_rfc3339, parse_rfc3339_ms
 from tocsin.model.alert import Alert, SuppressedBy, Suppression
 from tocsin.model.labels import Labels
+from tocsin.model.recurrence import Occurrences, parse_rrule
+from tocsin.model.route import MaintenanceWindow
 
 NOW_MS = 1_767_225_600_000
 
@@ -156,7 +162,17 @@ def test_times(text: str, ms: int) -> None:
 def test_a_routing_survives_the_way_to_the_web_process() -> None:
     from tests.config.test_alertmanager_config import EVERYTHING, routing_of_text
 
-    routing = routing_of_text(EVERYTHING)
+    windows = (
+        MaintenanceWindow("once", parse_matchers("a=b"), Occurrences(None, datetime(2026, 1, 1), 1000)),
+        MaintenanceWindow(
+            "often",
+            parse_matchers("a=b"),
+            Occurrences(
+                parse_rrule("FREQ=MONTHLY;BYDAY=2TU,-1FR;BYMONTH=1;UNTIL=20270101"), datetime(2026, 1, 1), 1000, "Asia/Tokyo"
+            ),
+        ),
+    )
+    routing = replace(routing_of_text(EVERYTHING), maintenance=windows, depends_on={"shop": ("files",)})
     back = routing_from_json(orjson.loads(orjson.dumps(routing_to_json(routing))))
     assert back.root == routing.root
     assert (back.inhibit_rules, back.time_intervals) == (routing.inhibit_rules, routing.time_intervals)
