@@ -10,9 +10,9 @@ import pytest
 from tests.collect.fakes import Pki, Servers, free_port, hang, http_answer, run_once, slam
 
 from tocsin.clock import SystemClock
-from tocsin.collect.egress import EgressRules, parse_networks
 from tocsin.collect.network import Network
 from tocsin.model.check import CheckReason, CheckResult
+from tocsin.model.egress import EgressRules, parse_networks
 
 
 async def test_a_good_answer_passes_with_every_phase_measured(servers: Servers) -> None:

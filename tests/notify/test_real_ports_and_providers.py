@@ -10,10 +10,11 @@ from tests.fakes.mail import FakeMail
 from tests.fakes.slack import FakeSlack
 from tests.fakes.webhook import FakeWebhook
 
+from tocsin.model.egress import EgressRules, parse_networks
 from tocsin.model.notification import DeliveryOutcome, Message, Notification, NotificationKind
 from tocsin.model.ports import HttpError
 from tocsin.notify.channel import Io, build
-from tocsin.notify.http import Egress, RealHttp
+from tocsin.notify.http import RealHttp
 from tocsin.notify.smtp import RealSmtp
 
 NASTY = "a <!channel> & <http://evil|ok>\r\nBcc: eve@evil.example\r\n\r\n<script>x</script> \U0001f525" * 3
@@ -121,7 +122,7 @@ async def test_metadata_services_are_out_of_reach(url: str) -> None:
 
 async def test_a_name_that_leads_to_a_denied_address_is_refused() -> None:
     with FakeWebhook() as hook:
-        async with RealHttp(egress=Egress.of(deny=["127.0.0.0/8", "::1/128"])) as http:
+        async with RealHttp(egress=EgressRules(deny=parse_networks(("127.0.0.0/8", "::1/128")))) as http:
             with pytest.raises(HttpError, match="egress"):
                 await http.request("POST", f"http://localhost:{hook.port}/in")
         assert not hook.seen

@@ -23,12 +23,12 @@ from tests.fakes.ports import FakeHttp, FakeSmtp, SeededRandom
 from tests.fakes.virtual import START_MS, VirtualClock, run_virtual
 
 from tocsin.app.core import Core
-from tocsin.collect.egress import EgressRules
 from tocsin.collect.probe import Prober
 from tocsin.config.load import build
 from tocsin.config.sources import Sources
 from tocsin.incidents.why import incident_detail, incident_rows
 from tocsin.model.duration import parse_duration_ms
+from tocsin.model.egress import EgressRules
 from tocsin.model.event import Actor
 from tocsin.model.labels import Matcher, MatchOp
 from tocsin.model.ports import HttpResponse

@@ -35,6 +35,7 @@ from tocsin.errors import StateError
 from tocsin.incidents.escalate import Escalator
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
+from tocsin.model.egress import EgressRules, parse_networks
 from tocsin.model.event import SYSTEM
 from tocsin.model.ports import Http, Random, Smtp
 from tocsin.notify.deliver import Deliverer
@@ -61,6 +62,7 @@ class Core:
     """Every part of the core, joined. The order of the fields is the order in which data passes them."""
 
     clock: Clock
+    http: Http
     changes: Changes
     db: Database
     store: Store
@@ -131,6 +133,7 @@ class Core:
         )
         return cls(
             clock=clock,
+            http=http,
             changes=changes,
             db=db,
             store=store,
@@ -158,6 +161,8 @@ class Core:
         self.dispatcher.apply(config.routing)
         self.receiver.apply(config.checks)
         self.egress = (config.egress_allow, config.egress_deny)
+        if isinstance(self.http, RealHttp):
+            self.http.egress = EgressRules(parse_networks(config.egress_allow), parse_networks(config.egress_deny))
         self.replan()
         self.evaluator.apply(config.rule_groups)
         self.scraper.apply(config.jobs)

@@ -14,12 +14,12 @@ from tocsin.app.supervise import supervise, watch_loop_lag
 from tocsin.app.values import result_to_json, spec_from_json
 from tocsin.bus.client import CoreClient
 from tocsin.clock import SystemClock
-from tocsin.collect.egress import EgressRules, parse_networks
 from tocsin.collect.network import Network
 from tocsin.collect.probe import Prober
 from tocsin.errors import CommandError
 from tocsin.log import get_log
 from tocsin.model.check import CheckResult
+from tocsin.model.egress import EgressRules, parse_networks
 from tocsin.random import SystemRandom
 
 log = get_log("probe")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from tocsin.clock import Clock
-from tocsin.collect.egress import EgressRules
+from tocsin.model.egress import EgressRules, literal_address
 
 # A resolver that hangs keeps a thread for its whole timeout (often 10 s or more): enough threads that others go on.
 _RESOLVER_THREADS = 64
@@ -25,7 +24,7 @@ class Network:
 
     async def resolve(self, host: str, *, ip: str = "any") -> list[str]:
         """Addresses in the system's order, fresh each time. Raises socket.gaierror."""
-        if literal := _literal(host):
+        if literal := literal_address(host):
             return [literal]
         if self._resolvers is None:
             self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolve")
@@ -39,18 +38,6 @@ class Network:
     def close(self) -> None:
         if self._resolvers is not None:
             self._resolvers.shutdown(wait=False, cancel_futures=True)
-
-
-def _literal(host: str) -> str:
-    """The address that `host` spells, in any form the C library would accept (`127.1`, `0x7f000001`); else empty."""
-    try:
-        return str(ipaddress.ip_address(host.strip("[]")))
-    except ValueError:
-        pass
-    try:
-        return str(ipaddress.IPv4Address(socket.inet_aton(host))) if host[:1].isdigit() else ""
-    except OSError:
-        return ""
 
 
 def _lookup(host: str, family: int) -> list[str]:

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 from tocsin.alerts.depend import find_cycle
 from tocsin.collect.catalog import parse_check
-from tocsin.collect.egress import parse_networks
 from tocsin.collect.target import ScrapeJob
 from tocsin.config import alertmanager, prometheus
 from tocsin.config.alerting import read_alerting
@@ -35,6 +34,7 @@ from tocsin.config.upstream import channel_defaults, remote_source
 from tocsin.errors import ConfigError, Place, Problem
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
+from tocsin.model.egress import parse_networks
 from tocsin.model.route import Receiver, Routing
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.notify.settings import ChannelSettings

@@ -6,10 +6,8 @@ The address that was judged is the one connected to: names are resolved by our o
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -17,66 +15,29 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from tocsin.model.egress import EgressRules, literal_address
 from tocsin.model.ports import HttpError, HttpResponse
 
 _LONGEST_BODY = 1 << 20
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
-_METADATA = (
-    "169.254.0.0/16",
-    "fe80::/10",
-    "fd00:ec2::254/128",
-    "100.100.100.200/32",
-    "0.0.0.0/8",
-    "::/128",
-    "224.0.0.0/4",
-    "ff00::/8",
-    "255.255.255.255/32",
-)
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(text) for text in texts)
-
-
-@dataclass(frozen=True, slots=True)
-class Egress:
-    """Where outgoing requests may go. Internal addresses are legal in a monitoring product; link-local and metadata are not.
-
-    `allow` wins over everything; `deny` adds to the built-in refusals.
-    """
-
-    allow: tuple[Network, ...] = ()
-    deny: tuple[Network, ...] = ()
-    refused: tuple[Network, ...] = _networks(_METADATA)
-
-    @classmethod
-    def of(cls, *, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> Egress:
-        """Raises ValueError when a text is no network."""
-        return cls(_networks(allow), _networks(deny))
-
-    def permits(self, address: Address) -> bool:
-        if isinstance(address, ipaddress.IPv6Address):
-            address = address.ipv4_mapped or address.sixtofour or address
-        if any(address in network for network in self.allow):
-            return True
-        return not any(address in network for network in (*self.deny, *self.refused))
 
 
 class _JudgingResolver(AbstractResolver):
     """Resolves through the system and keeps the permitted addresses only."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Callable[[], EgressRules]) -> None:
         self._egress = egress
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        rules = self._egress()
+        if refusal := rules.refusal_of_name(host):
+            raise OSError(refusal)
         loop = asyncio.get_running_loop()
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
         out: list[ResolveResult] = []
         for found_family, _, proto, _, sockaddr in infos:
-            if self._egress.permits(ipaddress.ip_address(str(sockaddr[0]).split("%")[0])):
+            if not rules.refusal(str(sockaddr[0])):
                 out.append(
                     ResolveResult(
                         hostname=host,
@@ -98,8 +59,8 @@ class _JudgingResolver(AbstractResolver):
 class RealHttp:
     """Keeps one session; use as an async context manager. Proxies come from the environment only when `trust_env`."""
 
-    def __init__(self, *, egress: Egress | None = None, user_agent: str = "Tocsin", trust_env: bool = False) -> None:
-        self._egress = egress or Egress()
+    def __init__(self, *, egress: EgressRules | None = None, user_agent: str = "Tocsin", trust_env: bool = False) -> None:
+        self.egress = egress or EgressRules()
         self._user_agent = user_agent
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
@@ -160,7 +121,7 @@ class RealHttp:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=_JudgingResolver(self._egress), limit=200, limit_per_host=20)
+            connector = aiohttp.TCPConnector(resolver=_JudgingResolver(lambda: self.egress), limit=200, limit_per_host=20)
             tracing = aiohttp.TraceConfig()
 
             async def body_sent(_session: object, context: object, _params: object) -> None:
@@ -181,12 +142,8 @@ class RealHttp:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise HttpError("only http and https URLs can be called", sent=False)
-        try:
-            address = ipaddress.ip_address(parts.hostname)
-        except ValueError:
-            address = None
-        if address is not None and not self._egress.permits(address):
-            raise HttpError(f"{parts.hostname} is an address that egress rules forbid", sent=False)
+        if (address := literal_address(parts.hostname)) and (refusal := self.egress.refusal(address)):
+            raise HttpError(refusal, sent=False)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 

@@ -1,4 +1,4 @@
-"""Where checks may connect to: a pure decision about an address, taken before connecting and again at every redirect.
+"""Where checks and notifications may connect to: a pure decision, taken before connecting and again at every redirect.
 
 Internal targets are legal: watching them is the job. Refused by default are the addresses that only an attacker wants us to
 ask: cloud metadata services and other link-local addresses, unspecified, multicast and broadcast ones.
@@ -79,3 +79,27 @@ def _meanings(address: str) -> list[IpAddress]:
 
 def _inside(ip: IpAddress, network: IpNetwork) -> bool:
     return ip.version == network.version and ip in network
+
+
+def literal_address(host: str) -> str:
+    """The address that `host` spells, in any form the C library would accept (`127.1`, `0x7f000001`, `017700000001`); else empty."""
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return _loose_ipv4(host)
+
+
+def _loose_ipv4(host: str) -> str:
+    """inet_aton's reading: one to four numbers, decimal, octal or hexadecimal, the last one filling what is left."""
+    parts = host.split(".")
+    if len(parts) > 4:
+        return ""
+    try:
+        numbers = [int(part, 0 if part[:2].lower() == "0x" else 8 if part[:1] == "0" else 10) for part in parts]
+    except ValueError:
+        return ""
+    *high, last = numbers
+    if any(not 0 <= number < 256 for number in high) or not 0 <= last < 256 ** (4 - len(high)):
+        return ""
+    value = last + sum(number << (8 * (3 - place)) for place, number in enumerate(high))
+    return str(ipaddress.IPv4Address(value))
