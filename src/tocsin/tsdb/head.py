@@ -390,7 +390,7 @@ class Head:
             wanted = np.sort(ids)
             loose = self.loose.read(wanted, start_ms, end_ms)
             loose_chunks = [chunk for chunk in self.loose_chunks if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
-        return HeadView(ids, labels, pieces, loose, chunks, loose_chunks)
+        return HeadView(ids, labels, pieces, loose, chunks, loose_chunks, regular_start)
 
     def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Int64:
         """Slots of series with samples in range; for sealed windows it is enough that the window overlaps it."""

@@ -25,13 +25,15 @@ class HeadView:
     loose: Loose
     chunks: list[tuple[GridChunk, Int64]]
     loose_chunks: list[LooseChunk]
+    regular_from_ms: int
+    """A chunk may begin before this; what it holds there is in a block, where loose samples have been laid over it."""
 
 
 def read_view(view: HeadView, files: ChunkFiles, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Loose]]:
     """Read the chunks of a view: pieces and loose samples within [start, end], in order of precedence."""
     pieces: list[GridPiece] = []
     for chunk, rows in view.chunks:
-        low = -((chunk.offset_ms - start_ms) // chunk.interval_ms)
+        low = -((chunk.offset_ms - max(start_ms, view.regular_from_ms)) // chunk.interval_ms)
         high = (end_ms - chunk.offset_ms) // chunk.interval_ms
         piece = files.read_grid(chunk, rows, low=low, high=high)
         if piece is not None:
