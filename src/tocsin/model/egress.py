@@ -82,7 +82,7 @@ def _inside(ip: IpAddress, network: IpNetwork) -> bool:
 
 
 def literal_address(host: str) -> str:
-    """The address that `host` spells, in any form the C library would accept (`127.1`, `0x7f000001`, `017700000001`); else empty."""
+    """The address that `host` spells, in any form the C library accepts (`127.1`, `0x7f000001`, `017700000001`); else empty."""
     try:
         return str(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
