@@ -102,15 +102,6 @@ def gives_up_at_once() -> Any:
     return _instead(deliver, "after", after)
 
 
-def end_not_told_while_sending() -> Any:
-    """Who is being paged at the moment of the end does not count as told."""
-
-    def knows(real: Any, self: Any, row: Any, kind: Any) -> bool:
-        return bool(real(self, row, kind)) and not (kind is NotificationKind.RESOLVED and row.state in ("sending", "pending"))
-
-    return _instead(ledger.Ledger, "_knows", knows)
-
-
 def end_told_to_nobody() -> Any:
     """The end is recorded, and that is all."""
 
@@ -144,7 +135,7 @@ BUGS = {
     bug.__name__: bug
     for bug in (
         lost_outbox_row, missed_lease, no_second_thought, pages_survive_acknowledgement, retried_as_if_new, failure_is_silent,
-        gives_up_at_once, end_not_told_while_sending, end_told_to_nobody, out_of_order, reopened_incident_is_forgotten,
+        gives_up_at_once, end_told_to_nobody, out_of_order, reopened_incident_is_forgotten,
     )
 }  # fmt: skip
 
