@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tocsin.errors import CommandError
-from tocsin.incidents.incident import (
+from tocsin.incidents.changes import (
     Acknowledge,
     AcknowledgementTimedOut,
     AutoResolve,
@@ -28,9 +28,8 @@ from tocsin.incidents.incident import (
     StopTimers,
     Tell,
     Unacknowledge,
-    apply,
-    opened,
 )
+from tocsin.incidents.incident import apply, opened
 from tocsin.incidents.people import Service
 from tocsin.model.alert import PageReason
 from tocsin.model.event import Actor

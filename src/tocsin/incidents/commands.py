@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tocsin.errors import CommandError
 from tocsin.incidents import rows
-from tocsin.incidents.incident import Acknowledge, Escalate, Merge, Resolve, Snooze, Unacknowledge
+from tocsin.incidents.changes import Acknowledge, Escalate, Merge, Resolve, Snooze, Unacknowledge
 from tocsin.incidents.ledger import Ledger
 from tocsin.model.event import Actor
 from tocsin.model.incident import Incident, IncidentState

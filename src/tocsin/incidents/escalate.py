@@ -20,7 +20,8 @@ from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
 from tocsin.incidents import commands, intake, rows, undelivered
 from tocsin.incidents.audit import audit
-from tocsin.incidents.incident import TIMER_CHANGES, Muted
+from tocsin.incidents.changes import Muted
+from tocsin.incidents.incident import TIMER_CHANGES
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.oncall import Override
 from tocsin.incidents.people import Directory

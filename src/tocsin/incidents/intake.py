@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tocsin.incidents import rows, snapshot, storm
-from tocsin.incidents.incident import Ended, Fired, Muted
+from tocsin.incidents.changes import Ended, Fired, Muted
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.people import Service
 from tocsin.model.alert import Alert, Page, PageReason

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tocsin.incidents import changes, rows, snapshot
 from tocsin.incidents import incident as machine
 from tocsin.incidents import policy as escalation
-from tocsin.incidents import rows, snapshot
 from tocsin.incidents.people import NO_UPDATES, Directory, Service
 from tocsin.incidents.policy import Plan, Recipient, Turn
 from tocsin.metrics import Counter
@@ -54,7 +54,7 @@ class Ledger:
 
     # -- decisions --
 
-    def change(self, incident: Incident, change: machine.Change) -> Incident:
+    def change(self, incident: Incident, change: changes.Change) -> Incident:
         """Apply a change to a stored incident and write everything that follows from it."""
         after, effects = machine.apply(incident, change, self.now_ms, self.service(incident))
         if after is incident and not effects:
@@ -72,27 +72,27 @@ class Ledger:
 
     # -- effects --
 
-    def _write(self, incident: Incident, effects: Iterable[machine.Effect]) -> Incident:
+    def _write(self, incident: Incident, effects: Iterable[changes.Effect]) -> Incident:
         incident = rows.save(self.tx, incident)
         self.touched.add(incident.number)
         for effect in effects:
             self._effect(incident, effect)
         return self.run_due_steps(incident)
 
-    def _effect(self, incident: Incident, effect: machine.Effect) -> None:
+    def _effect(self, incident: Incident, effect: changes.Effect) -> None:
         match effect:
-            case machine.Record():
+            case changes.Record():
                 self.record(incident, effect.verb, effect.text, actor=effect.actor, cause=effect.cause)
-            case machine.CancelPages():
+            case changes.CancelPages():
                 for number in rows.family(self.tx, incident.number):
                     self._cancel(number, effect.reason)
-            case machine.Tell():
+            case changes.Tell():
                 self.tell(incident, effect.kind, effect.text, only=effect.only)
-            case machine.PagePerson():
+            case changes.PagePerson():
                 self.page_person(incident, effect.person, effect.text)
-            case machine.StartTimer():
+            case changes.StartTimer():
                 rows.start_timer(self.tx, incident.number, effect.kind, effect.due_at_ms)
-            case machine.StopTimers():
+            case changes.StopTimers():
                 rows.stop_timers(self.tx, incident.number)
 
     def _cancel(self, number: int, reason: str) -> None:
