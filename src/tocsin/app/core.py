@@ -101,7 +101,7 @@ class Core:
         """Join the parts; nothing runs yet. `inline` evaluates rules on the caller's thread (virtual time)."""
         changes = Changes()
         store = Store(path=store_path, settings=config.store, clock=clock)
-        engine = Engine(store, EngineOptions())
+        engine = Engine(store, EngineOptions(features=frozenset(config.features)))
         escalator: Escalator
         deliverer = Deliverer(
             db=db,

@@ -56,6 +56,7 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "nobody_paged": config.nobody_paged,
         "severities": list(config.severities),
         "external_url": config.external_url,
+        "features": list(config.features),
         "web": config.web.model_dump(),
         "status_pages": {page.slug: page.model_dump(exclude={"slug"}) for page in config.status_pages},
         "services": {service.name: service.model_dump() for service in config.services},

@@ -32,6 +32,7 @@ _COMMANDS = {
     "signin": ("tocsin.cli.accounts", "signin"),
     "notify": ("tocsin.cli.incidents", "notify"),
     "oncall": ("tocsin.cli.oncall", "oncall"),
+    "tsdb": ("tocsin.cli.tsdb", "tsdb"),
     "audit": ("tocsin.cli.incidents", "audit"),
 }
 

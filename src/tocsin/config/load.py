@@ -77,6 +77,8 @@ class Config:
     directory: Directory
     channels: ChannelSettings
     services: tuple[Service, ...]
+    features: tuple[str, ...]
+    """PromQL features; a change counts from the next start."""
     web: Web
     status_pages: tuple[StatusPage, ...]
     store: StoreSettings
@@ -183,6 +185,7 @@ class _Builder:
             directory=directory,
             channels=channels,
             services=own.services,
+            features=own.enable_features,
             web=own.web,
             status_pages=own.status_pages,
             store=StoreSettings(

@@ -16,6 +16,7 @@ from tocsin.config.maintenance import MaintenanceSection
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s/][^/\n]*$")]
 Role = Literal["viewer", "responder", "admin"]
+Feature = Literal["promql-experimental-functions", "promql-duration-expr", "promql-delayed-name-removal", "tocsin-anomaly"]
 
 
 class Contact(Section):
@@ -228,6 +229,8 @@ class OwnSections(Section):
     """How people reach Tocsin: every link in a message begins with it. Left out: the address it listens on."""
     severities: Texts = ("info", "warning", "critical")
     """Ordered, least severe first."""
+    enable_features: tuple[Feature, ...] = ()
+    """PromQL beyond the stable language, by Prometheus's names of `--enable-feature`; `tocsin-anomaly` adds anomaly functions."""
     shipped_rules: bool = True
     """The rules for hosts, HTTP services, databases, pools, payments and Tocsin itself."""
     users: tuple[User, ...] = ()

@@ -38,7 +38,7 @@ class Desk:
         light, heavy = parts.engine, None
         store = parts.store or (parts.reader.path if isinstance(parts.reader, Follower) else None)
         if store is not None:
-            heavy = HeavyQueries(store, memory_limit=settings.worker_memory)
+            heavy = HeavyQueries(store, memory_limit=settings.worker_memory, features=settings.query_features)
             options = replace(parts.engine.options, max_samples=settings.light_samples)
             light = Engine(parts.reader, options, clock=parts.clock)
         return cls(parts, state, hub, QueryRunner(parts), light, heavy)

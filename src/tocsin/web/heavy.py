@@ -8,7 +8,7 @@ import dataclasses
 import os
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import orjson
@@ -30,8 +30,8 @@ _ERRORS: dict[str, type[QueryError]] = {"timeout": QueryTimeout, "canceled": Que
 class HeavyQueries:
     """One worker process, one query at a time."""
 
-    def __init__(self, store: Path, *, memory_limit: int) -> None:
-        self._command = [sys.executable, "-m", "tocsin.web.worker", str(store), str(memory_limit)]
+    def __init__(self, store: Path, *, memory_limit: int, features: Iterable[str] = ()) -> None:
+        self._command = [sys.executable, "-m", "tocsin.web.worker", str(store), str(memory_limit), ",".join(features)]
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._rest: asyncio.TimerHandle | None = None

@@ -59,6 +59,8 @@ class WebSettings:
     """Largest pushed body as sent; the core limits the decompressed size."""
     body_timeout_s: float = 30.0
     """A request body must have arrived within this time."""
+    query_features: Sequence[str] = ()
+    """PromQL features switched on, by Prometheus's flag names."""
     page_title: str = "Tocsin"
     status_pages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """slug -> {title, components: [{name, checks: [id]}]}: explicit mapping only, nothing else is ever shown."""

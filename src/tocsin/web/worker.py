@@ -3,7 +3,7 @@
     web ──one JSON line──▶ worker        worker ──frames──▶ web: 4 bytes length, bytes; the first frame is a JSON header,
                                                                   an empty frame ends the answer
 
-Started at the first heavy query by `web/heavy.py` as `python -m tocsin.web.worker <store> <memory limit>`.
+Started at the first heavy query by `web/heavy.py` as `python -m tocsin.web.worker <store> <memory limit> <features>`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tocsin.web.prometheus.job import QueryJob
 TOO_BIG = "the query needs more memory than a query may use; ask for less time, fewer series or a larger step"
 
 
-def main(store: Path, memory_limit: int) -> None:
+def main(store: Path, memory_limit: int, features: frozenset[str]) -> None:
     """Answer queries from standard input until it ends."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
     clock = SystemClock()
     follower = Follower(path=store, clock=clock)
     follower.open()
-    engine = Engine(follower, EngineOptions(), clock=clock)
+    engine = Engine(follower, EngineOptions(features=features), clock=clock)
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     for line in sys.stdin.buffer:
         follower.step()
@@ -65,4 +65,4 @@ def _frame(out: BinaryIO, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), frozenset(filter(None, sys.argv[3].split(","))))
