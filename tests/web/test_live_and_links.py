@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 import sqlalchemy as sa
@@ -208,6 +209,29 @@ async def test_a_built_dashboard_is_sent_compressed_and_hashed_files_for_ever(ho
     index = await viewer.get("/incidents/7")
     assert index.headers["cache-control"] == "no-cache"
     assert (await viewer.get("/", headers={"if-none-match": index.headers["etag"]})).status == 304
+
+
+async def test_behind_a_route_prefix_the_page_asks_for_its_files_under_the_prefix(house, tmp_path):
+    from tests.web.conftest import Client
+
+    from tocsin.web.server import create_app
+
+    root = tmp_path / "ui"
+    (root / "assets").mkdir(parents=True)
+    (root / "index.html").write_text('<link href="/favicon.svg"><script src="/assets/app-1a2b.js"></script>')
+    (root / "index.html.gz").write_bytes(b"gz")
+    (root / "favicon.svg").write_text("<svg/>")
+    (root / "assets" / "app-1a2b.js").write_text("js")
+    house.parts.static = root
+    house.parts.settings = dataclasses.replace(house.parts.settings, route_prefix="/tocsin")
+    client = Client(create_app(house.parts))
+    viewer = client.using(await house.token("viewer"))
+    index = await viewer.get("/tocsin/incidents/7", headers={"accept-encoding": "gzip"})
+    assert index.text == '<link href="/tocsin/favicon.svg"><script src="/tocsin/assets/app-1a2b.js"></script>'
+    assert "content-encoding" not in index.headers
+    assert (await viewer.get("/tocsin/", headers={"if-none-match": index.headers["etag"]})).status == 304
+    assert (await client.get("/tocsin/assets/app-1a2b.js")).text == "js"
+    assert (await client.get("/tocsin/favicon.svg")).status == 200
 
 
 # -- small decisions ---------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ PAGES = (
 )  # fmt: skip
 _FOREVER = "public, max-age=31536000, immutable"
 _ROOT_FILES = ("favicon.ico", "favicon.svg", "robots.txt", "manifest.webmanifest", "apple-touch-icon.png", "icon.svg")
+# How the addresses in the built index.html begin (ui/vite.config.js).
+_ADDRESSES = ("/assets/", "/favicon.svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Dashboard:
         found = self._files.get("index.html")
         if found is None:
             return HTMLResponse(self._unbuilt())
-        return _send(request, found)
+        prefix = self._desk.settings.route_prefix
+        return _send_prefixed(request, found, prefix) if prefix else _send(request, found)
 
     async def file(self, request: Request) -> Response:
         """A file of the build."""
@@ -101,6 +104,22 @@ def _files_of(root: Path) -> dict[str, _File]:
             media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
             files[name] = _File(path, gz if gz.is_file() else None, media_type, name.startswith("assets/"))
     return files
+
+
+def _send_prefixed(request: Request, found: _File, prefix: str) -> Response:
+    """index.html with the route prefix before its addresses; everything else of the build finds itself relative to them.
+
+    Never the `.gz` twin: that one knows no prefix. The prefix is safe in HTML and in a header (see config/schema.py).
+    """
+    stat = found.path.stat()
+    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}-{prefix}"'
+    headers = {"cache-control": "no-cache", "etag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    text = found.path.read_text(encoding="utf-8")
+    for address in _ADDRESSES:
+        text = text.replace(f'"{address}', f'"{prefix}{address}')
+    return HTMLResponse(text, headers=headers)
 
 
 def _send(request: Request, found: _File) -> Response:
