@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tocsin.cli.config import config
+from tocsin.cli.rules import rules
 from tocsin.rules.lint import lint
 from tocsin.rules.rulefile import parse_rule_file
 
@@ -38,15 +42,52 @@ def test_a_doubt_is_named(expr: str, extra: str, doubt: str) -> None:
 
 
 def test_a_page_needs_words() -> None:
-    rules = "  - {alert: A, expr: x > 1, for: 1m, labels: {severity: critical}}\n  - {alert: B, expr: x > 1, for: 1m}\n"
-    text = f"groups:\n- name: g\n  rules:\n{rules}"
+    listed = "  - {alert: A, expr: x > 1, for: 1m, labels: {severity: critical}}\n  - {alert: B, expr: x > 1, for: 1m}\n"
+    text = f"groups:\n- name: g\n  rules:\n{listed}"
     groups, _ = parse_rule_file(text, "r.yml")
     messages = [problem.message for problem in lint(groups)]
     assert [message.split(":")[0] for message in messages] == [
-        "pages a person without `summary`",
-        "pages a person without `runbook_url`",
+        "pages a person without `summary`, `impact`, `first_steps`, `runbook_url`",
         "no severity label",
     ]
+
+
+def test_a_description_tells_the_impact_too() -> None:
+    words = "summary: s, description: d, runbook_url: 'https://r'"
+    rule = f"  - {{alert: A, expr: x > 1, for: 1m, labels: {{severity: page}}, annotations: {{{words}}}}}\n"
+    groups, _ = parse_rule_file(f"groups:\n- name: g\n  rules:\n{rule}", "r.yml")
+    assert [problem.message for problem in lint(groups)] == ["pages a person without `first_steps`"]
+
+
+NOISY = """groups:
+- name: g
+  rules:
+  - alert: A
+    expr: rate(x_total[1m]) > 1
+    labels: {severity: critical}
+"""
+
+
+def test_rules_check_warns_with_the_line_and_accepts(tmp_path: Path) -> None:
+    (tmp_path / "r.yml").write_text(NOISY)
+    done = CliRunner().invoke(rules, ["check", str(tmp_path / "r.yml")])
+    assert done.exit_code == 0
+    assert f"{tmp_path / 'r.yml'}:4:" in done.output
+    assert "warning: groups.g.A: pages a person without `summary`" in done.output
+    assert "1 rules found" in done.output
+
+
+@pytest.mark.parametrize(("every", "short"), [("15s", False), ("1m", True)])
+def test_config_check_warns_about_the_rules_of_the_operator_alone(tmp_path: Path, every: str, short: bool) -> None:
+    (tmp_path / "r.yml").write_text(NOISY)
+    job = f"{{job_name: a, scrape_interval: {every}, static_configs: [{{targets: ['a:80']}}]}}"
+    (tmp_path / "tocsin.yaml").write_text(f"rule_files: [r.yml]\nscrape_configs: [{job}]\n")
+    done = CliRunner().invoke(config, ["check", "--config", str(tmp_path / "tocsin.yaml"), "--json"])
+    assert done.exit_code == 0
+    ours = [problem for problem in json.loads(done.output)["problems"] if problem["path"].startswith("groups.")]
+    assert {problem["path"] for problem in ours} == {"groups.g.A"}
+    assert all(problem["warning"] and problem["place"].startswith(str(tmp_path / "r.yml:4")) for problem in ours)
+    assert any("fewer than four scrapes" in problem["message"] for problem in ours) is short
 
 
 def test_the_shipped_rules_leave_no_doubt() -> None:

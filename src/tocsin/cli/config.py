@@ -10,7 +10,7 @@ import click
 from tocsin.cli.core import print_json
 from tocsin.cli.main import config_option, json_option
 from tocsin.config.load import Config, build, read_sources
-from tocsin.errors import ConfigError, UsageError
+from tocsin.errors import ConfigError, Problem, UsageError
 
 
 @click.group()
@@ -30,7 +30,7 @@ def check(config_paths: tuple[Path, ...], as_json: bool) -> None:
     found: Config | None = None
     try:
         found = load(config_paths)
-        problems = list(found.warnings)
+        problems = [*found.warnings, *_doubtful_rules(found)]
     except ConfigError as error:
         problems = error.problems
     if as_json:
@@ -46,6 +46,15 @@ def check(config_paths: tuple[Path, ...], as_json: bool) -> None:
                 f"{len(found.directory.persons)} users, {len(found.directory.policies)} policies"
             )
     sys.exit(0 if found is not None else 1)
+
+
+def _doubtful_rules(found: Config) -> list[Problem]:
+    """Of the operator's own rule files; a rate is judged by the shortest scrape interval, so that a doubt is never a guess."""
+    from tocsin.rules import shipped
+    from tocsin.rules.lint import lint
+
+    own = [group for group in found.file_rules if group.file != shipped.FILE]
+    return lint(own, scrape_interval_ms=min((job.interval_ms for job in found.jobs), default=15_000))
 
 
 @config.command("schema")

@@ -29,13 +29,14 @@ def test(files: tuple[Path, ...]) -> None:
 @rules.command("check")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
-    """Parse rule files; say what is wrong, with the line."""
+    """Parse rule files; say what is wrong and, as warnings, what will be noisy or useless at night, with the line."""
+    from tocsin.rules.lint import lint
     from tocsin.rules.rulefile import parse_rule_file
 
     failed = False
     for path in files:
         groups, problems = parse_rule_file(path.read_text(), str(path))
-        for problem in problems:
+        for problem in [*problems, *lint(groups)]:
             click.echo(str(problem), err=not problem.warning)
             failed = failed or not problem.warning
         click.echo(f"{path}: {sum(len(group.rules) for group in groups)} rules found")

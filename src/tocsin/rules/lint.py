@@ -12,6 +12,8 @@ from tocsin.promql.parser import parse
 
 _COUNTER_FUNCTIONS = frozenset({"rate", "increase", "irate"})
 _PAGING = frozenset({"critical", "page"})
+_WORDS_OF_A_PAGE = (("summary",), ("impact", "description"), ("first_steps",), ("runbook_url",))
+"""What a person woken at 3 a.m. needs; one of each is enough."""
 
 
 def lint(groups: Iterable[RuleGroup], *, scrape_interval_ms: int = 15_000) -> list[Problem]:
@@ -42,10 +44,9 @@ def _doubts(rule: AlertRule, scrape_interval_ms: int) -> Iterator[str]:
     severity = rule.labels.get("severity", "")
     if not severity:
         yield "no severity label: routes cannot tell a page from a note"
-    if severity in _PAGING:
-        for name in ("summary", "runbook_url"):
-            if not rule.annotations.get(name):
-                yield f"pages a person without `{name}`"
+    missing = [names[0] for names in _WORDS_OF_A_PAGE if not any(rule.annotations.get(name) for name in names)]
+    if severity in _PAGING and missing:
+        yield f"pages a person without {', '.join(f'`{name}`' for name in missing)}"
 
 
 def _is_gauge(expr: Expr) -> bool:
