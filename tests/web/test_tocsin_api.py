@@ -213,6 +213,15 @@ async def test_acknowledging_carries_the_version_and_the_persons_name(broken, re
     assert (args, actor.name) == ({"number": 1, "version": 1}, "responder")
 
 
+async def test_what_was_done_reaches_the_incident_in_the_words_the_core_keeps(broken, responder):
+    broken.core.answers["incident.remediation"] = {}
+    done = {"action": "rollback", "summary": "back to 77aa", "cause": "release 8f2c", "held": False}
+    assert (await responder.post(f"{API}/incidents/1/remediation", json=done)).status == 200
+    [args] = [args for name, args, _ in broken.core.seen if name == "incident.remediation"]
+    assert args == {"number": 1, **done}
+    assert (await responder.post(f"{API}/incidents/1/remediation", json={"kind": "rollback"})).status == 400
+
+
 async def test_notifications_page_without_loss_even_within_one_millisecond(viewer):
     first = (await viewer.get(f"{API}/notifications?incident=1&limit=2")).json()
     second = (await viewer.get(f"{API}/notifications", query={"incident": "1", "limit": "2", "cursor": first["next"]})).json()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,12 +53,16 @@ class Verdict(Seen):
 
 
 class Remediation(Seen):
-    """What was done and found; free fields, shown with later incidents of the same group."""
+    """What was done and found, shown with later incidents of the same group. What is left out stays as it was."""
 
-    summary: str = ""
-    kind: str = ""
-    cause: str = ""
-    actions: list[dict[str, Any]] = Field(default_factory=list)
+    summary: str | None = None
+    action: str | None = None
+    """rollback, restart, scale, config or other."""
+    cause: str | None = None
+    held: bool | None = None
+    """Did it hold?"""
+    follow_ups: list[str] | None = None
+    links: list[str] | None = None
 
 
 _COMMANDS: dict[str, tuple[type[Seen], str]] = {
