@@ -21,6 +21,7 @@ from tocsin.formats.alertmanager_json import alerts_from_command
 from tocsin.formats.exposition import write_text
 from tocsin.incidents import overrides
 from tocsin.incidents.duty import duty
+from tocsin.incidents.questions import schedule_query, since_ms
 from tocsin.incidents.why import notification_row
 from tocsin.metrics import REGISTRY, Family, Sample, merged
 from tocsin.model.check import CheckState
@@ -68,6 +69,7 @@ def command_table(
         "notification.test": handlers.notification_test,
         "notification.retry": handlers.notification_retry,
         "oncall.state": handlers.oncall_state,
+        "schedule.query": handlers.schedule_query,
         "override.add": handlers.override_add,
         "override.remove": handlers.override_remove,
         "heartbeat.url": handlers.heartbeat_url,
@@ -214,6 +216,13 @@ class _Handlers:
     async def oncall_state(self, _args: Args, _actor: Actor) -> Any:
         now_ms = self._core.clock.now_ms()
         return await self._core.db.read(lambda connection: duty(self._core.escalator.directory_at(connection, now_ms), now_ms))
+
+    async def schedule_query(self, args: Args, _actor: Actor) -> Any:
+        """A question about a schedule, overrides of the dashboard included."""
+        now_ms = self._core.clock.now_ms()
+        from_ms = since_ms(args, now_ms)
+        directory = await self._core.db.read(lambda connection: self._core.escalator.directory_at(connection, from_ms))
+        return await asyncio.to_thread(schedule_query, directory, args, now_ms)
 
     async def override_add(self, args: Args, actor: Actor) -> Any:
         """Somebody else is on call for a while."""

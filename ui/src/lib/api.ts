@@ -227,6 +227,8 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // POST /oncall/overrides { schedule, start_ms, end_ms, users, mode? } -> 201; DELETE /oncall/overrides/{id} -> 204
 // POST /explain { query, from_ms, to_ms, base_from_ms?, base_to_ms? } -> { query, rows: { label, value, share, base_share, shift, matcher }[], even: string[], series, cut } (added 10:35)
 // GET /oncall -> { schedules: [...], policies: [...], people: [...] }
+// GET /schedules/{name}/oncall?at= -> { at, users, why }; /shifts?from=&until= -> { shifts: { start, end, users }[] }; /gaps -> { gaps: { start, end }[] }; /next-change?after= -> { at: string | null, users }; instants RFC 3339 UTC
+// POST /schedules/evaluate { schedule, queries } -> { answers }; GET /schedules/{name}.ics?user= -> text/calendar
 // GET /self -> { processes: [{ name, pid, started_ms, restarts, lag_ms, rss_bytes }], metrics: { [name]: number }, config: { files, problems, loaded_ms } }
 // GET /search?q= -> { results: { kind, title, url }[] }
 

@@ -1,23 +1,34 @@
-"""On call: who, until when, and overrides."""
+"""On call: who, until when, and overrides; questions about schedules."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tocsin.incidents.questions import schedule_evaluate
 from tocsin.state.schema import schedule_overrides
-from tocsin.web.answers import json_answer
+from tocsin.web.answers import bytes_answer, json_answer
 from tocsin.web.desk import Desk, actor_of
-from tocsin.web.endpoint import Endpoint, Permission
+from tocsin.web.endpoint import Endpoint, Handler, Permission
 from tocsin.web.forms import Body, Instant, read_body
+from tocsin.web.problem import Refused
 
 _SHOWN = 200
+_QUESTIONS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    # word of the path: (question of the core, its parameters, summary)
+    "oncall": ("oncall_at", ("at",), "Who is on call at an instant, and by which layer"),
+    "shifts": ("shifts", ("from", "until"), "Shifts in a window, merged; uncovered time is left out"),
+    "gaps": ("gaps", ("from", "until"), "When nobody is on call in a window"),
+    "next-change": ("next_change", ("after",), "When the people change next, within 70 days"),
+}
 
 
 class NewOverride(Body):
@@ -46,18 +57,25 @@ class OverrideList:
 
 
 class OnCall:
-    """Handlers of `/oncall`."""
+    """Handlers of `/oncall` and `/schedules`."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def endpoints(self, prefix: str) -> list[Endpoint]:
         viewer, responder, path = Permission.VIEWER, Permission.RESPONDER, prefix + "/oncall/overrides"
+        one = prefix + "/schedules/{name}"
         return [
             Endpoint(prefix + "/oncall", self.now, permission=viewer, answer=dict),
             Endpoint(path, self.overrides, permission=viewer, answer=OverrideList),
             Endpoint(path, self.add, methods=["POST"], permission=responder, body=NewOverride, answer=OverrideRow, status=201),
             Endpoint(path + "/{id}", self.remove, methods=["DELETE"], permission=responder, status=204),
+            Endpoint(prefix + "/schedules/evaluate", self.evaluate, methods=["POST"], permission=viewer, body=dict, answer=dict),
+            *(
+                Endpoint(f"{one}/{word}", self._question(kind, names), permission=viewer, answer=dict, summary=summary)
+                for word, (kind, names, summary) in _QUESTIONS.items()
+            ),
+            Endpoint(one + ".ics", self.calendar, permission=viewer),
         ]
 
     async def now(self, request: Request) -> Response:
@@ -82,6 +100,33 @@ class OnCall:
         await self._desk.parts.core.command("override.remove", {"id": request.path_params["id"]}, actor_of(request))
         self._desk.state.forget("oncall.state")
         return Response(status_code=204)
+
+    def _question(self, kind: str, names: tuple[str, ...]) -> Handler:
+        async def ask(request: Request) -> Response:
+            given = {name: request.query_params[name] for name in names if name in request.query_params}
+            return await json_answer(request, await self._query(request, {"q": kind, **given}))
+
+        return ask
+
+    async def evaluate(self, request: Request) -> Response:
+        """The same questions about a schedule given in the body: previews."""
+        try:
+            body = orjson.loads(await request.body())
+        except orjson.JSONDecodeError as error:
+            raise Refused(400, "bad_body", f"body: {error}") from None
+        if not isinstance(body, dict):
+            raise Refused(422, "bad_schedule", "body: expected an object with `schedule` and `queries`")
+        # Pure, and possibly long: in a thread of this process, since paging must not wait for somebody's preview.
+        return await json_answer(request, await asyncio.to_thread(schedule_evaluate, body))
+
+    async def calendar(self, request: Request) -> Response:
+        """The shifts as a calendar feed (iCalendar), from 30 days back to 90 ahead; `user` = only theirs."""
+        found = await self._query(request, {"q": "ical", "user": request.query_params.get("user", "")})
+        return await bytes_answer(request, found["text"].encode(), media_type="text/calendar; charset=utf-8")
+
+    async def _query(self, request: Request, question: dict[str, str]) -> Any:
+        args = {"schedule": request.path_params["name"], **question}
+        return await self._desk.parts.core.command("schedule.query", args, actor_of(request))
 
 
 def _rows(tx: Connection) -> list[OverrideRow]:
