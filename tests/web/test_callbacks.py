@@ -15,6 +15,8 @@ from tests.web.conftest import START_MS, StillClock
 from tocsin.errors import CommandError
 from tocsin.model.event import Actor
 from tocsin.model.incident import ContactMethod, Person
+from tocsin.model.notification import NotificationState
+from tocsin.notify.inbound import Report
 from tocsin.notify.settings import ChannelSettings
 from tocsin.state.schema import alerts, incident_alerts, incidents
 from tocsin.web.enqueue import severity_of
@@ -100,7 +102,12 @@ def inbound(done):
         done.append((name, dict(args), actor))
 
     settings = ChannelSettings(defaults=SECRETS, persons={"ana": ANA}, external_url="https://t.example")
-    return Inbound(settings=lambda: settings, command=command, clock=StillClock())
+
+    async def report(found):
+        done.append(found)
+        return True
+
+    return Inbound(settings=lambda: settings, command=command, clock=StillClock(), report=report)
 
 
 def slack(action="acknowledge", value="42", user="U1", at_ms=START_MS, secret="s3"):
@@ -171,12 +178,38 @@ async def test_a_text_message_acknowledges_and_is_answered(inbound, done):
         await inbound(sms("R42", token="x"), VIA)
 
 
+def sms_status(status, signed_path="/in/twilio/status", token="t3"):
+    form = {"MessageSid": "SM7", "MessageStatus": status}
+    text = f"https://t.example{signed_path}" + "".join(f"{k}{form[k]}" for k in sorted(form))
+    mark = base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1")).decode()
+    return {"channel": "twilio/status", "body": urlencode(form), "headers": {"x-twilio-signature": mark}, "url": ""}
+
+
+async def test_a_signed_delivery_report_reaches_the_log_and_a_forged_one_does_not(inbound, done):
+    assert await inbound(sms_status("sent"), VIA) == {} and done == [], "stages before the end say nothing"
+    assert await inbound(sms_status("delivered"), VIA) == {}
+    assert done == [Report("SM7", NotificationState.DELIVERED, "Twilio: delivered")]
+    for forged in (sms_status("failed", token="x"), sms_status("failed", signed_path="/in/twilio")):
+        with pytest.raises(CommandError) as refused:
+            await inbound(forged, VIA)
+        assert refused.value.status == 401
+    assert len(done) == 1
+
+
+async def test_the_door_of_delivery_reports_hands_everything_to_the_core(house):
+    house.core.answers["inbound"] = {}
+    sent = await house.client.post("/in/twilio/status", form={"MessageSid": "SM7"}, headers={"x-twilio-signature": "m"})
+    (args,) = house.core.commanded("inbound")
+    assert sent.status == 200 and (args["channel"], args["body"]) == ("twilio/status", "MessageSid=SM7")
+    assert args["headers"]["x-twilio-signature"] == "m"
+
+
 async def test_a_service_without_a_secret_is_not_set_up(done):
     async def command(name, args, actor):
         done.append(name)
 
-    bare = Inbound(settings=ChannelSettings, command=command, clock=StillClock())
-    for channel in ("slack", "pagerduty", "twilio", "other"):
+    bare = Inbound(settings=ChannelSettings, command=command, clock=StillClock(), report=command)
+    for channel in ("slack", "pagerduty", "twilio", "twilio/status", "other"):
         with pytest.raises(CommandError) as refused:
             await bare({"channel": channel, "body": "", "headers": {}}, VIA)
         assert refused.value.status == 404

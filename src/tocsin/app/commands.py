@@ -84,6 +84,7 @@ def command_table(
         settings=lambda: configuration.config.channels,
         command=lambda name, args, actor: table[name](args, actor),
         clock=core.clock,
+        report=core.deliverer.report,
     )
     handlers.table = table
     return table

@@ -24,6 +24,7 @@ from tocsin.bus.wire import Args
 from tocsin.clock import Clock
 from tocsin.errors import CommandError
 from tocsin.model.event import Actor
+from tocsin.notify.inbound import Report, twilio_report
 from tocsin.notify.settings import ChannelSettings
 
 _OLDEST_MS = 300_000
@@ -39,16 +40,29 @@ Command = Callable[[str, Args, Actor], Awaitable[Any]]
 class Inbound:
     """The handler of the command `inbound`. Secrets are read from the channels' defaults each time, so a reload counts."""
 
-    def __init__(self, *, settings: Callable[[], ChannelSettings], command: Command, clock: Clock) -> None:
-        """`command(name, args, actor)` runs another core command, such as incident.acknowledge."""
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], ChannelSettings],
+        command: Command,
+        clock: Clock,
+        report: Callable[[Report], Awaitable[bool]],
+    ) -> None:
+        """`command(name, args, actor)` runs another core command, such as incident.acknowledge; `report` takes delivery reports."""
         self._settings = settings
         self._command = command
         self._clock = clock
+        self._report = report
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def __call__(self, args: Args, actor: Actor) -> Any:
         """{channel, body (latin-1), headers, url}. Raises CommandError 401 for a wrong signature, 404 without a secret."""
-        handlers = {"slack": self._slack, "pagerduty": self._pagerduty, "twilio": self._twilio}
+        handlers = {
+            "slack": self._slack,
+            "pagerduty": self._pagerduty,
+            "twilio": self._twilio,
+            "twilio/status": self._twilio_status,
+        }
         handler = handlers.get(str(args["channel"]))
         if handler is None:
             raise CommandError(404, "not_set_up", "callbacks of this service are not set up")
@@ -104,12 +118,7 @@ class Inbound:
     # -- SMS --
 
     async def _twilio(self, body: bytes, headers: Mapping[str, str], url: str, address: str) -> Any:
-        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
-        signature = headers.get("x-twilio-signature", "")
-        public = self._settings().external_url.rstrip("/") + "/in/twilio"
-        token = self._secret("sms", "auth_token")
-        if not (twilio_signed(token, public, form, signature) or twilio_signed(token, url, form, signature)):
-            raise CommandError(401, "bad_signature", "the signature is not Twilio's")
+        form, signature = self._twilio_form("/in/twilio", body, headers, url)
         self._once(f"{signature}{form.get('MessageSid', '')}")
         found = _SMS.fullmatch(form.get("Body", ""))
         if found is None:
@@ -117,6 +126,23 @@ class Inbound:
         number = re.sub(r"[^\d+]", "", form.get("From", ""))
         person = self._person("sms", lambda method: re.sub(r"[^\d+]", "", method.address) == number)
         return _twiml(await self._do(person, _SMS_ACTIONS[found[1].upper()], int(found[2]), "sms", address) or "Done.")
+
+    async def _twilio_status(self, body: bytes, headers: Mapping[str, str], url: str, _address: str) -> Any:
+        """A delivery report. Twilio repeats them and so may others: a state never goes back, so there is nothing to replay."""
+        form, _ = self._twilio_form("/in/twilio/status", body, headers, url)
+        found = twilio_report(form)
+        if found is not None:
+            await self._report(found)
+        return {}
+
+    def _twilio_form(self, path: str, body: bytes, headers: Mapping[str, str], url: str) -> tuple[dict[str, str], str]:
+        """The form and its signature, which covers the public URL. Raises CommandError 401."""
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        signature, token = headers.get("x-twilio-signature", ""), self._secret("sms", "auth_token")
+        public = self._settings().external_url.rstrip("/") + path
+        if not (twilio_signed(token, public, form, signature) or twilio_signed(token, url, form, signature)):
+            raise CommandError(401, "bad_signature", "the signature is not Twilio's")
+        return form, signature
 
     # -- what they share --
 

@@ -53,7 +53,7 @@ class Ingest:
 
     async def push(self, request: Request) -> Response:
         """Pushgateway's API: `/metrics/job/<job>{/<label>/<value>}`."""
-        return await self._pass_on(request, f"push/{request.path_params['rest']}")
+        return await self._pass_on(request, "push")
 
     async def _pass_on(self, request: Request, kind: str) -> Response:
         sent = IngestRequest(
@@ -91,7 +91,8 @@ class Ingest:
 
 
 class Inbound:
-    """Answers of people that come through chat, phone and paging services: `/in/slack`, `/in/pagerduty`, `/in/twilio`.
+    """Answers of people that come through chat, phone and paging services: `/in/slack`, `/in/pagerduty`, `/in/twilio`;
+    and Twilio's delivery reports, `/in/twilio/status`.
 
     The raw body and its headers go to the core, which verifies the signature with the channel's secret; nothing is believed here.
     """
@@ -102,7 +103,7 @@ class Inbound:
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint(f"/in/{channel}", self._taker(channel), methods=["POST"], permission=Permission.TOKEN, errors=Errors.PLAIN)
-            for channel in ("slack", "pagerduty", "twilio")
+            for channel in ("slack", "pagerduty", "twilio", "twilio/status")
         ]
 
     def _taker(self, channel: str) -> Handler:

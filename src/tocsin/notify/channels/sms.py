@@ -37,7 +37,7 @@ class Sms(Channel):
     auth_token: SecretStr = SecretStr("")
     messaging_service_sid: str = ""
     status_callback: str = ""
-    """Public URL of POST /hooks/twilio/status: delivery reports."""
+    """Where Twilio sends delivery reports: your external_url + /in/twilio/status."""
     api_url: str = "https://api.twilio.com"
     vonage_key: str = ""
     vonage_secret: SecretStr = SecretStr("")
