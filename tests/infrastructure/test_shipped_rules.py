@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tocsin.rules.rulefile import parse_rule_file
 from tocsin.rules.testing import run_rule_tests
 
 FOLDER = Path(__file__).parents[2] / "infrastructure" / "monitoring"
+RUNBOOKS = "docs/operations/runbooks.md"
 RULES, TESTS = FOLDER / "alerts.yml", FOLDER / "alerts.test.yml"
 
 
@@ -38,6 +41,26 @@ def test_every_alert_says_what_it_means_and_what_to_do_first() -> None:
         assert rule.labels.get("signal"), rule.name
 
 
+def test_every_runbook_link_has_its_section_and_every_section_its_alerts() -> None:
+    """The link is an origin and a path of the project; the anchor is the section's heading; the section names the alerts."""
+    linked = defaultdict(set)
+    for rule in alert_rules():
+        address, _, anchor = rule.annotations["runbook_url"].partition("#")
+        assert address == f"https://tocsin.example/{RUNBOOKS}", rule.name
+        linked[anchor].add(rule.name)
+    page = (FOLDER.parents[1] / RUNBOOKS).read_text()
+    sections = re.findall(r"^## (.+)\n\nAlerts: (.+)\n", page, re.MULTILINE)
+    assert len(sections) == page.count("\n## ")
+    assert {title.lower().replace(" ", "-"): set(names.split(", ")) for title, names in sections} == linked
+
+
+def test_links_inside_the_runbooks_lead_to_sections() -> None:
+    page = (FOLDER.parents[1] / RUNBOOKS).read_text()
+    for file, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page):
+        text = (FOLDER.parents[1] / RUNBOOKS).with_name(file).read_text() if file else page
+        assert anchor in {title.lower().replace(" ", "-") for title in re.findall(r"^##+ (.+)$", text, re.MULTILINE)}, anchor
+
+
 def test_every_alert_has_a_case_that_fires_and_one_that_stays_quiet() -> None:
     names = [test["name"] for test in yaml.safe_load(TESTS.read_text())["tests"]]
     for rule in alert_rules():
@@ -53,7 +76,19 @@ def test_settings_of_our_own_are_read() -> None:
     assert next(rule for rule in native if rule.name == "HostDiskCritical").native.clear_expr.endswith("< 0.05\n")
 
 
-@pytest.mark.parametrize("only", ["DatabaseDown", "HostDiskCritical reads", "TocsinPages", "ProbeDown", "HttpNoSuccess fires"])
+@pytest.mark.parametrize(
+    "only",
+    [
+        "DatabaseDown",
+        "HostDiskCritical reads",
+        "TocsinPages",
+        "TocsinBlind",
+        "TocsinChannelPaused",
+        "TocsinAuditor",
+        "ProbeDown",
+        "HttpNoSuccess fires",
+    ],
+)
 def test_the_unit_tests_of_the_rules_pass_here(only: str) -> None:
     (result,) = run_rule_tests([TESTS], only=only)
     assert result.ok, result.text
