@@ -48,14 +48,18 @@ def _command(command: click.Command, path: str) -> list[str]:
     text = inspect.cleandoc(command.help or "")
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=path)
-        lines = [f"## {path}", "", text, ""]
+        lines = [f"## {path}", "", text, "", *_options(command)]
         for name in command.list_commands(context):
             child = command.get_command(context, name)
             assert child is not None
             lines += _command(child, f"{path} {name}")
         return lines
     usage = " ".join([path, *(_argument(p) for p in command.params if isinstance(p, click.Argument))])
-    lines = [f"### `{usage}`", "", text, ""]
+    return [f"### `{usage}`", "", text, "", *_options(command)]
+
+
+def _options(command: click.Command) -> list[str]:
+    lines: list[str] = []
     options = [p for p in command.params if isinstance(p, click.Option)]
     for option in options:
         default = option.default if option.show_default and option.default not in (None, (), "") else ""

@@ -336,3 +336,18 @@ def test_the_shapes_are_those_of_the_dashboard():
             fields -= set(getattr(shapes, base).__dataclass_fields__)
         assert wanted == fields, f"{name}: api.ts {sorted(wanted - fields)}, shapes.py {sorted(fields - wanted)}"
     assert len(shared) >= 15
+
+
+async def test_an_incident_is_exported_as_markdown(broken, viewer):
+    answer = await viewer.get(f"{API}/incidents/1/export.md")
+    assert answer.status == 200 and answer.headers["content-type"].startswith("text/markdown")
+    assert answer.text.startswith("# Incident #1: shop is down\n") and "ana" in answer.text
+    assert (await viewer.get(f"{API}/incidents/99/export.md")).status == 404
+
+
+async def test_a_follow_up_has_an_owner_and_a_date_or_is_plain_text(broken, responder):
+    broken.core.answers["incident.remediation"] = None
+    todo = {"text": "raise the limit", "owner": "ben", "due": "2026-12-01"}
+    assert (await responder.post(f"{API}/incidents/1/remediation", json={"follow_ups": [todo, "watch it"]})).status == 200
+    [sent] = broken.core.commanded("incident.remediation")
+    assert sent == {"number": 1, "follow_ups": [{**todo, "done": False}, "watch it"]}

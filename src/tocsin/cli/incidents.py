@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,12 +36,16 @@ def resolve(number: int, data_dir: Path) -> None:
     click.echo(f"#{number} {row['state']}: {row['title']}")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
 @data_dir_option
 @json_option
-def incidents(everything: bool, data_dir: Path, as_json: bool) -> None:
-    """List incidents, newest first."""
+@click.pass_context
+def incidents(context: click.Context, everything: bool, data_dir: Path, as_json: bool) -> None:
+    """List incidents, newest first; `export` writes one down."""
+    if context.invoked_subcommand is not None:
+        context.default_map = {context.invoked_subcommand: {"data_dir": str(data_dir)}}
+        return
     from tocsin.incidents.people import Directory
     from tocsin.incidents.why import incident_rows
 
@@ -55,18 +60,39 @@ def incidents(everything: bool, data_dir: Path, as_json: bool) -> None:
         click.echo("no incidents" if everything else "no open incidents")
 
 
+@incidents.command("export")
+@click.argument("number", type=int)
+@data_dir_option
+@json_option
+def export(number: int, data_dir: Path, as_json: bool) -> None:
+    """Print an incident as Markdown: facts, what was done, who was told, timeline."""
+    from tocsin.incidents.export import markdown
+
+    incident = _detail(data_dir, number)
+    if as_json:
+        print_json(incident)
+    else:
+        click.echo(markdown(incident), nl=False)
+
+
+def _detail(data_dir: Path, number: int) -> dict[str, Any]:
+    """One incident as api.ts IncidentDetail. Raises CommandError 404."""
+    from tocsin.incidents.people import Directory
+    from tocsin.incidents.why import incident_detail
+
+    found = read_state(data_dir).read_now(lambda connection: incident_detail(connection, number, Directory()))
+    if found is None:
+        raise CommandError(404, "not_found", f"there is no incident #{number}")
+    return found
+
+
 @click.command()
 @click.argument("number", type=int)
 @data_dir_option
 @json_option
 def why(number: int, data_dir: Path, as_json: bool) -> None:
     """Say why each person was, or was not, notified of an incident."""
-    from tocsin.incidents.people import Directory
-    from tocsin.incidents.why import incident_detail
-
-    incident = read_state(data_dir).read_now(lambda connection: incident_detail(connection, number, Directory()))
-    if incident is None:
-        raise CommandError(404, "not_found", f"there is no incident #{number}")
+    incident = _detail(data_dir, number)
     if as_json:
         print_json(incident)
         return

@@ -48,7 +48,10 @@ class Inbound:
         clock: Clock,
         report: Callable[[Report], Awaitable[bool]],
     ) -> None:
-        """`command(name, args, actor)` runs another core command, such as incident.acknowledge; `report` takes delivery reports."""
+        """`command(name, args, actor)` runs another core command, such as incident.acknowledge.
+
+        `report` takes delivery reports.
+        """
         self._settings = settings
         self._command = command
         self._clock = clock

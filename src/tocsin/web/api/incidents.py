@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.incidents import why as reads
+from tocsin.incidents.export import markdown
 from tocsin.incidents.people import Directory, Service, Team
 from tocsin.model.incident import Person
 from tocsin.model.labels import Labels
-from tocsin.web.answers import json_answer
+from tocsin.web.answers import bytes_answer, json_answer
 from tocsin.web.api.alerts import RuleIndex
 from tocsin.web.api.rule_graph import graph_of
 from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow
@@ -52,6 +53,15 @@ class Verdict(Seen):
     verdict: str
 
 
+class FollowUp(Body):
+    """Something still to do; `due` is a date in words of the person, such as 2026-12-01."""
+
+    text: str
+    owner: str = ""
+    due: str = ""
+    done: bool = False
+
+
 class Remediation(Seen):
     """What was done and found, shown with later incidents of the same group. What is left out stays as it was."""
 
@@ -61,7 +71,7 @@ class Remediation(Seen):
     cause: str | None = None
     held: bool | None = None
     """Did it hold?"""
-    follow_ups: list[str] | None = None
+    follow_ups: list[FollowUp | str] | None = None
     links: list[str] | None = None
 
 
@@ -89,6 +99,7 @@ class Incidents:
         return [
             Endpoint(prefix + "/incidents", self.list, permission=viewer, answer=IncidentList),
             Endpoint(one, self.detail, permission=viewer, answer=IncidentDetail),
+            Endpoint(one + "/export.md", self.export, permission=viewer),
             *(
                 Endpoint(
                     f"{one}/{name}",
@@ -126,6 +137,16 @@ class Incidents:
             raise Refused(404, "no_such_incident", f"there is no incident #{number}")
         rules = RuleIndex.of(await self._desk.state.try_ask("rules.state", {}))
         return await json_answer(request, self._with_rules(found, rules))
+
+    async def export(self, request: Request) -> Response:
+        """One incident as Markdown, for a review."""
+        number, directory = number_of(request), await directory_of(self._desk)
+        found = await self._desk.parts.database.read(lambda tx: reads.incident_detail(tx, number, directory))
+        if found is None:
+            raise Refused(404, "no_such_incident", f"there is no incident #{number}")
+        text = markdown(found, external_url=self._desk.settings.external_url)
+        named = {"content-disposition": f'inline; filename="incident-{number}.md"'}
+        return await bytes_answer(request, text.encode(), media_type="text/markdown; charset=utf-8", headers=named)
 
     def _with_rules(self, incident: dict[str, Any], rules: RuleIndex) -> dict[str, Any]:
         """The incident with what only the core's rules know: expression and threshold behind its alerts."""
