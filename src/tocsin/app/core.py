@@ -27,6 +27,7 @@ from tocsin.bus.server import Changes, EmbeddedServer, core_app
 from tocsin.bus.wire import CommandHandler
 from tocsin.clock import Clock, SystemClock
 from tocsin.collect.host import HostCollector
+from tocsin.collect.pushed import PushedGroups
 from tocsin.collect.receive import CheckReceiver
 from tocsin.collect.scrape import Scraper
 from tocsin.collect.selfscrape import SelfCollector
@@ -71,6 +72,7 @@ class Core:
     scraper: Scraper
     host: HostCollector
     own: SelfCollector
+    pushed: PushedGroups
     receiver: CheckReceiver
     evaluator: Evaluator
     dispatcher: Dispatcher
@@ -142,6 +144,7 @@ class Core:
             scraper=Scraper(writer=store, clock=clock, random=random, changed=changes),
             host=HostCollector(writer=store, clock=clock, instance=hostname, every_ms=config.host_every_ms or 15_000),
             own=SelfCollector(writer=store, clock=clock, instance=hostname),
+            pushed=PushedGroups(writer=store, clock=clock),
             receiver=receiver,
             evaluator=evaluator,
             dispatcher=dispatcher,
@@ -184,6 +187,7 @@ class Core:
             "scrape": self.scraper.run,
             **({"host": self.host.run} if self.watch_host else {}),
             "self": self.own.run,
+            "pushed": self.pushed.run,
             "checks": self.receiver.run,
             "rules": self.evaluator.run,
             "alerts": self.dispatcher.run,

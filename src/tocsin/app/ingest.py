@@ -1,4 +1,4 @@
-"""Bytes that others push: remote write. Decoded off the loop, appended on it, answered after the append."""
+"""What others push: remote write, OTLP, the Pushgateway's API. Decoded off the loop, appended on it, answered after the append."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from tocsin.bus.wire import IngestAnswer, IngestHandler, IngestRequest
 from tocsin.errors import StoreError
+from tocsin.formats import pushgateway
+from tocsin.formats.pushgateway import PushError
 from tocsin.formats.remote_write import PROTO_V1, BodyError, Decoder, WriteRequest, decompress
 
 if TYPE_CHECKING:
@@ -19,7 +21,31 @@ _RETRY_S = "30"
 
 def ingest_table(core: Core) -> Mapping[str, IngestHandler]:
     """Every kind of push by name."""
-    return {"write": RemoteWrite(core).take}
+    return {"write": RemoteWrite(core).take, "push": Pushes(core).take}
+
+
+class Pushes:
+    """The Pushgateway's API: PUT, POST and DELETE of a group of samples."""
+
+    def __init__(self, core: Core) -> None:
+        self._groups = core.pushed
+
+    async def take(self, request: IngestRequest) -> IngestAnswer:
+        """200 when the group is kept, 202 when it is deleted, 4xx when nothing of it was taken."""
+        method = request.headers.get("x-method", "POST")
+        try:
+            group = pushgateway.grouping_key(request.path.partition("/metrics/")[2])
+            if method == "DELETE":
+                self._groups.delete(group)
+                return IngestAnswer(202)
+            kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+            push = await asyncio.to_thread(pushgateway.read_push, request.body, kind, encoding, group)
+            self._groups.push(group, push, replace=method == "PUT")
+        except PushError as error:
+            return IngestAnswer(error.status, f"{error}\n".encode())
+        except StoreError as error:
+            return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
+        return IngestAnswer(200)
 
 
 class RemoteWrite:

@@ -1,0 +1,97 @@
+"""Groups of pushed samples, as the Pushgateway keeps them: stored again every 15 s until they are replaced or deleted.
+
+    push ──▶ group in memory ──at once, then on the grid──▶ store        DELETE ──▶ the group's series end
+
+A batch job that ran once a day would otherwise be stale five minutes later. The groups live in the core's memory alone:
+after a restart a group is back with its next push.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tocsin.clock import Clock
+from tocsin.collect.series_writer import SeriesWriter
+from tocsin.formats.pushgateway import PUSH_TIME, Push, PushError
+from tocsin.metrics import Gauge
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.ports import SampleWriter
+
+EVERY_MS = 15_000
+MOST_IN_GROUP = 10_000
+"""A group is appended in one go on the core's loop: some 5 ms."""
+MOST_IN_ALL = 500_000
+
+groups_gauge = Gauge("tocsin_collect_pushed_groups", "Groups of pushed samples that are kept alive.")
+
+
+@dataclass(slots=True)
+class _Group:
+    pushed_ms: int = 0
+    values: dict[Labels, float] = field(default_factory=dict)
+
+
+class PushedGroups:
+    """All methods run on the core's loop."""
+
+    def __init__(self, *, writer: SampleWriter, clock: Clock) -> None:
+        self._writer = writer
+        self._series = SeriesWriter(writer)
+        self._clock = clock
+        self._groups: dict[Labels, _Group] = {}
+        self._told = False
+
+    def push(self, group: Labels, push: Push, *, replace: bool) -> None:
+        """Take a push: `replace` (PUT) replaces the whole group, else (POST) the metrics of the same names. Raises PushError."""
+        names = {labels[METRIC_NAME] for labels in push.values}
+        before = self._groups.get(group, _Group())
+        kept: Mapping[Labels, float] = {}
+        if not replace:
+            kept = {labels: value for labels, value in before.values.items() if labels[METRIC_NAME] not in names}
+        values = {**kept, **push.values}
+        if len(values) > MOST_IN_GROUP:
+            raise PushError(413, f"the group would have {len(values)} samples; the limit is {MOST_IN_GROUP}: split it by a label")
+        others = sum(len(each.values) + 1 for key, each in self._groups.items() if key != group)
+        if others + len(values) + 1 > MOST_IN_ALL:
+            raise PushError(429, f"all groups together would have more than {MOST_IN_ALL} samples: delete those that ended")
+        self._tell(push)
+        now_ms = self._clock.now_ms()
+        self._groups[group] = _Group(now_ms, values)
+        groups_gauge.set(len(self._groups))
+        self._write(group, now_ms, 0)
+
+    def delete(self, group: Labels) -> None:
+        """End the group's series; an unknown group is no error."""
+        if self._groups.pop(group, None) is not None:
+            self._series.end(group, self._clock.now_ms())
+            groups_gauge.set(len(self._groups))
+
+    async def run(self) -> None:
+        """Keep every group alive, until cancelled."""
+        while True:
+            slot_ms = self._clock.now_ms() // EVERY_MS * EVERY_MS + EVERY_MS
+            await self._clock.sleep_until_ms(slot_ms)
+            for group in list(self._groups):
+                if group in self._groups:
+                    self._write(group, slot_ms, EVERY_MS)
+                await asyncio.sleep(0)
+
+    def _write(self, group: Labels, t_ms: int, grid_ms: int) -> None:
+        kept = self._groups[group]
+        if grid_ms and kept.pushed_ms >= t_ms:
+            return  # pushed while the round was running: it is stored already, and later
+        pushed = group.merged({METRIC_NAME: PUSH_TIME})
+        self._series.write(group, {**kept.values, pushed: kept.pushed_ms / 1000}, t_ms, grid_ms=grid_ms)
+
+    def _tell(self, push: Push) -> None:
+        """Types and help texts to the store."""
+        if not self._told:
+            self._told = True
+            self._writer.set_metadata(PUSH_TIME, "gauge", "Last Unix time when changing this group succeeded.")
+        entries: dict[str, dict[str, str]] = {}
+        for entry in push.metadata:
+            entries.setdefault(entry.metric, {})[entry.field] = entry.text
+        for metric, said in entries.items():
+            self._writer.set_metadata(metric, said.get("type", "unknown"), said.get("help", ""), said.get("unit", ""))
