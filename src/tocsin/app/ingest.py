@@ -1,15 +1,16 @@
-"""What others push: remote write, OTLP, the Pushgateway's API. Decoded off the loop, appended on it, answered after the append."""
+"""What others push: remote write, OTLP, the Pushgateway's API. Decoded off the loop, appended on it, then answered."""
 
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections import Counter as Tally
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tocsin.bus.wire import IngestAnswer, IngestHandler, IngestRequest
 from tocsin.errors import StoreError
-from tocsin.formats import pushgateway
+from tocsin.formats import otlp, pushgateway
 from tocsin.formats.pushgateway import PushError
 from tocsin.formats.remote_write import PROTO_V1, BodyError, Decoder, WriteRequest, decompress
 
@@ -21,7 +22,7 @@ _RETRY_S = "30"
 
 def ingest_table(core: Core) -> Mapping[str, IngestHandler]:
     """Every kind of push by name."""
-    return {"write": RemoteWrite(core).take, "push": Pushes(core).take}
+    return {"write": RemoteWrite(core).take, "otlp": Otlp(core).take, "push": Pushes(core).take}
 
 
 class Pushes:
@@ -90,6 +91,51 @@ class RemoteWrite:
             text = f"refused: {'; '.join(problems)}. The other {result.accepted} samples are stored."
             return IngestAnswer(400, f"{text}\n".encode(), headers=headers)
         return IngestAnswer(204, headers=headers)
+
+
+class Otlp:
+    """OTLP metrics over HTTP, protobuf. What cannot be stored is named in the answer's partial success, as the protocol says."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._lock = asyncio.Lock()
+
+    async def take(self, request: IngestRequest) -> IngestAnswer:
+        """200, with a partial success where something was left out; 400, 413 and 415 when nothing was taken."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/x-protobuf":
+            text = f"content type {kind or 'none'} is not supported: set the exporter's protocol to http/protobuf\n"
+            return IngestAnswer(415, text.encode())
+        async with self._lock:
+            try:
+                decoded = await asyncio.to_thread(_decode_otlp, request)
+            except BodyError as error:
+                return IngestAnswer(error.status, f"{error}\n".encode())
+            return self._store(decoded)
+
+    def _store(self, decoded: otlp.MetricsRequest) -> IngestAnswer:
+        store = self._core.store
+        for metric, kind, help_text, unit in decoded.metadata:
+            store.set_metadata(metric, kind, help_text, unit)
+        try:
+            result = store.append(decoded.batch)
+        except StoreError as error:
+            return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
+        refused = [f"{count} samples: {reason}" for reason, count in sorted(result.refused.items())]
+        body = otlp.partial_success(decoded.rejected + sum(result.refused.values()), "; ".join([*decoded.reasons, *refused]))
+        return IngestAnswer(200, body, content_type="application/x-protobuf")
+
+
+def _decode_otlp(request: IngestRequest) -> otlp.MetricsRequest:
+    encoding, body = request.headers.get("content-encoding", ""), request.body
+    if encoding != "gzip":
+        return otlp.decode(decompress(body, encoding))
+    try:
+        return otlp.decode(pushgateway.gunzip(body, pushgateway.MOST_BYTES))
+    except zlib.error as error:
+        raise BodyError(400, f"the body is not valid gzip: {error}") from None
+    except OverflowError as error:
+        raise BodyError(413, str(error)) from None
 
 
 def _message(content_type: str) -> str:
