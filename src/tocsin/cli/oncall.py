@@ -1,18 +1,27 @@
-"""`tocsin oncall who|shifts|gaps`: questions about schedules, answered from the configuration file."""
+"""`tocsin oncall who|shifts|gaps|simulate`: questions about schedules and policies, answered from the configuration file."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tocsin.cli.config import load
-from tocsin.cli.main import config_option
+from tocsin.cli.core import print_json
+from tocsin.cli.main import config_option, json_option
 from tocsin.clock import SystemClock
 from tocsin.errors import UsageError
 from tocsin.incidents import oncall as mathematics
 from tocsin.incidents.oncall import Schedule
+from tocsin.model.duration import human_duration
+
+if TYPE_CHECKING:
+    from tocsin.alerts.routetest import Destined
+    from tocsin.incidents.simulate import Course
 
 _DAY_MS = 86_400_000
 
@@ -69,6 +78,60 @@ def gaps(at: str, days: int, name: str, config_paths: tuple[Path, ...]) -> None:
     if found:
         raise SystemExit(1)
     click.echo("no gaps")
+
+
+@oncall.command("simulate")
+@click.option("--labels", required=True, help="The alert's labels, such as severity=critical,service=shop.")
+@_at
+@config_option
+@json_option
+def simulate(labels: str, at: str, config_paths: tuple[Path, ...], as_json: bool) -> None:
+    """Who would be paged, step by step, if an alert with these labels fired at an instant and nobody answered.
+
+    Nothing is sent.
+    """
+    from tocsin.alerts.routetest import explain_route
+    from tocsin.incidents.simulate import simulate as walk
+
+    config, at_ms, wanted = load(config_paths), _instant(at), _labels(labels)
+    destined = explain_route(config.routing, wanted, now_ms=at_ms).destined
+    courses = [(one, walk(config.directory, one.receiver, wanted, at_ms + one.group_wait_ms)) for one in destined]
+    if as_json:
+        print_json([{"group_wait_ms": one.group_wait_ms, "muted_by": one.muted_by, **asdict(course)} for one, course in courses])
+        return
+    for one, course in courses:
+        for line in _course(one, course, at_ms):
+            click.echo(line)
+
+
+def _course(one: Destined, course: Course, at_ms: int) -> Iterator[str]:
+    urgency = f"{course.severity or 'no severity'}, {course.urgency} urgency"
+    yield f"receiver {course.receiver}, {course.policy} ({urgency}), first after {human_duration(one.group_wait_ms)}"
+    if one.muted_by:
+        yield f"  nobody is told now: muted by {', '.join(one.muted_by)}; what follows holds without it"
+    if not course.moments:
+        yield "  nobody: the receiver is declared empty"
+    for moment in course.moments:
+        yield f"  {_after(moment.t_ms, at_ms)}  {moment.step}"
+        for notice in moment.notices:
+            told = notice.recipient
+            held = " (held by quiet hours)" if told.held_until_ms else ""
+            yield f"    {_after(notice.t_ms, at_ms)}  {told.who} by {told.channel} to {told.address}{held}: {told.why}"
+        for other in moment.not_told:
+            yield f"    not told  {other.who}: {other.why}"
+    if course.moments and not any(moment.notices for moment in course.moments):
+        yield "  NOBODY can be reached"
+
+
+def _after(t_ms: int, at_ms: int) -> str:
+    return f"+{(t_ms - at_ms) / 60_000:5.1f} min"
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not pairs or any(not name.strip() or not separator for name, separator, _ in pairs):
+        raise UsageError(f"--labels {text!r}: expected NAME=VALUE,NAME=VALUE")
+    return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def _schedules(paths: tuple[Path, ...], name: str) -> list[Schedule]:
