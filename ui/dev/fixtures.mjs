@@ -192,3 +192,33 @@ export const rules = () => ({
     { name: 'host', file: 'tocsin:shipped', interval: 15, evaluationTime: 0.001, lastEvaluation: new Date().toISOString(), rules: [rule('HostCpuHigh', '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) > 0.9', 'pending', 'warning', 'cpu')] },
   ],
 })
+
+export const accounts = (w) => ({
+  accounts: [
+    { name: 'ana', full_name: 'Ana Silva', email: 'ana@shop.example', role: 'admin', disabled: false, has_password: true, has_totp: true, created_ms: w.now - 900 * H, seen_ms: w.now - 4 * M },
+    { name: 'ben', full_name: 'Ben Okafor', email: 'ben@shop.example', role: 'responder', disabled: false, has_password: true, has_totp: false, created_ms: w.now - 800 * H, seen_ms: w.now - 26 * H },
+    { name: 'wallboard', full_name: '', email: '', role: 'viewer', disabled: false, has_password: false, has_totp: false, created_ms: w.now - 300 * H, seen_ms: 0 },
+    { name: 'dee', full_name: 'Dee', email: 'dee@shop.example', role: 'responder', disabled: true, has_password: true, has_totp: false, created_ms: w.now - 900 * H, seen_ms: w.now - 700 * H },
+  ],
+})
+
+export const tokens = (w) => ({
+  tokens: [
+    { id: 'a1b2c3d4e5f6', name: 'deploy script', role: 'responder', created_ms: w.now - 90 * H, expires_ms: w.now + 1900 * H, used_ms: w.now - 15 * M, created_by: 'ana' },
+    { id: 'ffb2c3d4e5f6', name: 'nightly backup heartbeat', role: 'sender', created_ms: w.now - 900 * H, expires_ms: 0, used_ms: 0, created_by: '' },
+    { id: 'eeb2c3d4e5f6', name: 'old report job', role: 'viewer', created_ms: w.now - 2900 * H, expires_ms: w.now - 30 * H, used_ms: w.now - 31 * H, created_by: 'ben' },
+  ],
+})
+
+export function audit(w, cursor) {
+  const lines = [['user:ana', 'account_created', 'ana created account wallboard (viewer)'], ['user:ben', 'acknowledged', 'ben acknowledged #1041'], ['system:config', 'config_loaded', 'configuration reloaded: 3 checks changed'], ['user:chi', 'silence_set', 'chi silenced service="data", instance=~"db-.*" for 2 h: replica rebuild, ticket 4711'], ['system:escalate', 'notified', 'Ana is paged by SMS: primary of payments, step 1 of 3']]
+  const first = cursor ? 100 : 0
+  return { events: Array.from({ length: 100 }, (_, i) => ({ id: 900 - first - i, t_ms: w.now - (first + i) * 11 * M, actor: lines[i % 5][0], verb: lines[i % 5][1], text: lines[i % 5][2], cause: '', data: {} })), next: cursor ? '' : 'more' }
+}
+
+/** Turns of half a day; nobody on one night. */
+export function shifts(from, until) {
+  const made = []
+  for (let t = Math.floor(Date.parse(from) / (12 * H)) * 12 * H, i = 0; t < Date.parse(until); t += 12 * H, i++) if (i !== 12) made.push({ start: new Date(t).toISOString(), end: new Date(t + (i === 5 ? 8 : 12) * H).toISOString(), users: i === 8 ? ['ana', 'ben'] : [['ana', 'ben', 'chi'][Math.floor(i / 4) % 3]] })
+  return { shifts: made }
+}

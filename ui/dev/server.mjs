@@ -38,6 +38,12 @@ const GET = [
   [/^\/silences$/, (w) => ({ now_ms: w.now, cursor, silences: make.silences(w) })],
   [/^\/targets$/, (w) => ({ targets: make.targets(w) })],
   [/^\/oncall$/, (w) => make.oncall(w)],
+  [/^\/oncall\/overrides$/, (w) => ({ overrides: [{ id: 'o1', schedule: 'payments', start_ms: w.now + 3_600_000, end_ms: w.now + 3 * 3_600_000, users: ['ben'], mode: 'set', created_by: 'ana', created_ms: w.now }] })],
+  [/^\/schedules\/payments\/shifts$/, (_w, _id, q) => make.shifts(q.get('from'), q.get('until'))],
+  [/^\/accounts$/, (w) => make.accounts(w)],
+  [/^\/tokens$/, (w) => make.tokens(w)],
+  [/^\/audit$/, (w, _id, q) => make.audit(w, q.get('cursor'))],
+  [/^\/me\/totp$/, () => ({ secret: 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP', url: 'otpauth://totp/Tocsin:ana?secret=JBSWY3DPEHPK3PXP', active: false })],
   [/^\/self$/, (w) => make.self(w)],
   [/^\/search$/, (w, _id, q) => ({ results: w.checks.filter((one) => one.name.includes(q.get('q'))).slice(0, 8).map((one) => ({ kind: 'check', title: one.name, url: `/checks/${one.id}` })) })],
 ]
@@ -52,6 +58,7 @@ function write(path, body) {
     say('incidents', `incident:${number}`)
     return w.incidents[0]
   }
+  if (path === '/tokens') return { token: 'tcs_4f8Gq1_example_shown_once_0000000000000000', id: 'a1' }
   if (path === '/checks') {
     const one = { ...w.checks[0], id: 'new-check', name: new URL(body.url).host, target: body.url, state: 'pending', strip: '-'.repeat(48), source: 'ui' }
     added.unshift(one)

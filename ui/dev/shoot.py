@@ -12,6 +12,8 @@ PAGES = {
     "checks": "/checks", "check": "/checks/checkout-api", "explore": "/explore?q=node_load1", "oncall": "/oncall",
     "services": "/services", "service": "/services/checkout?compare=1w", "rules": "/rules", "kiosk": "/?view=kiosk",
     "notifications": "/notifications", "silences": "/silences", "targets": "/targets", "self": "/self", "settings": "/settings",
+    "account": "/settings/account", "users": "/settings/users", "tokens": "/settings/tokens", "audit": "/settings/audit",
+    "run": "/checks/checkout-api/runs/897",
 }  # fmt: skip
 FLAGS = [
     "--no-sandbox",

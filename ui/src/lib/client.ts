@@ -37,6 +37,10 @@ export function post<T>(path: string, body: unknown = {}, signal?: AbortSignal):
   return write<T>('POST', path, body, signal)
 }
 
+export function patch<T>(path: string, body: unknown): Promise<T> {
+  return write<T>('PATCH', path, body)
+}
+
 export function remove(path: string): Promise<void> {
   return write<void>('DELETE', path, undefined)
 }

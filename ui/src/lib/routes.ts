@@ -20,16 +20,19 @@ export const ROUTES: Route[] = [
   page('/incidents/:number', 'Incident', '/incidents', () => import('../pages/Incident.svelte')),
   page('/checks', 'Checks', '/checks', () => import('../pages/Checks.svelte')),
   page('/checks/:id', 'Check', '/checks', () => import('../pages/Check.svelte')),
+  page('/checks/:id/runs/:run', 'Run of a check', '/checks', () => import('../pages/Check.svelte')),
   page('/services', 'Services', '/services', () => import('../pages/Services.svelte')),
   page('/services/:name', 'Service', '/services', () => import('../pages/Service.svelte')),
   page('/rules', 'Rules', '/rules', () => import('../pages/Rules.svelte')),
   page('/explore', 'Explore', '/explore', () => import('../pages/Explore.svelte')),
   page('/oncall', 'On-call', '/oncall', () => import('../pages/OnCall.svelte')),
+  page('/oncall/:schedule', 'On-call', '/oncall', () => import('../pages/OnCall.svelte')),
   page('/notifications', 'Notifications', '/notifications', () => import('../pages/Notifications.svelte')),
   page('/silences', 'Silences', '/silences', () => import('../pages/Silences.svelte')),
   page('/targets', 'Targets', '/targets', () => import('../pages/Targets.svelte')),
   page('/self', 'Tocsin itself', '/self', () => import('../pages/Self.svelte')),
   page('/settings', 'Settings', '/settings', () => import('../pages/Settings.svelte')),
+  page('/settings/:section', 'Settings', '/settings', () => import('../pages/Settings.svelte')),
 ]
 
 export function find(path: string): { route: Route; parameters: Parameters } | null {
