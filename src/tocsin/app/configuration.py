@@ -172,7 +172,8 @@ class Configuration:
 
     def _read(self) -> Config:
         sources = read_sources(self._settings.config_paths, optional=self._settings.config_optional)
-        config = build(sources, watch=self._settings.config_paths, address=self._settings.reachable)
+        settings = self._settings
+        config = build(sources, watch=settings.config_paths, address=settings.reachable, now_ms=self.clock.now_ms())
         temporary = self._last_good_path.with_suffix(".new")
         temporary.write_bytes(sources.to_json())
         temporary.chmod(0o600)

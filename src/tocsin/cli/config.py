@@ -9,6 +9,7 @@ import click
 
 from tocsin.cli.core import print_json
 from tocsin.cli.main import config_option, json_option
+from tocsin.clock import SystemClock
 from tocsin.config.load import Config, build, read_sources
 from tocsin.errors import ConfigError, Problem, UsageError
 
@@ -18,8 +19,9 @@ def config() -> None:
     """The configuration file."""
 
 
-def load(paths: tuple[Path, ...]) -> Config:
-    return build(read_sources(paths or (Path("tocsin.yaml"),), optional=not paths))
+def load(paths: tuple[Path, ...], *, now_ms: int = 0) -> Config:
+    """`now_ms` as `build` takes it."""
+    return build(read_sources(paths or (Path("tocsin.yaml"),), optional=not paths), now_ms=now_ms)
 
 
 @config.command("check")
@@ -29,7 +31,7 @@ def check(config_paths: tuple[Path, ...], as_json: bool) -> None:
     """Read the configuration and everything it names; say what is wrong, at which line, and what was expected."""
     found: Config | None = None
     try:
-        found = load(config_paths)
+        found = load(config_paths, now_ms=SystemClock().now_ms())
         problems = [*found.warnings, *_doubtful_rules(found)]
     except ConfigError as error:
         problems = error.problems
@@ -76,7 +78,6 @@ def route() -> None:
 def route_test(labels: tuple[str, ...], config_paths: tuple[Path, ...]) -> None:
     """Show which receivers an alert with these labels reaches, e.g. `tocsin route test severity=critical service=shop`."""
     from tocsin.alerts.routetest import explain_route
-    from tocsin.clock import SystemClock
 
     pairs = [label.partition("=") for label in labels]
     if any(not separator for _, separator, _ in pairs):

@@ -123,9 +123,12 @@ def _rule_files(text: str, path: Path) -> list[Path]:
 # -- building --
 
 
-def build(sources: Sources, *, watch: Iterable[Path] = (), address: str = DEFAULT_ADDRESS) -> Config:
-    """`address` is where we listen: what `external_url` is when left out. Raises ConfigError with every problem found."""
-    return _Builder(sources, tuple(watch), address).config()
+def build(sources: Sources, *, watch: Iterable[Path] = (), address: str = DEFAULT_ADDRESS, now_ms: int = 0) -> Config:
+    """`address` is where we listen: what `external_url` is when left out. Raises ConfigError with every problem found.
+
+    `now_ms`: warn of policies and people that cannot be reached in the 30 days from then; 0 = do not look ahead.
+    """
+    return _Builder(sources, tuple(watch), address, now_ms).config()
 
 
 def with_checks(config: Config, declared: Iterable[CheckSpec]) -> Config:
@@ -137,8 +140,9 @@ def with_checks(config: Config, declared: Iterable[CheckSpec]) -> Config:
 
 
 class _Builder:
-    def __init__(self, sources: Sources, watch: tuple[Path, ...], address: str) -> None:
+    def __init__(self, sources: Sources, watch: tuple[Path, ...], address: str, now_ms: int) -> None:
         self._sources = sources
+        self._now_ms = now_ms
         self._address = address
         self._watch = watch
         self._problems: list[Problem] = []
@@ -204,7 +208,7 @@ class _Builder:
             nobody_paged=nobody,
             warnings=tuple(self._problems),
         )
-        config = dataclasses.replace(config, warnings=(*config.warnings, *doubts(config, tree)))
+        config = dataclasses.replace(config, warnings=(*config.warnings, *doubts(config, tree, self._now_ms)))
         return with_checks(config, ())
 
     # -- parts --------------------------------------------------------------------------------------------------------
