@@ -13,7 +13,7 @@ PAGES = {
     "services": "/services", "service": "/services/checkout?compare=1w", "rules": "/rules", "kiosk": "/?view=kiosk",
     "notifications": "/notifications", "silences": "/silences", "targets": "/targets", "self": "/self", "settings": "/settings",
     "account": "/settings/account", "users": "/settings/users", "tokens": "/settings/tokens", "audit": "/settings/audit",
-    "run": "/checks/checkout-api/runs/897",
+    "certificate": "/i/1041", "run": "/checks/checkout-api/runs/897",
 }  # fmt: skip
 FLAGS = [
     "--no-sandbox",

@@ -5,13 +5,22 @@ import { post, remove } from './client'
 import { clock } from './format'
 import type { Matcher } from './matchers'
 import { router } from './router.svelte'
-import { attempt } from './toast.svelte'
+import { attempt, toasts } from './toast.svelte'
 import { live } from './live.svelte'
 
 export function acknowledge(incident: Pick<IncidentRow, 'number' | 'version'>): Promise<boolean> {
   const address = `/incidents/${incident.number}`
   const undo = async () => void (await post(`${address}/unacknowledge`))
   return attempt(`Could not acknowledge #${incident.number}`, () => post(`${address}/acknowledge`, { version: incident.version }), `Acknowledged #${incident.number}`, undo)
+}
+
+/** Several at once: what could be acknowledged is, and what could not is said. */
+export async function acknowledgeAll(numbers: number[]): Promise<void> {
+  const answers = await Promise.allSettled(numbers.map((number) => post(`/incidents/${number}/acknowledge`)))
+  const done = numbers.filter((_, i) => answers[i]?.status === 'fulfilled')
+  const undo = async () => void (await Promise.all(done.map((number) => post(`/incidents/${number}/unacknowledge`))))
+  if (done.length) toasts.say(`Acknowledged ${done.map((number) => `#${number}`).join(', ')}`, undo)
+  answers.forEach((answer, i) => answer.status === 'rejected' && toasts.fail(`Could not acknowledge #${numbers[i]}`, answer.reason))
 }
 
 export function escalate(number: number): Promise<boolean> {

@@ -25,3 +25,9 @@ export function labelNames(alerts: AlertRow[]): string[] {
   for (const alert of alerts) for (const name of Object.keys(alert.labels)) counts.set(name, (counts.get(name) ?? 0) + 1)
   return [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).map(([name]) => name)
 }
+
+/** The incidents that these alerts belong to, each once: acknowledging is about incidents, never about label sets. */
+export function incidentsOf(alerts: AlertRow[]): number[] {
+  const numbers = alerts.filter((alert) => alert.incident > 0 && alert.state !== 'resolved').map((alert) => alert.incident)
+  return [...new Set(numbers)].sort((a, b) => a - b)
+}
