@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,6 +208,53 @@ def test_a_text_that_tocsin_writes_itself_is_a_warning() -> None:
     routing, problems = check(text)
     assert routing is not None
     assert [problem.warning for problem in problems] == [True]
+
+
+SLACK = "route: {receiver: r}\nreceivers:\n  - name: r\n    slack_configs:\n    - api_url: https://x\n      %s\n"
+
+
+def test_texts_of_a_receiver_are_kept_and_the_rest_is_said() -> None:
+    routing, problems = check(SLACK % "title: '{{ .Status }}'\n      text: plain\n      color: red")
+    assert routing is not None
+    (destination,) = routing.receivers["r"].destinations
+    assert destination.settings["texts"] == {"title": "{{ .Status }}", "text": "plain"}
+    assert [(problem.path, problem.warning) for problem in problems] == [("receivers[0].slack_configs[0].color", True)]
+
+
+@pytest.mark.parametrize(
+    ("title", "words", "warning"),
+    [
+        ("{{ .Status | rot13 }}", "not a template that Tocsin can run", False),
+        ("{{ if .Status }}", "not a template that Tocsin can run", False),
+        ('{{ template "away" . }}', "no template is named 'away'", True),
+    ],
+)
+def test_a_text_that_cannot_be_run_is_told_at_its_line(title: str, words: str, warning: bool) -> None:
+    _, problems = check(SLACK % f"title: '{title}'")
+    (problem,) = problems
+    assert (problem.place.line, problem.warning) == (6, warning)
+    assert words in problem.message
+
+
+def test_the_files_of_templates_lend_theirs(tmp_path: Path) -> None:
+    (tmp_path / "a.tmpl").write_text('{{ define "mine" }}{{ .Status }}{{ end }}')
+    text = f"templates: ['{tmp_path}/*.tmpl']\n" + SLACK % "title: '{{ template \"mine\" . }}'"
+    routing, problems = check(text)
+    assert problems == []
+    assert routing is not None
+    assert list(routing.receivers["r"].destinations[0].settings["text_library"]) == [str(tmp_path / "a.tmpl")]
+    (tmp_path / "b.tmpl").write_text("{{ define")
+    _, problems = check(text)
+    assert [(problem.place.line, problem.warning) for problem in problems] == [(1, False)]
+    assert "b.tmpl: line 1" in problems[0].message
+
+
+def test_headers_of_a_mail_give_its_subject_alone() -> None:
+    mail = "{to: a@b.example, from: t@b.example, smarthost: 'm:25', headers: {Subject: '{{ .Status }}', X-A: b}, html: h}"
+    routing, problems = check(f"route: {{receiver: r}}\nreceivers:\n  - name: r\n    email_configs: [{mail}]\n")
+    assert routing is not None
+    assert routing.receivers["r"].destinations[0].settings["texts"] == {"subject": "{{ .Status }}", "html": "h"}
+    assert [problem.path for problem in problems] == ["receivers[0].email_configs[0].headers.X-A"]
 
 
 WINDOW = {"name": "m", "matchers": ["a=b"], "start": "2026-01-01 00:00", "duration": "1h"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
@@ -17,6 +18,7 @@ from tocsin.alerts.route import DEFAULT_RECEIVER, default_routing, with_ids
 from tocsin.config.fields import DurationMs, Section, Text, problems_of
 from tocsin.config.intervals import NamedIntervals
 from tocsin.config.receivers import GlobalSection, ReadFile, ReceiverSection, check_receiver, destinations_of
+from tocsin.config.receivertexts import library_of
 from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
 from tocsin.formats.matchers import make_matcher, parse_matchers, sort_matchers
@@ -239,9 +241,12 @@ def build_routing(
     """
     at = _At(tree, [])
     receivers: dict[str, Receiver] = {}
+    library, doubts = library_of(config.templates, Path(tree.file).parent)
+    for where, message, warning in doubts:
+        at.complain(where, message, warning=warning)
     for index, section in enumerate(config.receivers):
         place = tree.place(("receivers", index))
-        destinations, wrong = destinations_of(section, config.global_, read_file)
+        destinations, wrong = destinations_of(section, config.global_, read_file, library)
         for path, message, warning in wrong:
             at.complain(("receivers", index, *path), message, warning=warning)
         if section.policy and section.policy not in policies:

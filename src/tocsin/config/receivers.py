@@ -6,11 +6,13 @@ What each kind may say stands in receiverkinds.py.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from tocsin.config import receivertexts
 from tocsin.config.fields import DurationMs, Section, Text
 from tocsin.config.receiverkinds import KINDS, Kind
 from tocsin.model.duration import parse_duration_ms
@@ -162,9 +164,12 @@ def _known(kind: Kind, config: Mapping[str, Any], defaults: GlobalSection, name:
 
 
 def destinations_of(
-    section: ReceiverSection, defaults: GlobalSection, read_file: ReadFile
+    section: ReceiverSection, defaults: GlobalSection, read_file: ReadFile, library: Mapping[str, str] | None = None
 ) -> tuple[tuple[Destination, ...], list[tuple[Path, str, bool]]]:
-    """The receiver's destinations, and what cannot be delivered as (path, sentence, is only a warning)."""
+    """The receiver's destinations, and what cannot be delivered as (path, sentence, is only a warning).
+
+    `library`: the readable files of `templates:` by name.
+    """
     out: list[Destination] = []
     wrong: list[tuple[Path, str, bool]] = []
     for name, kind in KINDS.items():
@@ -179,6 +184,10 @@ def destinations_of(
                 wrong.append((path, str(error), False))
                 continue
             wrong += [((*path, key), text, True) for key, text in _unused(kind, config)]
+            texts, doubts = receivertexts.texts_of(kind.channel, config, library or {})
+            wrong += [((*path, *key), text, warning) for key, text, warning in doubts]
+            if texts:
+                settings |= {"texts": texts, "text_library": dict(library or {})}
             send_resolved = _flag(config.get("send_resolved"), kind.send_resolved)
             for one in _split_addresses(settings):
                 out.append(Destination(kind.channel, one, send_resolved, index=len(out)))
@@ -247,7 +256,9 @@ _HTTP_DONE = {"basic_auth", "authorization", "bearer_token", "follow_redirects",
 
 
 def _unused(kind: Kind, config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = [(key, "Tocsin writes its own message; this text is not used") for key in config if key in kind.message]
+    written = receivertexts.TEXTS.get(kind.channel, {})
+    not_used = [key for key in config if key in kind.message and key not in written]
+    found = [(key, "Tocsin writes its own message; this text is not used") for key in not_used]
     http = config.get("http_config") or {}
     known = _HTTP_DONE if kind.channel == "webhook" else {"follow_redirects", "enable_http2"}
     if isinstance(http, Mapping) and (extra := sorted(set(http) - known)):
@@ -259,7 +270,11 @@ def _flag(value: Any, default: bool) -> bool:
     return default if value is None else value is True or str(value).lower() in ("yes", "on", "true")
 
 
+_COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""One that stands outside quotation marks: `"Doe, Jane" <jane@example.com>` is one address."""
+
+
 def _split_addresses(settings: dict[str, Any]) -> list[dict[str, Any]]:
     """One destination per mail address: each recipient has a delivery and an outcome of its own."""
-    addresses = [address.strip() for address in str(settings.get("to", "")).split(",") if address.strip()]
+    addresses = [address.strip() for address in _COMMA.split(str(settings.get("to", ""))) if address.strip()]
     return [{**settings, "to": address} for address in addresses] if len(addresses) > 1 else [settings]

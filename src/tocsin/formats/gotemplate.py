@@ -70,6 +70,21 @@ class Template:
     def source(self) -> str:
         return self._parsed.source
 
+    def missing(self) -> str:
+        """The first template that an expansion may call and nobody defines; empty = none."""
+        seen: set[str] = set()
+        waiting = list(self._parsed.nodes)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, Branch):
+                waiting += (*node.then, *node.otherwise)
+            elif isinstance(node, Call) and node.name not in seen:
+                if node.name not in self._definitions:
+                    return node.name
+                seen.add(node.name)
+                waiting += self._definitions[node.name][1]
+        return ""
+
     def run(
         self,
         data: Any,
@@ -289,13 +304,13 @@ class _Run:
         for name in names:
             value = value() if callable(value) else value
             match value:
-                case Mapping():
-                    value = _entry(value, name)
-                case Fields():
+                case Fields():  # before Mapping: a map of labels has methods too
                     try:
                         value = value.template_field(name)
                     except KeyError:
                         raise self._error(f"can't evaluate field {name}", offset) from None
+                case Mapping():
+                    value = _entry(value, name)
                 case None:
                     raise self._error(f"nil data; no entry for key {name!r}", offset)
                 case _:

@@ -13,11 +13,10 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import re2
-
 from tocsin.errors import QueryError
 from tocsin.formats.goformat import format_float
 from tocsin.formats.gotemplate import Limits, Template, TemplateError, compile_template
+from tocsin.formats.gotemplate_text import TEXT_FUNCTIONS, Moment
 from tocsin.log import get_log
 from tocsin.model.duration import parse_duration_ms
 from tocsin.model.labels import EMPTY_LABELS
@@ -193,58 +192,6 @@ def _humanize_timestamp(raw: Any) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
 
 
-class _Moment:
-    """What toTime and now's value offer: Format, Unix, Year ..."""
-
-    def __init__(self, moment: dt.datetime) -> None:
-        self._moment = moment
-
-    def template_field(self, name: str) -> Any:
-        parts: dict[str, Any] = {
-            "Year": self._moment.year,
-            "Day": self._moment.day,
-            "Hour": self._moment.hour,
-            "Minute": self._moment.minute,
-            "Second": self._moment.second,
-            "Month": f"{self._moment:%B}",
-            "Weekday": f"{self._moment:%A}",
-            "Unix": int(self._moment.timestamp()),
-            "Format": self._format,
-            "UTC": self,
-        }
-        return parts[name]
-
-    def _format(self, layout: str) -> str:
-        return _GO_LAYOUT.sub(lambda match: self._moment.strftime(_GO_PARTS[match.group()]), layout)
-
-    def __str__(self) -> str:
-        return f"{self._moment:%Y-%m-%d %H:%M:%S} +0000 UTC"
-
-
-_GO_PARTS = {
-    "2006": "%Y", "January": "%B", "Jan": "%b", "01": "%m", "Monday": "%A", "Mon": "%a", "02": "%d", "15": "%H",
-    "03": "%I", "04": "%M", "05": "%S", "PM": "%p", "MST": "%Z", "-0700": "%z", "06": "%y",
-}  # fmt: skip
-_GO_LAYOUT = re.compile("|".join(map(re.escape, sorted(_GO_PARTS, key=len, reverse=True))))
-
-
-def _re_replace(pattern: str, replacement: str, text: str) -> str:
-    """Go's ReplaceAllString: `$1`, `${name}` in the replacement."""
-    compiled = re2.compile(pattern)
-
-    def fill(match: Any) -> str:
-        def group(reference: re.Match[str]) -> str:
-            name = reference.group(1) or reference.group(2)
-            try:
-                return match.group(int(name) if name.isdecimal() else name) or ""
-            except (IndexError, KeyError):
-                return ""
-
-        return re.sub(r"\$(?:\{(\w+)\}|(\w+))|\$\$", lambda m: "$" if m.group() == "$$" else group(m), replacement)
-
-    return str(compiled.sub(fill, text))
-
-
 def _first(vector: Sequence[Any]) -> Any:
     if not vector:
         raise TemplateError("first() called on vector with no elements")
@@ -272,18 +219,13 @@ def _link(expression: str, tab: int) -> str:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **TEXT_FUNCTIONS,
     "first": _first,
     "label": lambda name, sample: sample["Labels"].get(name, ""),
     "value": lambda sample: sample["Value"],
     "strvalue": lambda sample: sample["Labels"].get("__value__", ""),
     "sortByLabel": lambda name, vector: sorted(vector, key=lambda sample: sample["Labels"].get(name, "")),
     "args": lambda *values: {f"arg{i}": value for i, value in enumerate(values)},
-    "reReplaceAll": _re_replace,
-    "match": lambda pattern, text: re2.search(pattern, text) is not None,
-    "safeHtml": lambda text: text,
-    "title": lambda text: re.sub(r"(^|[^\w'])(\w)", lambda m: m.group(1) + m.group(2).upper(), text),
-    "toUpper": lambda text: text.upper(),
-    "toLower": lambda text: text.lower(),
     "graphLink": lambda expression: _link(expression, 0),
     "tableLink": lambda expression: _link(expression, 1),
     "urlQueryEscape": lambda text: urllib.parse.quote_plus(text),
@@ -294,7 +236,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "humanizeDuration": _humanize_duration,
     "humanizePercentage": lambda raw: f"{_g4(_number(raw) * 100)}%",
     "humanizeTimestamp": _humanize_timestamp,
-    "toTime": lambda raw: _Moment(_instant(raw)),
+    "toTime": lambda raw: Moment(_instant(raw)),
     "toDuration": lambda raw: f"{_number(raw):g}s",
     "parseDuration": lambda text: parse_duration_ms(text) / 1000,
 }

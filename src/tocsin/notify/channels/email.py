@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from html import escape
 from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from tocsin.model.notification import Delivery, Message, NotificationKind
-from tocsin.notify.channel import Channel, Io, Rate, channel
+from tocsin.notify.channel import Io, Rate, channel
 from tocsin.notify.render import html_body, subject, text_body
+from tocsin.notify.texts import Worded
 
 _SEVERITY_WORDS = {"critical": "CRIT", "warning": "WARN", "info": "INFO"}
 _MAILBOX = re.compile(r"^[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+$")
+_SUBJECT_LIMIT = 300
 _PLAIN_PORTS = {465: "tls", 587: "starttls"}
 
 
 @channel("email")
-class Email(Channel):
+class Email(Worded):
     """A mail to one address through your own mail server."""
 
     address_field: ClassVar[str] = "to"
@@ -58,7 +62,12 @@ class Email(Channel):
 
     async def send(self, message: Message, io: Io) -> Delivery:
         host, _, port = self.smarthost.rpartition(":")
-        mail = compose(message, sender=self.sender, recipient=self.to, host=io.host)
+        own = {
+            "subject": self.worded("subject", message),
+            "text": self.worded("text", message),
+            "html": self.worded("html", message, clean=escape),
+        }
+        mail = compose(message, sender=self.sender, recipient=self.to, host=io.host, own=own)
         answer = await io.smtp.send(
             host=host.strip("[]"),
             port=int(port),
@@ -84,13 +93,17 @@ class Email(Channel):
         return _PLAIN_PORTS.get(port) or ("starttls" if self.require_tls else "none")
 
 
-def compose(message: Message, *, sender: str, recipient: str, host: str) -> EmailMessage:
-    """The mail. The Message-ID is that of the delivery, so that a repeat is the same mail to every client."""
+def compose(message: Message, *, sender: str, recipient: str, host: str, own: Mapping[str, str] | None = None) -> EmailMessage:
+    """The mail. The Message-ID is that of the delivery, so that a repeat is the same mail to every client.
+
+    `own`: the operator's subject, text and html in place of ours; the ways to answer stand under them all the same.
+    """
+    own = own or {}
     notification = message.notification
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = Address(addr_spec=_bare(recipient)) if "<" not in recipient else recipient
-    mail["Subject"] = one_line(subject(message))
+    mail["Subject"] = one_line(own.get("subject") or subject(message))[:_SUBJECT_LIMIT]
     mail["Message-ID"] = f"<{notification.id}@{host}>"
     if notification.incident:
         # The root needs not exist: clients thread by the reference alone.
@@ -102,8 +115,14 @@ def compose(message: Message, *, sender: str, recipient: str, host: str) -> Emai
     mail["X-Tocsin-Kind"] = notification.kind.value
     if notification.kind is NotificationKind.PAGE and message.severity == "critical":
         mail["Importance"] = "high"
-    mail.set_content(text_body(message))
-    mail.add_alternative(html_body(message), subtype="html")
+    ways = [(name, url) for name, url in (("Acknowledge", message.ack_url), ("Incident", message.incident_url)) if url]
+    text, page = own.get("text", ""), own.get("html", "")
+    if text:
+        text = "\n".join([text, "", *(f"{name}: {url}" for name, url in ways)]) + "\n"
+    if page:
+        page += "<p>" + " ".join(f'<a href="{escape(url)}">{name}</a>' for name, url in ways) + "</p>"
+    mail.set_content(text or text_body(message))
+    mail.add_alternative(page or html_body(message), subtype="html")
     return mail
 
 

@@ -8,9 +8,10 @@ import orjson
 from pydantic import Field, SecretStr
 
 from tocsin.model.notification import Delivery, DeliveryOutcome, Message, NotificationKind
-from tocsin.notify.channel import Channel, Io, Rate, channel, fold
+from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines
 from tocsin.notify.respond import json_of, judged, post_json
+from tocsin.notify.texts import Worded
 from tocsin.notify.wire import stamp
 
 _SEVERITIES = {"critical": "critical", "error": "error", "warning": "warning", "info": "info"}
@@ -19,7 +20,7 @@ _ACTIONS = {NotificationKind.ACKNOWLEDGED: "acknowledge", NotificationKind.RESOL
 
 
 @channel("pagerduty")
-class PagerDuty(Channel):
+class PagerDuty(Worded):
     """Triggers, acknowledges and resolves an alert of a PagerDuty service."""
 
     address_field: ClassVar[str] = "routing_key"
@@ -78,7 +79,7 @@ class PagerDuty(Channel):
             "client_url": message.incident_url or None,
             "links": [{"href": url, "text": text} for text, url in links if url],
             "payload": {
-                "summary": _cut(message.title, _SUMMARY_LIMIT),
+                "summary": _cut(self.worded("description", message) or message.title, _SUMMARY_LIMIT),
                 "source": str(dict(message.fields).get("instance") or dict(message.fields).get("service") or "tocsin")[:255],
                 "severity": _SEVERITIES.get(message.severity, "error"),
                 "timestamp": stamp(message.started_ms),
@@ -90,12 +91,17 @@ class PagerDuty(Channel):
                     "alerts": alert_lines(message),
                     "labels": dict(message.fields),
                     "why": message.why,
+                    **self._own_details(message),
                 },
             },
         }
         if len(orjson.dumps(event)) > _BODY_LIMIT:
             event["payload"]["custom_details"] = {"note": "details left out: longer than PagerDuty takes"}
         return event
+
+    def _own_details(self, message: Message) -> dict[str, str]:
+        named = [part for part in self.texts if part.startswith("details.")]
+        return {part.removeprefix("details."): text for part in named if (text := self.worded(part, message))}
 
 
 def _cut(text: str, limit: int) -> str:

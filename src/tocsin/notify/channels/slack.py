@@ -8,16 +8,17 @@ from pydantic import SecretStr, field_validator, model_validator
 
 from tocsin.model.notification import Delivery, Message, NotificationKind
 from tocsin.model.ports import HttpResponse
-from tocsin.notify.channel import Channel, Io, Rate, channel, fold
+from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import excerpt, json_of, judged, post_json, retry_after_ms
+from tocsin.notify.texts import Worded
 
 HEADER_LIMIT, SECTION_LIMIT, BUDGET = 150, 3000, 12_000
 _WAIT_AND_TRY = {"ratelimited", "rate_limited", "service_unavailable", "internal_error", "fatal_error", "request_timeout"}
 
 
 @channel("slack")
-class Slack(Channel):
+class Slack(Worded):
     """Posts to an incoming webhook (`api_url`), or as an app (`bot_token` and `channel`)."""
 
     address_field: ClassVar[str] = "channel"
@@ -55,15 +56,22 @@ class Slack(Channel):
     async def send(self, message: Message, io: Io) -> Delivery:
         if self.bot_token.get_secret_value():
             return await self._send_as_app(message, io)
-        body = {"text": escape(headline(message)), "blocks": blocks(message)}
+        body = self._body(message)
         response = await post_json(io.http, self.api_url.get_secret_value(), body)
         return response if isinstance(response, Delivery) else _of_webhook(response, io.now_ms)
+
+    def _body(self, message: Message, *, interactive: bool = False) -> dict[str, Any]:
+        # The header is plain text: nothing in it can mention or link. In the text the labels are escaped, its own markup is not.
+        title = self.worded("title", message)
+        text = self.worded("text", message, clean=escape)
+        shown = blocks(message, interactive=interactive, title=title, text=text)
+        return {"text": cut(escape(title or headline(message)), SECTION_LIMIT), "blocks": shown}
 
     # -- as an app --
 
     async def _send_as_app(self, message: Message, io: Io) -> Delivery:
         """The first message of an incident is its root; later ones edit the root and say the news in its thread."""
-        body = {"text": escape(headline(message)), "blocks": blocks(message, interactive=self.interactive)}
+        body = self._body(message, interactive=self.interactive)
         root = io.refs.get("ts", "")
         if not root:
             answer = await self._call("chat.postMessage", {"channel": self.channel or self.user_id, **body}, io)
@@ -116,11 +124,11 @@ def _of_webhook(response: HttpResponse, now_ms: int) -> Delivery:
 # -- the message --
 
 
-def blocks(message: Message, *, interactive: bool = False) -> list[dict[str, Any]]:
-    """Block Kit within Slack's limits; texts are cut, never the buttons."""
-    out: list[dict[str, Any]] = [{"type": "header", "text": _plain(headline(message), HEADER_LIMIT)}]
-    body = "\n".join([*message.lines, *alert_lines(message)])
-    out.append({"type": "section", "text": {"type": "mrkdwn", "text": cut(escape(body) or " ", SECTION_LIMIT)}})
+def blocks(message: Message, *, interactive: bool = False, title: str = "", text: str = "") -> list[dict[str, Any]]:
+    """Block Kit within Slack's limits; texts are cut, never the buttons. `title` and `text` (mrkdwn) stand in place of ours."""
+    out: list[dict[str, Any]] = [{"type": "header", "text": _plain(title or headline(message), HEADER_LIMIT)}]
+    body = text or escape("\n".join([*message.lines, *alert_lines(message)]))
+    out.append({"type": "section", "text": {"type": "mrkdwn", "text": cut(body or " ", SECTION_LIMIT)}})
     context = " - ".join(part for part in (message.why, "(may be a repeat)" if message.possible_repeat else "") if part)
     if context:
         out.append({"type": "context", "elements": [{"type": "mrkdwn", "text": cut(escape(context), SECTION_LIMIT)}]})
