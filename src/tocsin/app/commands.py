@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tocsin.app import status
 from tocsin.app.configuration import Configuration
+from tocsin.app.coverage import coverage
 from tocsin.app.ingest import ingest_table
 from tocsin.app.settings import ServeSettings
 from tocsin.app.values import result_to_json
@@ -74,6 +75,7 @@ def command_table(
         "override.remove": handlers.override_remove,
         "heartbeat.url": handlers.heartbeat_url,
         "check.set": handlers.check_set,
+        "coverage": handlers.coverage,
         "query": handlers.query,
         "status": handlers.status,
         "signin.link": handlers.signin_link,
@@ -267,6 +269,9 @@ class _Handlers:
 
     async def status(self, _args: Args, _actor: Actor) -> Any:
         return await status.status(self._core, self._configuration, self._processes)
+
+    async def coverage(self, _args: Args, _actor: Actor) -> Any:
+        return await coverage(self._core, self._configuration.config)
 
     async def query(self, args: Args, _actor: Actor) -> Any:
         """A PromQL expression at one instant, for the command line."""
