@@ -351,3 +351,15 @@ async def test_a_follow_up_has_an_owner_and_a_date_or_is_plain_text(broken, resp
     assert (await responder.post(f"{API}/incidents/1/remediation", json={"follow_ups": [todo, "watch it"]})).status == 200
     [sent] = broken.core.commanded("incident.remediation")
     assert sent == {"number": 1, "follow_ups": [{**todo, "done": False}, "watch it"]}
+
+
+async def test_analytics_over_a_window(broken, viewer):
+    found = (await viewer.get(f"{API}/incidents/analytics")).json()
+    assert (found["incidents"], found["mtta_ms"], found["to_ms"] - found["from_ms"]) == (1, None, 30 * 24 * HOUR)
+    assert [(rule["rule"], rule["pages"], rule["never_acknowledged"]) for rule in found["rules"]] == [("ShopDown", 3, 1)]
+    assert found["people"][0]["who"] == "ana" and found["people"][0]["pages"] == 3
+    assert (await viewer.get(f"{API}/incidents/analytics?from=2023-11-01T00:00:00Z&to=2023-11-02T00:00:00Z")).json()[
+        "rules"
+    ] == []
+    for wrong in ("from=x", "from=2023-11-02T00:00:00Z&to=2023-11-01T00:00:00Z", "from=0", "to=2023-11-02"):
+        assert (await viewer.get(f"{API}/incidents/analytics?{wrong}")).status == 422, wrong

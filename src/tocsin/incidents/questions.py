@@ -23,7 +23,7 @@ def since_ms(args: Mapping[str, Any], now_ms: int) -> int:
     """From when on the overrides count that the question needs."""
     if args.get("q") == "ical":
         return now_ms - _CALENDAR_BACK_MS
-    return next((_instant(args, name, now_ms) for name in ("at", "from", "after") if args.get(name)), now_ms)
+    return next((instant(args, name, now_ms) for name in ("at", "from", "after") if args.get(name)), now_ms)
 
 
 def schedule_query(directory: Directory, args: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
@@ -36,17 +36,17 @@ def schedule_query(directory: Directory, args: Mapping[str, Any], now_ms: int) -
         raise CommandError(404, "no_such_schedule", f"there is no schedule {args['schedule']!r}")
     kind, head = str(args["q"]), {"schedule": schedule.name, "time_zone": schedule.time_zone}
     if kind == "oncall_at":
-        at_ms = _instant(args, "at", now_ms)
+        at_ms = instant(args, "at", now_ms)
         users = list(oncall.oncall_at(schedule, at_ms))
         return {**head, "at": format_instant(at_ms), "users": users, "why": oncall.oncall_why(schedule, at_ms)}
     if kind == "next_change":
-        return {**head, **_next_change(schedule, _instant(args, "after", now_ms))}
+        return {**head, **_next_change(schedule, instant(args, "after", now_ms))}
     if kind == "ical":
         start_ms, end_ms = since_ms(args, now_ms), now_ms + _CALENDAR_AHEAD_MS
         host = urlsplit(directory.external_url).hostname or "tocsin"
         return {**head, "text": ical.calendar(schedule, start_ms, end_ms, host=host, user=str(args.get("user", "")))}
-    start_ms = _instant(args, "from", now_ms)
-    end_ms = _instant(args, "until", start_ms + _AHEAD_MS)
+    start_ms = instant(args, "from", now_ms)
+    end_ms = instant(args, "until", start_ms + _AHEAD_MS)
     if not start_ms <= end_ms <= start_ms + _LONGEST_MS:
         raise CommandError(422, "bad_time", "until: must not be before `from`, and a year after it at most")
     window = {"from": format_instant(start_ms), "until": format_instant(end_ms)}
@@ -78,7 +78,7 @@ def _next_change(schedule: Schedule, after_ms: int) -> dict[str, Any]:
     }
 
 
-def _instant(args: Mapping[str, Any], name: str, default_ms: int) -> int:
+def instant(args: Mapping[str, Any], name: str, default_ms: int) -> int:
     """RFC 3339 or ms; a space for the `+` of an offset (the usual slip in a URL) is forgiven."""
     value = args.get(name)
     if value is None or value == "":

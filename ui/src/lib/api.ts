@@ -228,6 +228,8 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // POST /explain { query, from_ms, to_ms, base_from_ms?, base_to_ms? } -> { query, rows: { label, value, share, base_share, shift, matcher }[], even: string[], series, cut } (added 10:35)
 // GET /oncall -> { schedules: [...], policies: [...], people: [...] }
 // GET /schedules/{name}/oncall?at= -> { at, users, why }; /shifts?from=&until= -> { shifts: { start, end, users }[] }; /gaps -> { gaps: { start, end }[] }; /next-change?after= -> { at: string | null, users }; instants RFC 3339 UTC
+// GET /incidents/analytics?from=&to= -> { from_ms, to_ms, incidents, acknowledged, resolved, reopened, mtta_ms, median_tta_ms, mttr_ms, median_ttr_ms, severities: [...], people: { who, pages, weeks: { start_ms, pages }[] }[], rules: { rule, incidents, pages, real, noise, duplicate, precision, quick, never_acknowledged }[] }
+// GET /incidents/{n}/export.md -> text/markdown
 // POST /schedules/evaluate { schedule, queries } -> { answers }; GET /schedules/{name}.ics?user= -> text/calendar
 // GET /self -> { processes: [{ name, pid, started_ms, restarts, lag_ms, rss_bytes }], metrics: { [name]: number }, config: { files, problems, loaded_ms } }
 // GET /search?q= -> { results: { kind, title, url }[] }

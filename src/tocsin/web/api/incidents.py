@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.incidents import why as reads
+from tocsin.incidents.analytics import analytics
 from tocsin.incidents.export import markdown
 from tocsin.incidents.people import Directory, Service, Team
+from tocsin.incidents.questions import instant
 from tocsin.model.incident import Person
 from tocsin.model.labels import Labels
 from tocsin.web.answers import bytes_answer, json_answer
@@ -25,6 +27,8 @@ from tocsin.web.problem import Refused
 
 _STATES = ("open", "resolved", "all")
 _MOST = 1000
+_MONTH_MS = 30 * 86_400_000
+_YEAR_MS = 366 * 86_400_000
 
 
 class Seen(Body):
@@ -98,6 +102,7 @@ class Incidents:
         viewer, one = Permission.VIEWER, prefix + "/incidents/{number:int}"
         return [
             Endpoint(prefix + "/incidents", self.list, permission=viewer, answer=IncidentList),
+            Endpoint(prefix + "/incidents/analytics", self.analytics, permission=viewer, answer=dict),
             Endpoint(one, self.detail, permission=viewer, answer=IncidentDetail),
             Endpoint(one + "/export.md", self.export, permission=viewer),
             *(
@@ -137,6 +142,15 @@ class Incidents:
             raise Refused(404, "no_such_incident", f"there is no incident #{number}")
         rules = RuleIndex.of(await self._desk.state.try_ask("rules.state", {}))
         return await json_answer(request, self._with_rules(found, rules))
+
+    async def analytics(self, request: Request) -> Response:
+        """Times to answer and to mend, pages per person and week, noise per rule; `from` and `to`, 30 days when left out."""
+        args, now_ms = dict(request.query_params), self._desk.now_ms()
+        to_ms = instant(args, "to", now_ms)
+        from_ms = instant(args, "from", to_ms - _MONTH_MS)
+        if not from_ms < to_ms <= from_ms + _YEAR_MS:
+            raise Refused(422, "bad_time", "to: must be after `from`, by a year at most")
+        return await json_answer(request, await self._desk.parts.database.read(lambda tx: analytics(tx, from_ms, to_ms)))
 
     async def export(self, request: Request) -> Response:
         """One incident as Markdown, for a review."""
