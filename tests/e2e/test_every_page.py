@@ -25,6 +25,10 @@ PAGES = {
     "/rules": "Rules",
     "/self": "Tocsin itself",
     "/settings": "Settings",
+    "/settings/account": "Settings",
+    "/settings/users": "Settings",
+    "/settings/tokens": "Settings",
+    "/settings/audit": "Settings",
     "/services/shop": "shop",
 }
 
