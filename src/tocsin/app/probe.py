@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from tocsin.app.metricspush import push_metrics
 from tocsin.app.pulse import Pulse
@@ -16,6 +17,7 @@ from tocsin.bus.client import CoreClient
 from tocsin.clock import SystemClock
 from tocsin.collect.network import Network
 from tocsin.collect.probe import Prober
+from tocsin.collect.reporting import Report
 from tocsin.errors import CommandError
 from tocsin.log import get_log
 from tocsin.model.check import CheckResult
@@ -25,17 +27,27 @@ from tocsin.random import SystemRandom
 log = get_log("probe")
 
 LOCAL = "local"
+_RETRY_S = 0.5
+_NEVER_TAKEN = (400, 413, 422)
 
 
-async def follow_plan(core: CoreClient, prober: Prober, network: Network, running: set[asyncio.Task[object]]) -> None:
+class PlanningCore(Protocol):
+    """The core, over its socket or over the network. Raises CommandError."""
+
+    async def command(self, name: str, args: Mapping[str, Any] | None = None) -> Any: ...
+
+
+async def follow_plan(
+    core: PlanningCore, prober: Prober, network: Network, running: set[asyncio.Task[object]], location: str = LOCAL
+) -> None:
     """Ask the core for the plan of this place, again and again; do the runs somebody asked for."""
     version = 0
     while True:
         try:
-            plan = await core.command("probe.plan", {"location": LOCAL, "version": version})
+            plan = await core.command("probe.plan", {"location": location, "version": version})
         except CommandError as error:
             log.info("no plan from the core", error=str(error))
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(_RETRY_S)
             continue
         if plan["specs"] is not None:
             network.egress = EgressRules(
@@ -49,19 +61,28 @@ async def follow_plan(core: CoreClient, prober: Prober, network: Network, runnin
             task.add_done_callback(running.discard)
 
 
+def reporting(core: PlanningCore, location: str) -> Report:
+    """How results get to the core; those that it will never take are given up, or they would stop all after them."""
+
+    async def report(results: Sequence[CheckResult]) -> None:
+        try:
+            await core.command("probe.report", {"location": location, "results": [result_to_json(result) for result in results]})
+        except CommandError as error:
+            if error.status in _NEVER_TAKEN:
+                log.error("the core refuses these results; they are given up", results=len(results), error=str(error))
+                return
+            raise OSError(str(error)) from None  # they wait in the prober until the core is back
+
+    return report
+
+
 async def run_probe(settings: ServeSettings, pulse: Pulse, _listener: socket.socket) -> None:
     """Run until SIGTERM."""
     core = CoreClient(settings.core_socket, timeout_s=40)
     clock = SystemClock()
 
-    async def report(results: Sequence[CheckResult]) -> None:
-        try:
-            await core.command("probe.report", {"location": LOCAL, "results": [result_to_json(result) for result in results]})
-        except CommandError as error:
-            raise OSError(str(error)) from None  # they wait in the prober until the core is back
-
     network = Network(clock=clock)
-    prober = Prober(clock=clock, random=SystemRandom(), io=network, report=report, location=LOCAL)
+    prober = Prober(clock=clock, random=SystemRandom(), io=network, report=reporting(core, LOCAL), location=LOCAL)
     running: set[asyncio.Task[object]] = set()
     tasks = [
         asyncio.create_task(supervise("prober", prober.run)),

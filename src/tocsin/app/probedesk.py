@@ -12,6 +12,7 @@ from tocsin.model.check import CheckResult, CheckSpec
 
 _LONG_POLL_S = 20.0
 _RUN_DEADLINE_S = 90.0
+_MOST_LOCATIONS = 1_000
 
 
 @dataclass
@@ -48,6 +49,8 @@ class ProbeDesk:
 
     async def plan(self, location: str, version: int) -> dict[str, object]:
         """-> {version, specs (None when unchanged), egress, runs}; answers at once or within 20 s."""
+        if location not in self._locations and len(self._locations) >= _MOST_LOCATIONS:
+            raise CommandError(429, "many_locations", f"more than {_MOST_LOCATIONS} places asked for a plan since the start")
         here = self._locations[location]
         if version == self._version and not here.runs:
             here.wake.clear()

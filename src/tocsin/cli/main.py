@@ -16,11 +16,13 @@ from tocsin.errors import CommandError, ConfigError, TocsinError
 _COMMANDS = {
     # name: (module, attribute)
     "serve": ("tocsin.cli.serve", "serve"),
+    "probe": ("tocsin.cli.serve", "probe"),
     "status": ("tocsin.cli.status", "status"),
     "check": ("tocsin.cli.checks", "check"),
     "config": ("tocsin.cli.config", "config"),
     "rules": ("tocsin.cli.rules", "rules"),
     "route": ("tocsin.cli.config", "route"),
+    "coverage": ("tocsin.cli.coverage", "coverage"),
     "query": ("tocsin.cli.query", "query"),
     "ack": ("tocsin.cli.incidents", "ack"),
     "resolve": ("tocsin.cli.incidents", "resolve"),

@@ -1,7 +1,8 @@
-"""`tocsin serve`, `tocsin demo`, `tocsin probe`."""
+"""`tocsin serve`, `tocsin probe`."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -61,3 +62,30 @@ def parse_listen(listen: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or int(port) > 65535:
         raise UsageError(f"--listen {listen!r}: expected HOST:PORT such as 127.0.0.1:8911")
     return host.strip("[]") or "0.0.0.0", int(port)
+
+
+@click.command()
+@click.option("--core", required=True, envvar="TOCSIN_CORE", help="The URL of Tocsin, such as https://tocsin.example.")
+@click.option("--token", required=True, envvar="TOCSIN_TOKEN", help="An API token with the role sender.")
+@click.option("--location", required=True, envvar="TOCSIN_LOCATION", help="The name of this place in `locations:` of checks.")
+@click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="TOCSIN_CA_FILE",
+    help="Certificates to trust instead of the system's.",
+)
+def probe(core: str, token: str, location: str, ca_file: Path | None) -> None:
+    """Run the checks of another place, and report to a Tocsin elsewhere.
+
+    Runs until it is stopped; while Tocsin is away the checks run on, and what they saw is reported when it is back.
+    """
+    if not core.startswith(("http://", "https://")):
+        raise UsageError(f"--core {core!r}: expected a URL such as https://tocsin.example")
+    if location == "local":
+        raise UsageError("--location local: that is the probe beside the core; give this place a name of its own")
+    from tocsin.app.agent import AgentSettings, run_agent
+    from tocsin.log import configure_logging
+
+    configure_logging(level="warning", style="text", process="probe")
+    click.echo(f"Probing as {location!r} for {core}")
+    asyncio.run(run_agent(AgentSettings(core, token, location, ca_file)))

@@ -40,6 +40,8 @@ class Permission(enum.StrEnum):
     """Prometheus and Alertmanager reads: viewers, and programs of this machine while Tocsin listens on loopback alone."""
     LOOPBACK_SEND = "loopback_send"
     """Samples and alerts: senders and responders, and programs of this machine as above."""
+    SENDER = "sender"
+    """Agents of ours elsewhere: senders and responders, always with a token."""
     VIEWER = "viewer"
     RESPONDER = "responder"
     ADMIN = "admin"
@@ -65,6 +67,7 @@ _ALLOWED: dict[Permission, frozenset[str]] = {
     Permission.TOKEN: _VIEW | {Role.SENDER},
     Permission.LOOPBACK_READ: _VIEW,
     Permission.LOOPBACK_SEND: frozenset({Role.SENDER, Role.RESPONDER, Role.ADMIN}),
+    Permission.SENDER: frozenset({Role.SENDER, Role.RESPONDER, Role.ADMIN}),
     Permission.VIEWER: _VIEW,
     Permission.RESPONDER: frozenset({Role.RESPONDER, Role.ADMIN}),
     Permission.ADMIN: frozenset({Role.ADMIN}),

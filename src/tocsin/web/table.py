@@ -25,6 +25,7 @@ from tocsin.web.ingest import Inbound, Ingest
 from tocsin.web.links import Links
 from tocsin.web.live import stream_handler
 from tocsin.web.openapi import openapi_endpoint
+from tocsin.web.probes import Probes
 from tocsin.web.prometheus.federate import Federate
 from tocsin.web.prometheus.labels import LabelQueries
 from tocsin.web.prometheus.query import Queries
@@ -134,6 +135,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
     endpoints = [
         *overview.endpoints(API),
         *Checks(desk).endpoints(API),
+        *Probes(desk).endpoints(API),
         *alerts.endpoints(API),
         *Incidents(desk).endpoints(API),
         *Silences(desk, alerts).endpoints(API),

@@ -1,0 +1,112 @@
+"""`tocsin probe` as an agent in another place, and data that is pushed: over the public port of the real program."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.process
+
+CONFIG = """
+checks:
+  - {{name: far, tcp: "127.0.0.1:{port}", every: 1s, locations: [elsewhere], labels: {{service: shop}}}}
+services: [{{name: shop}}, {{name: forgotten}}]
+"""
+
+
+@pytest.fixture
+def configured(tocsin: Any, service: Any) -> Any:
+    tocsin.folder.mkdir(parents=True)
+    (tocsin.folder / "tocsin.yaml").write_text(CONFIG.format(port=service.port))
+    tocsin.start()
+    return tocsin
+
+
+@pytest.fixture
+def agent(configured: Any) -> Iterator[subprocess.Popen[str]]:
+    token = configured.cli("token", "create", "--role", "sender").strip()
+    arguments = ["probe", "--core", configured.url, "--token", token, "--location", "elsewhere"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tocsin", *arguments],
+        env=configured.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.wait(10)
+
+
+def stored_times(tocsin: Any) -> list[float]:
+    answer = tocsin.get("/api/v1/query?query=probe_success%7Blocation%3D%22elsewhere%22%7D%5B5m%5D")
+    return [float(t_s) for row in answer["data"]["result"] for t_s, _ in row["values"]]
+
+
+def test_an_agent_runs_its_checks_and_tells_after_an_outage_what_it_saw(configured: Any, agent: Any) -> None:
+    configured.until(
+        lambda: configured.query('tocsin_check_state{check="far",state="up"} == 1'), 30, "the check is up by the agent's eyes"
+    )
+    assert configured.stop() == 0
+    stopped_s = time.time()
+    time.sleep(4)
+    started_s = time.time()
+    configured.start()
+    configured.until(
+        lambda: [t_s for t_s in stored_times(configured) if stopped_s < t_s < started_s], 30, "results of the outage are stored"
+    )
+    assert agent.poll() is None
+    agent.terminate()
+    assert agent.wait(20) == 0
+    said = agent.stdout.read()
+    assert "checks run on" in said
+    assert "answers again" in said
+    assert "Traceback" not in said
+
+
+def test_an_agent_needs_a_token_and_a_place_of_its_own(configured: Any) -> None:
+    path = "/api/tocsin/v1/probe/plan"
+    assert configured.post(path, {"location": "elsewhere"})["specs"][0]["id"] == "far"
+    assert configured.post(path, {"location": "moon"})["specs"] == []
+    configured.post(path, {"location": "local"}, status=422)
+    configured.post("/api/tocsin/v1/probe/report", {"location": "local", "results": []}, status=422)
+    configured.post("/api/tocsin/v1/probe/report", {"location": "elsewhere", "results": [{"check_id": "far"}]}, status=400)
+    configured.token, kept = configured.cli("token", "create", "--role", "viewer").strip(), configured.token
+    configured.post(path, {"location": "elsewhere"}, status=403)
+    configured.token = ""
+    configured.post(path, {"location": "elsewhere"}, status=401)
+    configured.token = kept
+
+
+def test_a_pushed_group_is_stored_and_ended(configured: Any) -> None:
+    def push(method: str, path: str, body: bytes, kind: str = "text/plain") -> int:
+        request = urllib.request.Request(configured.url + path, body, {"Content-Type": kind}, method=method)
+        request.add_header("Authorization", f"Bearer {configured.token}")
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    path = "/metrics/job/backup/path@base64/L3Zhci90bXA"
+    assert push("POST", path, b"rows 3\n") == 200
+    configured.until(lambda: configured.query('rows{job="backup",path="/var/tmp"} == 3'), 10, "the pushed sample")
+    assert push("PUT", path, b"rows x\n") == 400
+    assert push("DELETE", path, b"") == 202
+    configured.until(lambda: not configured.query("rows"), 10, "the end of the series")
+    assert push("POST", "/api/v1/otlp/v1/metrics", b"{}", "application/json") == 415
+    assert push("POST", "/api/v1/otlp/v1/metrics", b"", "application/x-protobuf") == 200
+
+
+def test_coverage_names_what_is_missing(configured: Any) -> None:
+    said = configured.cli("coverage", status=1)
+    assert "forgotten: no check has the label service: forgotten" in said
+    assert "far: it has no result yet (runs at elsewhere)" in said
+    assert "routes with no reachable person:" in said
