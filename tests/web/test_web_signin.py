@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
+from tests.web.conftest import Client
 
 from tocsin.model.event import Actor
 from tocsin.state import events
 from tocsin.web import totp
 from tocsin.web.parts import WebSettings
+from tocsin.web.server import create_app
 
 ROOT = Actor("cli", "root")
 PASSWORD = "a long enough password"
@@ -178,3 +181,21 @@ async def test_the_last_admin_stays_and_every_change_is_on_record(house):
     assert "changed role of account ben" in audit["events"][0]["text"]
     assert house.db.read_now(events.first_break) == 0
     assert not re.search(r"argon2|password_hash", (await admin.get("/api/tocsin/v1/accounts")).text)
+
+
+@pytest.mark.parametrize(
+    ("asked", "landed"),
+    [
+        ("/", "/ops/"),
+        ("/alerts", "/ops/alerts"),
+        ("/ops/alerts?x=1", "/ops/alerts?x=1"),
+        ("/opsy", "/ops/opsy"),
+        ("//evil.example", "/ops/"),
+    ],
+)
+async def test_behind_a_route_prefix_signing_in_leads_under_the_prefix(house, asked, landed):
+    await account(house)
+    house.parts.settings = dataclasses.replace(house.parts.settings, route_prefix="/ops")
+    client = Client(create_app(house.parts))
+    answer = await client.post("/ops/login", form={"name": "ana", "password": PASSWORD, "next": asked})
+    assert (answer.status, answer.headers["location"]) == (303, landed)

@@ -157,7 +157,7 @@ class SignIn:
         await self._desk.parts.core.command("session.create", {**session, **who})
         if old:
             await self._desk.parts.core.command("session.end", {"id_hash": secret_hash(old)})
-        response = RedirectResponse(target if is_own_path(target) else self._desk.path("/"), 303)
+        response = RedirectResponse(self._landing(target), 303)
         response.set_cookie(
             COOKIE,
             secret,
@@ -168,6 +168,13 @@ class SignIn:
             samesite="lax",
         )
         return response
+
+    def _landing(self, target: str) -> str:
+        """Where to go once signed in: a path of ours, with the route prefix whether or not the asker wrote it."""
+        prefix = self._desk.settings.route_prefix
+        if not is_own_path(target):
+            return prefix + "/"
+        return target if not prefix or target == prefix or target.startswith(prefix + "/") else prefix + target
 
     def _page(self, target: str, *, error: str = "", name: str = "", status: int = 200) -> Response:
         fields = (
