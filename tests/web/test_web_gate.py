@@ -11,6 +11,7 @@ from tocsin.web.parts import WebSettings
 
 ROLES = ("nobody", "sender", "viewer", "responder", "admin")
 _ALLOWED = {
+    Permission.SENDER: {"sender", "responder", "admin"},
     Permission.VIEWER: {"viewer", "responder", "admin"},
     Permission.RESPONDER: {"responder", "admin"},
     Permission.ADMIN: {"admin"},
