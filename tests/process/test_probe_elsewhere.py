@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, Gauge, delete_from_gateway, push_to_gateway
 
 pytestmark = pytest.mark.process
 
@@ -103,6 +104,16 @@ def test_a_pushed_group_is_stored_and_ended(configured: Any) -> None:
     configured.until(lambda: not configured.query("rows"), 10, "the end of the series")
     assert push("POST", "/api/v1/otlp/v1/metrics", b"{}", "application/json") == 415
     assert push("POST", "/api/v1/otlp/v1/metrics", b"", "application/x-protobuf") == 200
+
+
+def test_the_python_client_of_prometheus_pushes(configured: Any) -> None:
+    registry = CollectorRegistry()
+    Gauge("job_rows", "Rows copied.", ["table"], registry=registry).labels("orders").set(7)
+    key = {"path": "/var/tmp", "empty": ""}
+    push_to_gateway(configured.url, "backup", registry, grouping_key=key)
+    configured.until(lambda: configured.query('job_rows{job="backup",table="orders",path="/var/tmp"} == 7'), 10, "the sample")
+    delete_from_gateway(configured.url, "backup", grouping_key=key)
+    configured.until(lambda: not configured.query("job_rows"), 10, "the end of the series")
 
 
 def test_coverage_names_what_is_missing(configured: Any) -> None:
