@@ -32,6 +32,7 @@ from tocsin.web.prometheus.query import Queries
 from tocsin.web.prometheus.search import Search
 from tocsin.web.prometheus.state import RuntimeState
 from tocsin.web.prometheus.status import Status
+from tocsin.web.runbooks import Runbooks
 from tocsin.web.signin import Passwords, SignIn
 from tocsin.web.static import Dashboard
 from tocsin.web.statuspage import StatusPages
@@ -55,6 +56,7 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *SignIn(desk, passwords).endpoints(),
         *Links(desk).endpoints(),
         *StatusPages(desk).endpoints(),
+        *Runbooks(desk).endpoints(),
         *Dashboard(desk).endpoints(),
     ]
 
