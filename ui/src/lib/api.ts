@@ -182,7 +182,8 @@ export interface IncidentDetail extends IncidentRow {
 export interface TimelineEntry { id: number; t_ms: number; actor: string; verb: string; text: string; cause: string; data: Record<string, unknown> }
 export interface WhyRow { who: string; told: boolean; text: string; t_ms: number; channel: string; state: string }
 // POST /incidents/{n}/acknowledge | unacknowledge | resolve | escalate -> IncidentRow; body { version? }
-// POST /incidents/{n}/snooze { until_ms }; /note { text }; /verdict { verdict }; /assign { to }; /remediation {...}
+// POST /incidents/{n}/snooze { until_ms }; /note { text }; /verdict { verdict }; /assign { to }
+// POST /incidents/{n}/remediation { action?, summary?, cause?, held?, follow_ups?, links? }; what is left out stays. GET /incidents/{n}/export.md
 
 // GET /notifications?incident=&channel=&state=&recipient= -> { now_ms, cursor, notifications: NotificationRow[] }
 export interface NotificationRow {
@@ -225,6 +226,7 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 
 // GET /oncall/overrides -> { overrides: { id, schedule, start_ms, end_ms, users: string[], mode: 'set' | 'add', created_by, created_ms }[] } (added 10:57)
 // POST /oncall/overrides { schedule, start_ms, end_ms, users, mode? } -> 201; DELETE /oncall/overrides/{id} -> 204
+// GET /schedules/{name}/shifts?from=&until= (RFC 3339) -> { shifts: { start, end, users }[] }; uncovered time is left out
 // POST /explain { query, from_ms, to_ms, base_from_ms?, base_to_ms? } -> { query, rows: { label, value, share, base_share, shift, matcher }[], even: string[], series, cut } (added 10:35)
 // GET /oncall -> { schedules: [...], policies: [...], people: [...] }
 // GET /schedules/{name}/oncall?at= -> { at, users, why }; /shifts?from=&until= -> { shifts: { start, end, users }[] }; /gaps -> { gaps: { start, end }[] }; /next-change?after= -> { at: string | null, users }; instants RFC 3339 UTC
