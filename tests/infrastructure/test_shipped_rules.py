@@ -46,7 +46,7 @@ def test_every_runbook_link_has_its_section_and_every_section_its_alerts() -> No
     linked = defaultdict(set)
     for rule in alert_rules():
         address, _, anchor = rule.annotations["runbook_url"].partition("#")
-        assert address == "{{ externalURL }}/runbooks", rule.name
+        assert address == "{{ $externalURL }}/runbooks", rule.name
         linked[anchor].add(rule.name)
     page = (FOLDER.parents[1] / RUNBOOKS).read_text()
     sections = re.findall(r"^## (.+)\n\nAlerts: (.+)\n", page, re.MULTILINE)
