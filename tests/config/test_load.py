@@ -185,3 +185,10 @@ def test_the_last_good_sources_build_the_same_configuration(tmp_path: Path) -> N
     sources = read_sources([write(tmp_path, FULL)])
     again = build(Sources.from_json(sources.to_json()))
     assert again.checks == build(sources).checks
+
+
+def test_links_begin_with_the_address_we_listen_on_when_none_is_given(tmp_path: Path) -> None:
+    sources = read_sources([write(tmp_path, "users: [{name: ana, email: ana@shop.example}]\nweb: {route_prefix: /t}")])
+    config = build(sources, address="127.0.0.1:18911")
+    assert config.external_url == config.channels.external_url == config.directory.external_url == "http://127.0.0.1:18911/t"
+    assert config.channels.host == "127.0.0.1"

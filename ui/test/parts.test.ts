@@ -15,7 +15,7 @@ describe('addresses', () => {
     ['https://x.example/assets/index-1.js', ''],
     ['https://x.example/ops/tocsin/assets/index-1.js', '/ops/tocsin'],
     ['http://127.0.0.1:8911/src/lib/base.ts', ''],
-    ['file:///work/ui/src/lib/base.ts', ''],
+    ['file:///srv/ui/src/lib/base.ts', ''],
   ])('prefix of %s', (url, prefix) => expect(prefixOf(url)).toBe(prefix))
   it('match a pattern part by part', () => {
     expect(match('/checks/:id', '/checks/a%20b')).toEqual({ id: 'a b' })

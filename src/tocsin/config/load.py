@@ -243,7 +243,7 @@ class _Builder:
 
     def _own(self, tree: Tree) -> OwnSections:
         try:
-            return OwnSections.model_validate(
+            own = OwnSections.model_validate(
                 {key: value for key, value in tree.value.items() if key in _OWN_KEYS and value is not None}
             )
         except ValidationError as error:
