@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,9 @@ class Tocsin:
             ):
                 return answer.status, answer.content_type, await answer.read()
 
-        got, kind, data = asyncio.run(ask())
+        # In a thread of its own: a browser test before this one may have left an event loop in ours.
+        with ThreadPoolExecutor(1) as thread:
+            got, kind, data = thread.submit(asyncio.run, ask()).result()
         assert got == status, f"{method} {path}: {got} instead of {status}: {data[:2000]!r}\n{self.log()}"
         if "json" in kind:
             import orjson
