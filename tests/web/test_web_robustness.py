@@ -65,8 +65,10 @@ async def test_no_body_makes_our_api_stumble(house, body):
 async def test_no_parameter_makes_prometheuss_api_stumble(house, pairs):
     for method, path in endpoints(house, "/api/v1/", {"GET"}):
         answer = await house.client.request(method, path, query=pairs)
-        # 503 is `timeout`, 504 never; everything else is the client's mistake or an answer.
-        assert answer.status < 500, f"{path} {pairs}: {answer.status} {answer.text}"
+        # 503 is `timeout` (one below zero has passed already, as in Prometheus); everything else is a mistake or an answer.
+        assert answer.status < 500 or (answer.status == 503 and "timed out" in answer.text), (
+            f"{path} {pairs}: {answer.status} {answer.text}"
+        )
 
 
 @given(text=st.text(max_size=30))
