@@ -22,7 +22,7 @@ from tocsin.alerts.silence import expire as expire_value
 from tocsin.alerts.silence import set_silence as set_silence_value
 from tocsin.alerts.silence import too_broad
 from tocsin.alerts.step import Plan, Stepped, step
-from tocsin.clock import Clock
+from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import silence_from_command
 from tocsin.formats.matchers import format_matchers
@@ -91,7 +91,7 @@ class Dispatcher:
         while True:
             self._wake.clear()
             due_ms = await self.step()
-            await self._wait_until(min(due_ms, self._clock.now_ms() + _LONGEST_SLEEP_MS))
+            await until_woken(self._clock, self._wake, min(due_ms, self._clock.now_ms() + _LONGEST_SLEEP_MS))
 
     async def step(self) -> int:
         """Do everything that is due now, in one transaction; returns when to look next (ms)."""
@@ -129,17 +129,6 @@ class Dispatcher:
             self._changed("incidents")
         if done.changed:
             self._changed("alerts")
-
-    async def _wait_until(self, t_ms: int) -> None:
-        """Until `t_ms` or a wake-up, whichever is first."""
-        sleep = asyncio.ensure_future(self._clock.sleep_until_ms(t_ms))
-        woken = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait((sleep, woken), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleep.cancel()
-            woken.cancel()
-            await asyncio.gather(sleep, woken, return_exceptions=True)
 
     # -- commands ---------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from tocsin.clock import Clock
+from tocsin.clock import Clock, until_woken
 from tocsin.formats.alertmanager_json import postable_alert
 from tocsin.log import get_log
 from tocsin.metrics import Counter
@@ -83,7 +83,7 @@ class Forwarder:
             self._wake.clear()
             if self._targets:
                 await self.round()
-            await self._wait_until(self._clock.now_ms() + RESEND_MS)
+            await until_woken(self._clock, self._wake, self._clock.now_ms() + RESEND_MS)
 
     async def round(self) -> None:
         """Send everything to everybody once; a target that fails does not keep the others waiting."""
@@ -123,13 +123,3 @@ class Forwarder:
             log.warning("cannot send alerts on", alertmanager=target.url, error=message)
         state.ok, state.message = False, message
         _SENT.inc(target.url, "failed", by=count)
-
-    async def _wait_until(self, t_ms: int) -> None:
-        sleep = asyncio.ensure_future(self._clock.sleep_until_ms(t_ms))
-        woken = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait((sleep, woken), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleep.cancel()
-            woken.cancel()
-            await asyncio.gather(sleep, woken, return_exceptions=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.clock import Clock
+from tocsin.clock import Clock, until_woken
 from tocsin.errors import StateError, StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
@@ -181,13 +181,7 @@ class Evaluator:
     async def _sleep(self) -> None:
         now_ms = self._clock.now_ms()
         until_ms = min((scheduled.next_ms for scheduled in self._groups.values()), default=now_ms + _NAP_MS)
-        sleeping = asyncio.ensure_future(self._clock.sleep_until_ms(min(until_ms, now_ms + _NAP_MS)))
-        reloaded = asyncio.ensure_future(self._reloaded.wait())
-        try:
-            await asyncio.wait({sleeping, reloaded}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            reloaded.cancel()
+        await until_woken(self._clock, self._reloaded, min(until_ms, now_ms + _NAP_MS))
 
     async def _restore(self) -> None:
         if self._kept is not None:
