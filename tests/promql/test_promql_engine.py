@@ -91,6 +91,12 @@ def test_limits_refuse_with_prometheuss_words() -> None:
         engine.instant("x +", 0)
 
 
+def test_subquery_with_too_many_steps_ends_in_an_error_not_in_the_allocator() -> None:
+    engine = Engine(store("x 1"))
+    with pytest.raises(ExecutionError, match="too many samples into memory"):
+        engine.instant("max_over_time(nothing[1y:1ms])", 0)
+
+
 def test_a_query_that_takes_too_long_or_that_nobody_waits_for_stops() -> None:
     reader = store("x 1x100")
     with pytest.raises(QueryTimeout, match="query timed out in expression evaluation"):

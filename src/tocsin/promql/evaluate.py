@@ -133,6 +133,8 @@ class Evaluator:
         ends = self.moments(expr.at, expr.offset_ms, t_ms)
         step_ms = expr.step_ms or self.scope.subquery_step_ms
         start_ms = ((int(ends.min()) - expr.range_ms) // step_ms + 1) * step_ms
+        # Steps cost memory before there is a sample: a year by the millisecond has to end here, not in the allocator.
+        self.scope.budget.hold(max(0, int(ends.max()) - start_ms) // step_ms)
         inner = np.arange(start_ms, int(ends.max()) + 1, step_ms, dtype=np.int64)
         if not inner.size:
             return Selection(()), ends, expr.range_ms
