@@ -2,13 +2,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test check fast lint types contracts format bench ui clean dev
+.PHONY: run demo test check fast lint types contracts format bench ui clean dev extras
 
 run: ## install what is locked, build the dashboard, start Tocsin on 127.0.0.1:8911
 	@$(PYTHON) packaging/make_run.py $(ARGS)
 
 demo: ## the same with a demo shop that fails on a script
 	@$(PYTHON) packaging/make_run.py --demo $(ARGS)
+
+extras: ## what `make run` leaves out: Apprise, HTTP/3, the browser check, Parquet
+	@$(PYTHON) packaging/make_run.py --install-extras
 
 $(VENV)/dev.stamp: requirements/dev.txt requirements/build.txt
 	@$(PYTHON) packaging/make_run.py --install-dev

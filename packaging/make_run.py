@@ -37,8 +37,11 @@ def main(arguments: list[str]) -> None:
         stop(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; try `make run PYTHON=python3.12`")
     dev = "--install-dev" in arguments
     demo = "--demo" in arguments
-    rest = [a for a in arguments if a not in ("--install-dev", "--demo")]
+    rest = [a for a in arguments if a not in ("--install-dev", "--install-extras", "--demo")]
     make_venv()
+    if "--install-extras" in arguments:
+        install(REQUIREMENTS / "extras.txt", "extras", covered_by=("dev",))
+        return
     install(REQUIREMENTS / ("dev.txt" if dev else "run.txt"), "dev" if dev else "run", covered_by=() if dev else ("dev",))
     install_tocsin()
     if dev:
