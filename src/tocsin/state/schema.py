@@ -62,6 +62,15 @@ alert_states = Table(
     Column("evaluations", BigInteger, nullable=False, server_default="0"),
     Column("extra", JSON, nullable=False),
     _ms("updated_ms"),
+    _ms("flapping_since_ms", index=True),
+    # The last results of a flapping alert as bits, behind a leading 1.
+    Column("results", BigInteger, nullable=False, server_default="0"),
+    # What a person should know of the state: why it is held open or not told.
+    _text("note"),
+    # The alert's fingerprint with external labels, as dispatcher and incidents know it; only while flapping.
+    Column("told_as", String(16), nullable=False, server_default=""),
+    # Unreachable: the fingerprint (as told) of the alert that it stands behind.
+    Column("below", String(16), nullable=False, server_default="", index=True),
 )
 
 rule_groups = Table(
