@@ -31,6 +31,7 @@ from tocsin.rules import keep
 from tocsin.rules.blindness import Sight
 from tocsin.rules.group import GroupRun, Outcome, RuleRun, Surroundings, batch_of, farewell, nobody_blind
 from tocsin.rules.shown import shown_alerts, shown_groups
+from tocsin.rules.slots import next_slot, slot_at
 from tocsin.state.sql import Database
 
 log = get_log("rules")
@@ -122,7 +123,7 @@ class Evaluator:
                 else:
                     strangers.append(rule_run)
             before = self._groups.get(group.key)
-            next_ms = _first_slot(group, now_ms)
+            next_ms = next_slot(group, now_ms)
             if before is not None and before.run.group.interval_ms == group.interval_ms:
                 new[group.key] = replace(before, run=run)
             else:
@@ -147,8 +148,8 @@ class Evaluator:
             await self._say_farewell()
             now_ms = self._clock.now_ms()
             for scheduled in self._due(now_ms):
-                await self._pass(scheduled, _slot_at(scheduled.run.group, self._clock.now_ms()))
-                scheduled.next_ms = _first_slot(scheduled.run.group, max(scheduled.wall_ms, self._clock.now_ms()))
+                await self._pass(scheduled, slot_at(scheduled.run.group, self._clock.now_ms()))
+                scheduled.next_ms = next_slot(scheduled.run.group, max(scheduled.wall_ms, self._clock.now_ms()))
             self._ready.set()
             await self._sleep()
 
@@ -396,17 +397,6 @@ class Evaluator:
 
 def _same_service(a: Labels, b: Labels) -> bool:
     return not a.get("service") or not b.get("service") or a.get("service") == b.get("service")
-
-
-def _first_slot(group: RuleGroup, now_ms: int) -> int:
-    return _slot_at(group, now_ms) + group.interval_ms
-
-
-def _slot_at(group: RuleGroup, now_ms: int) -> int:
-    """The last evaluation time of the group that is not after now: groups are spread over their interval by their name."""
-    digest = hashlib.sha256(group.key.encode()).digest()
-    offset_ms = int.from_bytes(digest[:8], "big") % group.interval_ms
-    return (now_ms - offset_ms) // group.interval_ms * group.interval_ms + offset_ms
 
 
 def _inherit(new: RuleRun, old: RuleRun) -> None:
