@@ -20,6 +20,7 @@ from tocsin.collect.receive import result_of
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import alerts_from_command
 from tocsin.formats.exposition import write_text
+from tocsin.incidents import commands as incident_commands
 from tocsin.incidents import overrides
 from tocsin.incidents.duty import duty
 from tocsin.incidents.questions import schedule_query, since_ms
@@ -80,7 +81,7 @@ def command_table(
         "status": handlers.status,
         "signin.link": handlers.signin_link,
     }
-    for verb in ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze", "note", "assign", "verdict", "remediation"):
+    for verb in incident_commands.COMMANDS:
         table[f"incident.{verb}"] = _incident(core, verb)
     table["inbound"] = Inbound(
         settings=lambda: configuration.config.channels,

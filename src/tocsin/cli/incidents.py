@@ -75,6 +75,27 @@ def export(number: int, data_dir: Path, as_json: bool) -> None:
         click.echo(markdown(incident), nl=False)
 
 
+@incidents.command("merge")
+@click.argument("number", type=int)
+@click.argument("into", type=int)
+@data_dir_option
+def merge(number: int, into: int, data_dir: Path) -> None:
+    """Say that incident NUMBER belongs to INTO, which lives on for both."""
+    row = ask(data_dir, "incident.merge", {"number": number, "into": into})
+    click.echo(f"#{number} {row['state']} into #{into}")
+
+
+@incidents.command("split")
+@click.argument("number", type=int)
+@click.argument("alerts", nargs=-1, required=True)
+@click.option("--title", default="", help="Of the new incident; from its worst alert when left out.")
+@data_dir_option
+def split(number: int, alerts: tuple[str, ...], title: str, data_dir: Path) -> None:
+    """Move ALERTS (fingerprints, as `incidents export NUMBER --json` shows them) to a new incident, which pages anew."""
+    row = ask(data_dir, "incident.split", {"number": number, "alerts": list(alerts), "title": title})
+    click.echo(f"#{row['number']} {row['state']}: {row['title']} (split off #{number})")
+
+
 def _detail(data_dir: Path, number: int) -> dict[str, Any]:
     """One incident as api.ts IncidentDetail. Raises CommandError 404."""
     from tocsin.incidents.people import Directory

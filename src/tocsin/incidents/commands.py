@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tocsin.errors import CommandError
-from tocsin.incidents import rows
+from tocsin.incidents import rows, split
 from tocsin.incidents.changes import Acknowledge, Escalate, Merge, Resolve, Snooze, Unacknowledge
 from tocsin.incidents.ledger import Ledger
 from tocsin.model.event import Actor
@@ -33,7 +33,7 @@ def run(ledger: Ledger, name: str, args: Args, actor: Actor) -> Incident:
     # Two people press Acknowledge at once, while a step is being paged: nobody must lose that to a version.
     if name not in _ALWAYS and args.get("version") and int(args["version"]) != incident.version:
         raise CommandError(409, "version_conflict", f"incident #{incident.number} has changed since you looked; look again")
-    return command(ledger, _leader(ledger, incident) if name in _FOLLOWS_MERGE else incident, args, actor)
+    return command(ledger, rows.leader(ledger.tx, incident) if name in _FOLLOWS_MERGE else incident, args, actor)
 
 
 def _acknowledge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
@@ -108,7 +108,7 @@ def _remediation(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -
 
 
 def _merge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
-    into = _leader(ledger, rows.load(ledger.tx, _number(args, "into")))
+    into = rows.leader(ledger.tx, rows.load(ledger.tx, _number(args, "into")))
     if into.number == incident.number:
         raise CommandError(422, "same_incident", "an incident cannot be merged into itself")
     if not into.state.open:
@@ -122,16 +122,18 @@ def _merge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Inci
     return merged
 
 
+def _split(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    """Answers the new incident."""
+    chosen = args.get("alerts", [])
+    if not isinstance(chosen, list) or not all(isinstance(one, str) for one in chosen):
+        raise CommandError(422, "no_alerts", "expected `alerts`, a list of fingerprints")
+    return split.split(ledger, incident, chosen, _text(args, "title", needed=False)[:200], actor)
+
+
 def _touch(ledger: Ledger, incident: Incident) -> Incident:
     """A new version for a change outside the state machine."""
     ledger.touched.add(incident.number)
     return rows.save(ledger.tx, incident)
-
-
-def _leader(ledger: Ledger, incident: Incident) -> Incident:
-    while incident.state is IncidentState.MERGED:
-        incident = rows.load(ledger.tx, int(rows.extra(ledger.tx, incident.number)["merged_into"]))
-    return incident
 
 
 def _number(args: Args, name: str = "number") -> int:
@@ -159,6 +161,7 @@ COMMANDS: dict[str, Callable[[Ledger, Incident, Args, Actor], Incident]] = {
     "verdict": _verdict,
     "remediation": _remediation,
     "merge": _merge,
+    "split": _split,
 }
 _ALWAYS = ("acknowledge", "note", "verdict", "remediation")
-_FOLLOWS_MERGE = ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze")
+_FOLLOWS_MERGE = ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze", "split")

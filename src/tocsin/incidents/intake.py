@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tocsin.incidents import rows, snapshot, storm
-from tocsin.incidents.changes import Ended, Fired, Muted
+from tocsin.incidents import flapping, rows, snapshot, split, storm
+from tocsin.incidents.changes import Fired, Muted
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.people import Service
 from tocsin.model.alert import Alert, Page, PageReason
@@ -26,9 +26,17 @@ def receive(ledger: Ledger, page: Page) -> None:
         # Alertmanager's idiom for "nobody": a declared receiver without anything in it.
         _note_blackhole(ledger, page)
         return
-    key = f"{page.receiver}\n{page.group_key}"
+    _take(ledger, page, f"{page.receiver}\n{page.group_key}")
+
+
+def _take(ledger: Ledger, page: Page, key: str) -> None:
+    """The page for the incidents under `key`, and for those that people split off them."""
     known = rows.latest(ledger.tx, key)
-    leader = _leader(ledger, known) if known else None
+    page, elsewhere = split.parts(ledger, page, known)
+    for other, part in elsewhere.items():
+        _take(ledger, part, other)
+    before = _firing_in(ledger, known) if known and (elsewhere or split.MARK in key) else None
+    leader = rows.leader(ledger.tx, known) if known else None
     if known is None or leader is None or leader.state is IncidentState.RESOLVED:
         if page.firing or page.suppressed:
             # A storm that is over does not come back for one of its groups; another leader does.
@@ -36,14 +44,36 @@ def receive(ledger: Ledger, page: Page) -> None:
         elif known is not None:
             _write_alerts(ledger, known, page)
         return
+    strangers = _strangers(ledger, known, page)
     fresh = _write_alerts(ledger, known, page)
+    if before is not None and page.firing and _no_news(ledger, page, leader, before, known):
+        return
     if page.firing:
-        ledger.change(leader, _fired(ledger, leader, page, fresh))
+        fired = _fired(ledger, leader, page, fresh)
+        if flapping.fires(ledger, leader, news=strangers or fired.raised):
+            ledger.change(leader, fired)
     elif page.suppressed:
         if _nothing_fires(ledger, leader, but=known):
             ledger.change(leader, Muted(by=_muted_by(page)))
     elif _nothing_fires(ledger, leader):
-        ledger.change(leader, Ended(text=_end_text(page)))
+        flapping.ends(ledger, leader, _end_text(page))
+
+
+def _no_news(ledger: Ledger, page: Page, leader: Incident, before: set[str], known: Incident) -> bool:
+    """The group has news, but about alerts of the other part of a split."""
+    if page.reason not in (PageReason.NEW_ALERTS, PageReason.SOME_RESOLVED) or leader.state is IncidentState.SUPPRESSED:
+        return False
+    return _firing_in(ledger, known) == before
+
+
+def _strangers(ledger: Ledger, incident: Incident, page: Page) -> bool:
+    """Whether alerts fire that this incident has not seen before."""
+    known = {row.fingerprint for row in rows.alert_rows(ledger.tx, [incident.number])}
+    return any(alert.fingerprint not in known for alert in page.firing)
+
+
+def _firing_in(ledger: Ledger, incident: Incident) -> set[str]:
+    return {row.fingerprint for row in rows.alert_rows(ledger.tx, [incident.number]) if not row.ends_at_ms}
 
 
 def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | None) -> None:
@@ -53,7 +83,9 @@ def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | Non
             return
         if page.firing and ledger.now_ms - known.resolved_ms <= service.reopen_window_ms:
             fresh = _write_alerts(ledger, known, page)
-            ledger.change(known, _fired(ledger, known, page, fresh))
+            fired = _fired(ledger, known, page, fresh)
+            if flapping.fires(ledger, known, news=fired.raised):
+                ledger.change(known, fired)
             return
     incident, extra = _new(ledger, page, key, known, service)
     absorbing = storm.storm_for(ledger, incident, service) if page.firing else None
@@ -70,8 +102,14 @@ def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, servic
     severity = snapshot.worst_severity(alerts, ledger.directory)
     worst = max(alerts, key=lambda alert: ledger.directory.rank(alert.labels.get("severity", "")))
     extra: dict[str, Any] = {"group_key": page.group_key, "route_id": page.route_id, "page_reason": page.reason.value}
+    flaps = flapping.Flaps()
     if previous is not None:
         extra["previous"] = previous.number
+        flaps = replace(flapping.load(ledger, previous), since_ms=0)
+    if page.firing:
+        extra["flaps"] = flapping.as_extra(flapping.moved(flaps, firing=True, now_ms=ledger.now_ms))
+    if (before := rows.latest(ledger.tx, key)) is not None:
+        extra |= split.carried(ledger.tx, before)
     fresh = Incident(
         number=0,
         key=key,
@@ -142,13 +180,6 @@ def _write_alerts(ledger: Ledger, incident: Incident, page: Page) -> int:
     rows.end_others(ledger.tx, incident.number, named, ended_ms=at_ms)
     ledger.touched.add(incident.number)
     return fresh
-
-
-def _leader(ledger: Ledger, incident: Incident) -> Incident:
-    """The incident that lives on when this one was merged."""
-    while incident.state is IncidentState.MERGED:
-        incident = rows.load(ledger.tx, int(rows.extra(ledger.tx, incident.number)["merged_into"]))
-    return incident
 
 
 def _nothing_fires(ledger: Ledger, leader: Incident, *, but: Incident | None = None) -> bool:

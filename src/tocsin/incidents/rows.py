@@ -15,6 +15,8 @@ from tocsin.model.incident import Incident, IncidentState, Policy, PolicyStep, T
 from tocsin.model.labels import Labels
 from tocsin.state.schema import incident_alerts, incidents, timers
 
+FLAP_QUIET = "flap_quiet"
+"""The timer of a flapping incident: how long its state must hold to be believed."""
 OPEN = tuple(state.value for state in IncidentState if state.open)
 
 # -- incidents --
@@ -124,6 +126,13 @@ def keep(tx: Connection, number: int, **changes: Any) -> None:
     tx.execute(sa.update(incidents).where(incidents.c.number == number).values(extra=merged))
 
 
+def leader(tx: Connection, incident: Incident) -> Incident:
+    """The incident that lives on when this one was merged."""
+    while incident.state is IncidentState.MERGED:
+        incident = load(tx, int(extra(tx, incident.number)["merged_into"]))
+    return incident
+
+
 def family(tx: Connection, number: int) -> list[int]:
     """The incident and those merged into it, all the way down; one query a level."""
     found = [number]
@@ -225,4 +234,9 @@ def start_timer(tx: Connection, number: int, kind: str, due_at_ms: int) -> None:
 
 
 def stop_timers(tx: Connection, number: int) -> None:
-    tx.execute(sa.delete(timers).where(timers.c.subject == f"incident:{number}"))
+    """All but the flapping's: what people do says nothing about whether it has settled."""
+    tx.execute(sa.delete(timers).where(timers.c.subject == f"incident:{number}", timers.c.kind != FLAP_QUIET))
+
+
+def stop_timer(tx: Connection, number: int, kind: str) -> None:
+    tx.execute(sa.delete(timers).where(timers.c.subject == f"incident:{number}", timers.c.kind == kind))

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from tocsin.incidents import rows
+from tocsin.incidents import flapping, rows
 from tocsin.incidents.people import Directory, Service
 from tocsin.incidents.policy import describe_next, step_targets, tells_places_only
 from tocsin.incidents.timeline import incident_events, timeline
@@ -77,6 +77,7 @@ def _row(row: Row[Any], directory: Directory, counts: tuple[int, int]) -> dict[s
         "policy": incident.policy.name,
         "version": incident.version,
         "assignee": row.extra.get("assignee", ""),
+        "flapping": flapping.shown(row.extra) if incident.state.open else "",
     }
 
 
@@ -121,6 +122,7 @@ def incident_detail(tx: Connection, number: int, directory: Directory) -> dict[s
         "policy_steps": _policy_steps(tx, incident),
         "merged_into": row.extra.get("merged_into", 0),
         "previous": row.extra.get("previous", 0),
+        "split_from": row.extra.get("split_from", 0),
     }
 
 

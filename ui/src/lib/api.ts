@@ -162,6 +162,7 @@ export interface IncidentRow {
   policy: string
   version: number
   assignee: string // added 10:25: who it was assigned to
+  flapping: string // why it is called flapping; empty while it is steady or over
 }
 // GET /incidents/{n} -> IncidentDetail
 export interface IncidentDetail extends IncidentRow {
@@ -178,10 +179,12 @@ export interface IncidentDetail extends IncidentRow {
   policy_steps: { index: number; targets: string[]; delay_ms: number; executed_ms: number }[]
   merged_into: number // added 10:25: 0 = not merged
   previous: number // added 10:25: the incident of this group before, 0 = none
+  split_from?: number // the incident that these alerts were split off, 0 = none
 }
 export interface TimelineEntry { id: number; t_ms: number; actor: string; verb: string; text: string; cause: string; data: Record<string, unknown> }
 export interface WhyRow { who: string; told: boolean; text: string; t_ms: number; channel: string; state: string }
 // POST /incidents/{n}/acknowledge | unacknowledge | resolve | escalate -> IncidentRow; body { version? }
+// POST /incidents/{n}/merge { into }; /split { alerts: fingerprint[], title? } -> the NEW IncidentRow
 // POST /incidents/{n}/snooze { until_ms }; /note { text }; /verdict { verdict }; /assign { to }
 // POST /incidents/{n}/remediation { action?, summary?, cause?, held?, follow_ups?, links? }; what is left out stays. GET /incidents/{n}/export.md
 

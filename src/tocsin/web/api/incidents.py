@@ -57,6 +57,17 @@ class Verdict(Seen):
     verdict: str
 
 
+class Merge(Seen):
+    into: int
+
+
+class Split(Seen):
+    alerts: list[str]
+    """Fingerprints of the alerts that are to move."""
+    title: str = ""
+    """Of the new incident; from its worst alert when left out."""
+
+
 class FollowUp(Body):
     """Something still to do; `due` is a date in words of the person, such as 2026-12-01."""
 
@@ -88,6 +99,8 @@ _COMMANDS: dict[str, tuple[type[Seen], str]] = {
     "note": (Note, "Write into the timeline"),
     "assign": (Assign, "Make somebody responsible"),
     "verdict": (Verdict, "Say whether it was `real`, `noise` or a `duplicate`"),
+    "merge": (Merge, "It belongs to the incident `into`, which lives on for both"),
+    "split": (Split, "Move `alerts` to a new incident, which is answered and pages anew"),
     "remediation": (Remediation, "Record what was done and found"),
 }
 

@@ -242,6 +242,8 @@ class IncidentRow:
     policy: str
     version: int
     assignee: str
+    flapping: str
+    """Why it is called flapping; empty while it is steady or over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +335,7 @@ class IncidentDetail(IncidentRow):
     policy_steps: Sequence[PolicyStepRow]
     merged_into: int
     previous: int
+    split_from: int
 
 
 @dataclass(frozen=True, slots=True)
