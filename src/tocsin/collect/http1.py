@@ -26,6 +26,8 @@ class Answer:
     body: bytes = b""
     cut: bool = False
     """The body was longer than the limit: the rest was not read."""
+    trailers: list[tuple[str, str]] = field(default_factory=list)
+    """What came after the body (HTTP/2 and 3)."""
 
     def header(self, name: str) -> str:
         return next((value for key, value in self.headers if key == name), "")
@@ -102,7 +104,7 @@ async def exchange(io: Io, connection: Connection, method: str, request: bytes, 
                 _end_of_stream(reader)
                 break
     answer = reader.answer
-    answer.body = _decoded(reader.body(), answer, most_bytes)
+    answer.body = decoded(reader.body(), answer, most_bytes)
     return answer
 
 
@@ -130,7 +132,7 @@ def _end_of_stream(reader: _Reader) -> None:
         raise ProbeError(CheckReason.PROTOCOL, "the connection was closed before the body was complete", facts_of(reader.answer))
 
 
-def _decoded(body: bytes, answer: Answer, most_bytes: int) -> bytes:
+def decoded(body: bytes, answer: Answer, most_bytes: int) -> bytes:
     """Undo gzip or deflate, never beyond the limit (a small body may unpack to gigabytes)."""
     encoding = answer.header("content-encoding").strip().lower()
     if encoding not in ("gzip", "deflate") or not body:

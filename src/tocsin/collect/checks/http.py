@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -14,8 +15,9 @@ from tocsin.collect.check import Check, check
 from tocsin.collect.expect import BodyExpectation, StatusSet, body_problem, parse_status, status_text
 from tocsin.collect.fields import DurationMs, HttpUrl, LatencyMs, Part, Pattern, SizeBytes, search
 from tocsin.collect.http1 import Answer, exchange, facts_of, request_bytes
-from tocsin.collect.io import Io
-from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed
+from tocsin.collect.http2 import exchange2, http2_headers
+from tocsin.collect.io import Connection, Io
+from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed, unsupported
 from tocsin.collect.tls import TlsOptions
 from tocsin.model.check import CheckReason
 from tocsin.model.duration import format_duration
@@ -23,6 +25,7 @@ from tocsin.model.duration import format_duration
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 10
 _DAY_MS = 86_400_000
+_ALPN = {"1.1": ("http/1.1",), "2": ("h2",), "3": ("h3",), "any": ("h2", "http/1.1")}
 
 
 class HttpExpect(Part):
@@ -65,6 +68,10 @@ class Http(Check):
     expect: HttpExpect = HttpExpect()
     tls: HttpTls = HttpTls()
     ip: Literal["any", "4", "6"] = Field("any", description="address family to use")
+    http_version: Annotated[Literal["1.1", "2", "3", "any"], BeforeValidator(str)] = Field(
+        "1.1",
+        description="2 must be agreed in TLS (over plain http it is spoken at once); 3 needs the extra http3; any = 2 or 1.1",
+    )
     max_body: SizeBytes = Field(1 << 20, description="read at most this much of the answer")
 
     @classmethod
@@ -77,6 +84,8 @@ class Http(Check):
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     async def run(self, io: Io) -> Outcome:
+        if self.http_version == "3" and find_spec("aioquic") is None:
+            return unsupported("HTTP/3 needs aioquic, which is not installed: pip install 'tocsin[http3]'")
         start_s = io.monotonic_s()
         answer, url, redirects = await self._fetch(io)
         duration_ms = (io.monotonic_s() - start_s) * 1000
@@ -103,22 +112,44 @@ class Http(Check):
             method = "GET" if answer.status == 303 or (answer.status in (301, 302) and method == "POST") else method
 
     async def _ask(self, io: Io, url: str, method: str) -> Answer:
+        """One request by the version that is wanted or agreed."""
         parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        host = parts.hostname or ""
-        options = self._tls_options() if secure else None
-        connection = await io.connect(host, parts.port or (443 if secure else 80), tls=options, ip=self.ip)
+        host, port, secure = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), parts.scheme == "https"
+        path = _ascii(urlunsplit(("", "", parts.path or "/", parts.query, "")))
+        headers, body = self._request_headers(url), self._body() if method == self.method else b""
+        pseudo = http2_headers(method, parts.scheme, headers["host"], path, headers.items())
+        if self.http_version == "3":
+            return await self._ask3(io, host, port, pseudo, body, secure=secure)
+        connection = await io.connect(host, port, tls=self._tls_options() if secure else None, ip=self.ip)
         try:
-            body = self._body() if method == self.method else b""
-            path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-            request = request_bytes(method, _ascii(path), self._request_headers(url), body)
+            if self._speaks2(connection):
+                return await exchange2(io, connection, pseudo, body, most_bytes=self.max_body)
+            request = request_bytes(method, path, headers, body)
             return await exchange(io, connection, method, request, most_bytes=self.max_body)
         finally:
             connection.close()
 
+    def _speaks2(self, connection: Connection) -> bool:
+        """HTTP/2 on this connection? Raises ProbeError where it is wanted and the server did not agree."""
+        tls = connection.ssl_object
+        agreed = tls is not None and tls.selected_alpn_protocol() == "h2"
+        if self.http_version == "2" and tls is not None and not agreed:
+            raise ProbeError(CheckReason.PROTOCOL, "the server did not agree to HTTP/2 (ALPN)")
+        return agreed or (self.http_version == "2" and tls is None)
+
+    async def _ask3(self, io: Io, host: str, port: int, headers: list[tuple[str, str]], body: bytes, *, secure: bool) -> Answer:
+        from tocsin.collect.http3 import exchange3
+
+        if not secure:
+            raise ProbeError(CheckReason.PROTOCOL, "HTTP/3 needs https")
+        address = io.judge(await io.resolve(host, ip=self.ip))[0]
+        return await exchange3(io, address, port, host, self._tls_options(), headers, body, most_bytes=self.max_body)
+
     def _tls_options(self) -> TlsOptions:
         tls = self.tls
-        return TlsOptions(tls.server_name, tls.verify, tls.ca_file, tls.certificate_file, tls.key_file, alpn=("http/1.1",))
+        return TlsOptions(
+            tls.server_name, tls.verify, tls.ca_file, tls.certificate_file, tls.key_file, alpn=_ALPN[self.http_version]
+        )
 
     def _request_headers(self, url: str) -> dict[str, str]:
         """Credentials go to the configured host only, never after a redirect elsewhere."""
