@@ -27,11 +27,10 @@ def script() -> ModuleType:
 
 def test_the_files_are_what_the_script_writes() -> None:
     module = script()
-    assert {path.stem for path in FILES} == set(module.DASHBOARDS)
+    texts = module.texts()
+    assert {path.stem for path in FILES} == set(texts)
     for path in FILES:
-        assert path.read_text() == module.text(path.stem), (
-            f"run python infrastructure/monitoring/dashboards.py ({path.name} differs)"
-        )
+        assert path.read_text() == texts[path.stem], f"run python infrastructure/monitoring/dashboards.py ({path.name} differs)"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -45,6 +44,19 @@ def test_a_dashboard_is_complete(path: Path) -> None:
         assert 0 <= panel["gridPos"]["x"] <= 24 - panel["gridPos"]["w"]
         for target in panel.get("targets", []):
             assert target["datasource"]["uid"] == "${datasource}"
+        used = set(re.findall(r"\$(\w+)", " ".join(target["expr"] for target in panel.get("targets", []))))
+        assert used - {"__rate_interval"} <= {variable["name"] for variable in board["templating"]["list"]}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_two_panels_overlap(path: Path) -> None:
+    taken: dict[tuple[int, int], str] = {}
+    for panel in json.loads(path.read_text())["panels"]:
+        place = panel["gridPos"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                assert (x, y) not in taken, f"{panel['title']} lies over {taken[x, y]}"
+                taken[x, y] = panel["title"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

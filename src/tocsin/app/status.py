@@ -50,15 +50,17 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
     return {
         "files": list(config.files),
         "ok": not configuration.problems,
-        "problems": [problem_row(problem) for problem in (*configuration.problems, *config.warnings)],
+        "problems": [problem_row(problem) for problem in (*configuration.problems, *config.said())],
         "loaded_ms": configuration.loaded_ms,
         "yaml": config.text,
         "nobody_paged": config.nobody_paged,
         "severities": list(config.severities),
         "external_url": config.external_url,
+        "external_labels": dict(config.external_labels),
         "features": list(config.features),
         "web": config.web.model_dump(),
         "status_pages": {page.slug: page.model_dump(exclude={"slug"}) for page in config.status_pages},
+        "dashboards": [board.model_dump() for board in config.dashboards],
         "services": {service.name: service.model_dump() for service in config.services},
     }
 
@@ -84,8 +86,11 @@ async def status(core: Core, configuration: Configuration, processes: Mapping[st
             f"{rules['groups']} rule groups, {rules['rules']} rules, {rules['failing']} failing",
             f"{counts['open']} open incidents",
             f"{counts['waiting']} notifications waiting, {counts['failed']} failed in the last day",
+            *([f"Slack Socket Mode: {slack}"] if (slack := core.slack_socket.state()) else []),
         ],
-        "problems": [str(problem) for problem in (*configuration.problems, *configuration.config.warnings)],
+        "problems": [
+            str(problem) for problem in (*configuration.problems, *configuration.config.faults, *configuration.config.warnings)
+        ],
         "counts": counts,
         "store": store,
     }

@@ -21,6 +21,7 @@ from tocsin.collect.catalog import parse_check
 from tocsin.collect.target import ScrapeJob
 from tocsin.config import alertmanager, prometheus
 from tocsin.config.alerting import read_alerting
+from tocsin.config.dashboards import read_dashboards
 from tocsin.config.doubts import doubts
 from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
@@ -44,6 +45,7 @@ from tocsin.rules.derived import check_rules
 from tocsin.rules.rulefile import parse_rule_file
 from tocsin.rules.shipped import shipped_groups
 from tocsin.tsdb.settings import StoreSettings
+from tocsin.web.boards.board import Dashboard
 
 T = TypeVar("T")
 DEFAULT_ADDRESS = "127.0.0.1:8911"
@@ -81,6 +83,8 @@ class Config:
     """PromQL features; a change counts from the next start."""
     web: Web
     status_pages: tuple[StatusPage, ...]
+    dashboards: tuple[Dashboard, ...]
+    """Of `dashboard_files`; those we ship are not among them."""
     store: StoreSettings
     host_every_ms: int
     """0 = this host is not watched."""
@@ -94,6 +98,12 @@ class Config:
     egress_deny: tuple[str, ...]
     nobody_paged: bool
     warnings: tuple[Problem, ...]
+    faults: tuple[Problem, ...] = ()
+    """Pages that nobody would hear: `config check` fails, a running server says so and goes on."""
+
+    def said(self) -> tuple[Problem, ...]:
+        """What a running server says of it."""
+        return (*(dataclasses.replace(fault, warning=True) for fault in self.faults), *self.warnings)
 
 
 # -- reading --
@@ -105,19 +115,20 @@ def read_sources(paths: Iterable[Path], *, optional: bool = False) -> Sources:
     main = main_files(paths, optional=optional)
     for path in main:
         texts[str(path)] = read_text(path)
-        for rule_file in _rule_files(texts[str(path)], path):
-            if rule_file.exists():  # a missing one is reported with the line that names it
-                texts[str(rule_file)] = read_text(rule_file)
+        for named in _named_files(texts[str(path)], path):
+            if named.exists():  # a missing one is reported with the line that names it
+                texts[str(named)] = read_text(named)
     return Sources(tuple(str(path) for path in main), texts)
 
 
-def _rule_files(text: str, path: Path) -> list[Path]:
+def _named_files(text: str, path: Path) -> list[Path]:
+    """Rule files and dashboards."""
     try:
         value = parse_yaml(text, str(path)).value
     except ConfigError:
         return []  # reported when it is built
-    patterns = value.get("rule_files") if isinstance(value, dict) else None
-    return expand([str(p) for p in patterns], path.parent) if isinstance(patterns, list) else []
+    lists = [value.get(key) for key in ("rule_files", "dashboard_files")] if isinstance(value, dict) else []
+    return expand([str(p) for patterns in lists if isinstance(patterns, list) for p in patterns], path.parent)
 
 
 # -- building --
@@ -171,11 +182,14 @@ class _Builder:
         channels = self._channels(own, directory, routing.receivers, tree)
         self._egress(own, tree)
         self._status_pages(own, {spec.id for spec in checks}, tree)
+        dashboard_paths = expand(own.dashboard_files, Path(tree.file).parent)
+        dashboards, problems = read_dashboards(dashboard_paths, self._sources.texts, tree)
+        self._problems += problems
         self._stop_if_wrong()
         nobody = not any(receiver.destinations for receiver in routing.receivers.values()) and not directory.persons
         config = Config(
             files=self._sources.main,
-            watched=(*self._watch, *(Path(name) for name in self._sources.texts), *self._rule_paths(tree)),
+            watched=(*self._watch, *(Path(name) for name in self._sources.texts), *self._rule_paths(tree), *dashboard_paths),
             text=yaml.safe_dump(hide_secrets(tree.value), sort_keys=False, allow_unicode=True) if tree.value else "",
             external_url=own.external_url,
             external_labels=prom.external_labels,
@@ -192,6 +206,7 @@ class _Builder:
             features=own.enable_features,
             web=own.web,
             status_pages=own.status_pages,
+            dashboards=dashboards,
             store=StoreSettings(
                 retention_ms=own.store.retention,
                 retention_rollup_ms=own.store.retention_rollup,
@@ -208,7 +223,8 @@ class _Builder:
             nobody_paged=nobody,
             warnings=tuple(self._problems),
         )
-        config = dataclasses.replace(config, warnings=(*config.warnings, *doubts(config, tree, self._now_ms)))
+        warnings, faults = doubts(config, tree, self._now_ms)
+        config = dataclasses.replace(config, warnings=(*config.warnings, *warnings), faults=tuple(faults))
         return with_checks(config, ())
 
     # -- parts --------------------------------------------------------------------------------------------------------

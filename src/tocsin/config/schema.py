@@ -118,6 +118,8 @@ class PolicySection(Section):
     steps: tuple[Step, ...] = Field(min_length=1)
     repeat: int = Field(default=2, ge=0, le=9)
     final: Texts = ()
+    allow_gaps: bool = False
+    """There may be times when no step reaches anybody; `tocsin config check` warns of them and does not fail."""
 
 
 class Service(Section):
@@ -178,6 +180,8 @@ class Web(Section):
     """Addresses or networks whose X-Forwarded-For and -Proto are believed."""
     allowed_hosts: Texts = ()
     """Host headers that are ours besides the one of `external_url` and loopback names."""
+    remote_read_samples: int = Field(default=50_000_000, ge=1)
+    """Most samples in an answer to a remote read that cannot take streamed chunks."""
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -246,6 +250,8 @@ class OwnSections(Section):
     egress: Egress = Egress()
     web: Web = Web()
     status_pages: tuple[StatusPage, ...] = ()
+    dashboard_files: tuple[str, ...] = ()
+    """Further dashboards, one a file; patterns are relative to this file. See docs/how-to/dashboards.md."""
     source: SourceSection | None = None
     channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings said once for everybody's contacts of a channel: bot tokens, signing secrets, senders."""

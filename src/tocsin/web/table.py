@@ -10,6 +10,7 @@ from tocsin.web import api_alertmanager
 from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
 from tocsin.web.api.checks import Checks
+from tocsin.web.api.dashboards import Dashboards
 from tocsin.web.api.explain import Explain
 from tocsin.web.api.incidents import Incidents
 from tocsin.web.api.notifications import Notifications
@@ -29,6 +30,7 @@ from tocsin.web.probes import Probes
 from tocsin.web.prometheus.federate import Federate
 from tocsin.web.prometheus.labels import LabelQueries
 from tocsin.web.prometheus.query import Queries
+from tocsin.web.prometheus.read import RemoteRead
 from tocsin.web.prometheus.search import Search
 from tocsin.web.prometheus.state import RuntimeState
 from tocsin.web.prometheus.status import Status
@@ -40,6 +42,7 @@ from tocsin.web.statuspage import StatusPages
 API = "/api/tocsin/v1"
 _POSTED_ALERTS = 32 * MiB
 _QUERY_FORM = 16 * MiB
+_READ_REQUEST = 32 * MiB
 
 
 def route_table(desk: Desk) -> list[Endpoint]:
@@ -99,7 +102,8 @@ def prometheus_endpoints(desk: Desk) -> list[Endpoint]:
     api = [
         read(f"/api/v1/{path}", handler, methods=methods, errors=Errors.PROMETHEUS) for path, handler, methods in [*both, *only]
     ]
-    return [*api, read("/federate", federate.federate, errors=Errors.PLAIN)]
+    remote = read("/api/v1/read", RemoteRead(desk).read, methods=("POST",), errors=Errors.PLAIN, max_body=_READ_REQUEST)
+    return [*api, remote, read("/federate", federate.federate, errors=Errors.PLAIN)]
 
 
 def alertmanager_endpoints(desk: Desk) -> list[Endpoint]:
@@ -145,6 +149,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *People(desk, passwords).endpoints(API),
         *OnCall(desk).endpoints(API),
         *Explain(desk).endpoints(API),
+        *Dashboards(desk).endpoints(API),
         *Basics(desk).endpoints(API),
         Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),
     ]
