@@ -184,6 +184,8 @@ class Configuration:
         self.config = with_checks(self._from_files, self._declared)
         self._seen = signature(self.config.watched)
         self.loaded_ms = self.clock.now_ms()
+        for fault in self.config.faults:
+            log.error("a page could reach nobody", problem=str(fault))
         if not self.problems:
             reload_ok.set(1)
         reload_at.set(self.loaded_ms / 1000)

@@ -7,15 +7,22 @@ from urllib.parse import urlsplit
 
 from tocsin.config.tree import Path, Tree, path_text
 from tocsin.errors import Problem
-from tocsin.incidents.lint import Doubt, lint
+from tocsin.incidents.doubt import Doubt
+from tocsin.incidents.lint import lint
 
 if TYPE_CHECKING:
     from tocsin.config.load import Config
 
 
-def doubts(config: Config, tree: Tree, now_ms: int) -> list[Problem]:
-    """What is legal and probably not meant; also who cannot be reached in the 30 days from `now_ms` (0 = do not look ahead)."""
-    out = [_of_people(doubt, tree) for doubt in lint(config.directory, now_ms)] if now_ms else []
+def doubts(config: Config, tree: Tree, now_ms: int) -> tuple[list[Problem], list[Problem]]:
+    """(warnings, faults): what is legal and probably not meant; and who cannot be reached in the 30 days from `now_ms`.
+
+    Faults fail `tocsin config check` and are warnings for a server: it must come back when time alone made its file wrong
+    (docs/decisions/0004-linter.md). `now_ms` 0 = do not look ahead.
+    """
+    found = lint(config.directory, now_ms) if now_ms else []
+    faults = [_of_people(doubt, tree) for doubt in found if doubt.grave]
+    out = [_of_people(doubt, tree) for doubt in found if not doubt.grave]
     host = urlsplit(config.external_url).hostname or ""
     if (host == "localhost" or host.startswith("127.") or host == "::1") and not config.nobody_paged:
         text = "is a loopback address, but people are paged: the links in their messages will not open; set external_url"
@@ -24,7 +31,7 @@ def doubts(config: Config, tree: Tree, now_ms: int) -> list[Problem]:
         out.append(
             Problem(tree.place(()), "", "nobody is paged: no user and no receiver with a channel is configured", warning=True)
         )
-    return out
+    return out, faults
 
 
 def _of_people(doubt: Doubt, tree: Tree) -> Problem:
@@ -34,7 +41,7 @@ def _of_people(doubt: Doubt, tree: Tree) -> Problem:
     for i, item in enumerate(tree.value.get(section) or ()):
         if isinstance(item, dict) and item.get("name") == doubt.name:
             path = (section, i)
-    return Problem(tree.place(path), path_text(path), f"{doubt.kind} {doubt.name}: {doubt.text}", warning=True)
+    return Problem(tree.place(path), path_text(path), f"{doubt.kind} {doubt.name}: {doubt.text}", warning=not doubt.grave)
 
 
 _SECTIONS = {"user": "users", "team": "teams", "schedule": "schedules", "policy": "policies"}

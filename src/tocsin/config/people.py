@@ -66,6 +66,7 @@ class PeopleReader:
             severities=self._own.severities,
             high_urgency=(severest,),
             external_url=self._own.external_url,
+            gaps_allowed=frozenset(policy.name for policy in self._own.policies if policy.allow_gaps),
         )
 
     # -- parts --------------------------------------------------------------------------------------------------------

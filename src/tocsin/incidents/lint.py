@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from tocsin.incidents import oncall
+from tocsin.incidents.doubt import Doubt, Span, both, spans_text
 from tocsin.incidents.people import Directory
-from tocsin.incidents.schedule import format_instant
+from tocsin.incidents.strain import strain
 from tocsin.model.incident import Policy, Target, TargetKind
 
 AHEAD_MS = 30 * 86_400_000
 
-Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """`kind` is user, team, schedule or policy, `name` which one."""
-
-    kind: str
-    name: str
-    text: str
-
 
 def lint(directory: Directory, now_ms: int, *, until_ms: int = 0) -> list[Doubt]:
-    """Doubts about [now, until), 30 days when left out."""
+    """Doubts about [now, until), 30 days when left out; the grave ones fail `tocsin config check`."""
     return list(_doubts(directory, now_ms, until_ms or now_ms + AHEAD_MS))
 
 
 def _doubts(directory: Directory, now_ms: int, until_ms: int) -> Iterator[Doubt]:
+    wanted = _wanted(directory, now_ms, until_ms)
     for name in directory.persons:
-        if not _reachable(directory, name):
-            yield Doubt("user", name, f"{name} cannot be reached: add a contact or an email address")
+        yield from _person(directory, name, paged=name in wanted)
     for team in directory.teams.values():
         if not team.members:
             yield Doubt("team", team.name, "has no members")
+    in_policies = {target.name for policy in directory.policies.values() for target in _targets(policy, TargetKind.SCHEDULE)}
     for schedule in directory.schedules.values():
         # A gap is no fault as long as a policy covers it otherwise (office hours, then somebody else): policies are judged below.
         if not oncall.shifts(schedule, now_ms, until_ms):
             yield Doubt("schedule", schedule.name, "nobody is on call at any time in the next 30 days")
+        elif schedule.name not in in_policies and (open_ := oncall.gaps(schedule, now_ms, until_ms)):
+            yield Doubt("schedule", schedule.name, f"nobody is on call {spans_text(open_)}")
     for policy in directory.policies.values():
         if empty := _empty(policy, directory, now_ms, until_ms):
             last = "its last resort pages everybody else" if _last_resort(policy, directory) else "nobody is left to page"
-            yield Doubt("policy", policy.name, f"no step reaches anybody {_spans(empty)}; then {last}")
+            advice = "cover it with another step, or say `allow_gaps: true`"
+            text = f"no step reaches anybody {spans_text(empty)}; then {last}: {advice}"
+            yield Doubt("policy", policy.name, text, grave=policy.name not in directory.gaps_allowed)
+    yield from strain(directory, now_ms, until_ms)
+
+
+def _person(directory: Directory, name: str, *, paged: bool) -> Iterator[Doubt]:
+    """`paged`: a policy, or a schedule in the next 30 days, names them."""
+    methods = directory.persons[name].methods
+    waiting = [method.id for method in methods if not method.verified]
+    if not methods:
+        yield Doubt("user", name, f"{name} cannot be reached: add a contact or an email address", grave=paged)
+    elif len(waiting) == len(methods):
+        yield Doubt("user", name, f"{name} cannot be reached until {', '.join(waiting)} is verified with the code that was sent")
+    elif waiting:
+        yield Doubt("user", name, f"{', '.join(waiting)} of {name} is not used before it is verified with the code that was sent")
+
+
+def _wanted(directory: Directory, now_ms: int, until_ms: int) -> set[str]:
+    """Everybody whom a policy can page before `until_ms`."""
+    found: set[str] = set()
+    for policy in directory.policies.values():
+        for target in _targets(policy):
+            if target.kind is not TargetKind.SCHEDULE:
+                found.update(_people(target, directory))
+            elif (schedule := directory.schedules.get(target.name)) is not None:
+                found.update(user for shift in oncall.shifts(schedule, now_ms, until_ms) for user in shift.users)
+    return found
+
+
+def _targets(policy: Policy, kind: TargetKind | None = None) -> Iterator[Target]:
+    for target in (*(target for step in policy.steps for target in step.targets), *policy.final):
+        if kind is None or target.kind is kind:
+            yield target
 
 
 def _empty(policy: Policy, directory: Directory, now_ms: int, until_ms: int) -> list[Span]:
@@ -51,7 +76,7 @@ def _empty(policy: Policy, directory: Directory, now_ms: int, until_ms: int) -> 
     left: list[Span] = [(now_ms, until_ms)]
     for step in policy.steps:
         for target in step.targets:
-            left = _both(left, _unreached(target, directory, now_ms, until_ms))
+            left = both(left, _unreached(target, directory, now_ms, until_ms))
             if not left:
                 return []
     return left
@@ -99,14 +124,3 @@ def _unheld(name: str, directory: Directory, now_ms: int, until_ms: int) -> list
 def _reachable(directory: Directory, name: str) -> bool:
     person = directory.persons.get(name)
     return person is not None and any(method.verified for method in person.methods)
-
-
-def _both(left: list[Span], right: list[Span]) -> list[Span]:
-    """The time that lies in both lists; each is ascending and without overlaps."""
-    return [(max(a, c), min(b, d)) for a, b in left for c, d in right if max(a, c) < min(b, d)]
-
-
-def _spans(spans: list[Span]) -> str:
-    start, end = spans[0]
-    more = f" and {len(spans) - 1} more time{'s' if len(spans) > 2 else ''} in the next 30 days" if len(spans) > 1 else ""
-    return f"from {format_instant(start - start % 1000)} to {format_instant(end - end % 1000)}{more}"

@@ -71,6 +71,8 @@ class Directory:
     max_incidents_per_service: int = 20
     """More new ones within `storm_window_ms` are absorbed by one storm incident."""
     storm_window_ms: int = 300_000
+    gaps_allowed: frozenset[str] = frozenset()
+    """Policies that may reach nobody at times."""
 
     def rank(self, severity: str) -> int:
         """Place in the order of severities; unknown ones stand below all."""

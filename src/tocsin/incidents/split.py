@@ -3,7 +3,7 @@
     group G ──▶ #7 {a, b, c}      split(#7, {c})      group G ──▶ #7 {a, b}
                                                          └─ c ──▶ #9 {c}   (key of #7 + "split" + n)
 
-`extra.split_off` of the incident that owned an alert says under which key it lives now; later generations of the group inherit it.
+`extra.split_off` of the incident that owned an alert says under which key it lives now; later incidents of the group inherit it.
 """
 
 from __future__ import annotations
