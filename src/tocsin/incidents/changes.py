@@ -41,6 +41,20 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class FlapBegan:
+    """It comes and goes: it stays open from here on, and its comings and goings are no longer told."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlapSettled:
+    """It came and went for a while and now fires without a break."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
     actor: Actor
 
@@ -104,6 +118,8 @@ Change = (
     Fired
     | Muted
     | Ended
+    | FlapBegan
+    | FlapSettled
     | Acknowledge
     | Unacknowledge
     | Resolve

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
-from tocsin.incidents import commands, intake, rows, undelivered
+from tocsin.incidents import commands, flapping, intake, rows, undelivered
 from tocsin.incidents.audit import audit
 from tocsin.incidents.changes import Muted
 from tocsin.incidents.incident import TIMER_CHANGES
@@ -123,6 +123,7 @@ class Escalator:
         now_ms = self._clock.now_ms()
         ledger = self._ledger(tx, now_ms)
         self._hush(ledger)
+        flapping.tell_of_alerts(ledger)
         self._fire_timers(ledger)
         self._run_steps(ledger)
         if not 0 <= now_ms - self._audited_ms < _AUDIT_EVERY_MS:
@@ -165,9 +166,12 @@ class Escalator:
         for row in ledger.tx.execute(due.order_by(timers.c.due_at_ms, timers.c.id).limit(_MOST_AT_ONCE)).all():
             deleted = ledger.tx.execute(sa.delete(timers).where(timers.c.id == row.id)).rowcount
             change = TIMER_CHANGES.get(row.kind)
+            number = int(row.subject.removeprefix("incident:"))
             # A timer that an earlier one of this pass stopped is gone already.
             if deleted and change is not None:
-                ledger.change(rows.load(ledger.tx, int(row.subject.removeprefix("incident:"))), change)
+                ledger.change(rows.load(ledger.tx, number), change)
+            elif deleted and row.kind == flapping.TIMER:
+                flapping.settle(ledger, rows.load(ledger.tx, number))
 
     def _run_steps(self, ledger: Ledger) -> None:
         c = incidents.c

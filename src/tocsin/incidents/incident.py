@@ -24,6 +24,8 @@ from tocsin.incidents.changes import (
     Ended,
     Escalate,
     Fired,
+    FlapBegan,
+    FlapSettled,
     Merge,
     Muted,
     PagePerson,
@@ -149,6 +151,21 @@ def _ended(incident: Incident, ended: Ended, now_ms: int, service: Service) -> O
     if not incident.state.open:
         return incident, ()
     return _resolved(incident, now_ms, by="source", actor=SYSTEM, text=ended.text or "all alerts resolved")
+
+
+def _flap_began(incident: Incident, began: FlapBegan, now_ms: int, service: Service) -> Outcome:
+    """Whoever has not answered is still escalated to, but nobody is paged a second time for it."""
+    if not incident.state.open:
+        return incident, ()
+    record, tell = Record("flapping", began.text, cause="flapping"), Tell(NotificationKind.UPDATE, began.text)
+    return replace(incident, loop=max(incident.loop, incident.policy.repeat)), (record, tell)
+
+
+def _flap_settled(incident: Incident, settled: FlapSettled, now_ms: int, service: Service) -> Outcome:
+    record = Record("flapping_over", settled.text, cause="flapping")
+    if incident.state is IncidentState.TRIGGERED:
+        return _from_the_top(incident, now_ms), (record,)
+    return incident, (record, Tell(NotificationKind.UPDATE, settled.text, only=incident.acknowledged_by))
 
 
 def _auto_resolve(incident: Incident, _: AutoResolve, now_ms: int, service: Service) -> Outcome:
@@ -357,6 +374,8 @@ _HANDLERS: dict[type[Any], Callable[..., Outcome]] = {
     Fired: _fired,
     Muted: _muted,
     Ended: _ended,
+    FlapBegan: _flap_began,
+    FlapSettled: _flap_settled,
     Acknowledge: _acknowledge,
     Unacknowledge: _unacknowledge,
     Resolve: _resolve,

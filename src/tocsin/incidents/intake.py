@@ -50,7 +50,8 @@ def _take(ledger: Ledger, page: Page, key: str) -> None:
         return
     if page.firing:
         fired = _fired(ledger, leader, page, fresh)
-        if flapping.fires(ledger, leader, news=strangers or fired.raised):
+        audible_again = leader.state is IncidentState.SUPPRESSED
+        if flapping.fires(ledger, leader, news=strangers or fired.raised or audible_again):
             ledger.change(leader, fired)
     elif page.suppressed:
         if _nothing_fires(ledger, leader, but=known):

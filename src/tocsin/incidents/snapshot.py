@@ -33,7 +33,7 @@ def payload(
     return {
         "incident": {
             "number": incident.number,
-            "title": incident.title,
+            "title": f"flapping: {incident.title}" if is_flapping(extra) else incident.title,
             "severity": incident.severity,
             "urgency": incident.urgency.value,
             "state": incident.state.value,
@@ -61,6 +61,11 @@ def payload(
         "runbook": annotations.get("runbook_url", "") or service.runbook,
         "late_ms": late_ms,
     }
+
+
+def is_flapping(extra: Mapping[str, Any]) -> bool:
+    """As incidents/flapping.py keeps it: by the incident's own comings and goings, or by those of one of its alerts."""
+    return bool(extra.get("flaps", {}).get("since_ms") or extra.get("flapping_alert"))
 
 
 def alert_json(row: Row[Any]) -> dict[str, Any]:

@@ -2,7 +2,12 @@
 
 import type { IncidentRow } from './api'
 
+/** While it flaps, that comes first: who has it matters less than that it will not be told of again until it settles. */
 export function incidentWord(incident: IncidentRow): string {
+  return incident.flapping ? `flapping, ${holder(incident)}` : holder(incident)
+}
+
+function holder(incident: IncidentRow): string {
   switch (incident.state) {
     case 'triggered':
       return 'nobody has it yet'
