@@ -108,7 +108,9 @@ async def test_slack_as_an_app_edits_one_message_and_tells_the_news_in_its_threa
         assert [path for path, _ in calls] == ["/api/chat.postMessage", "/api/chat.update", "/api/chat.postMessage"]
         assert calls[1][1]["ts"] == calls[2][1]["thread_ts"] == refs["ts"]
         first_actions = next(block for block in calls[0][1]["blocks"] if block["type"] == "actions")
-        assert [b["action_id"] for b in first_actions["elements"]][:3] == ["acknowledge", "escalate", "resolve"]
+        assert [b["action_id"] for b in first_actions["elements"]][:4] == ["acknowledge", "escalate", "silence", "resolve"]
+        last_actions = next(block for block in calls[1][1]["blocks"] if block["type"] == "actions")
+        assert [b["action_id"] for b in last_actions["elements"]][:3] == ["real", "noise", "duplicate"]
 
 
 async def test_slack_saying_ok_false_is_a_refusal() -> None:

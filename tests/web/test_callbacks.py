@@ -10,6 +10,7 @@ from urllib.parse import quote_plus, urlencode
 import orjson
 import pytest
 import sqlalchemy as sa
+from tests.fakes.ports import FakeHttp
 from tests.web.conftest import START_MS, StillClock
 
 from tocsin.errors import CommandError
@@ -107,7 +108,7 @@ def inbound(done):
         done.append(found)
         return True
 
-    return Inbound(settings=lambda: settings, command=command, clock=StillClock(), report=report)
+    return Inbound(settings=lambda: settings, command=command, clock=StillClock(), report=report, http=FakeHttp())
 
 
 def slack(action="acknowledge", value="42", user="U1", at_ms=START_MS, secret="s3"):
@@ -208,7 +209,7 @@ async def test_a_service_without_a_secret_is_not_set_up(done):
     async def command(name, args, actor):
         done.append(name)
 
-    bare = Inbound(settings=ChannelSettings, command=command, clock=StillClock(), report=command)
+    bare = Inbound(settings=ChannelSettings, command=command, clock=StillClock(), report=command, http=FakeHttp())
     for channel in ("slack", "pagerduty", "twilio", "twilio/status", "other"):
         with pytest.raises(CommandError) as refused:
             await bare({"channel": channel, "body": "", "headers": {}}, VIA)

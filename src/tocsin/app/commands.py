@@ -13,6 +13,7 @@ from tocsin.app.configuration import Configuration
 from tocsin.app.coverage import coverage
 from tocsin.app.ingest import ingest_table
 from tocsin.app.settings import ServeSettings
+from tocsin.app.silencing import silence_incident
 from tocsin.app.values import result_to_json
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.collect.catalog import parse_check, spec_for_url
@@ -83,12 +84,16 @@ def command_table(
     }
     for verb in incident_commands.COMMANDS:
         table[f"incident.{verb}"] = _incident(core, verb)
-    table["inbound"] = Inbound(
+    table["incident.silence"] = lambda args, actor: silence_incident(core, args, actor)
+    inbound = Inbound(
         settings=lambda: configuration.config.channels,
         command=lambda name, args, actor: table[name](args, actor),
         clock=core.clock,
         report=core.deliverer.report,
+        http=core.http,
     )
+    table["inbound"] = inbound
+    core.slack_socket.obeyed_by(inbound.slack_actions.obey)
     handlers.table = table
     return table
 

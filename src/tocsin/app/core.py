@@ -42,6 +42,7 @@ from tocsin.model.ports import Http, Random, Smtp
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.http import RealHttp
 from tocsin.notify.smtp import RealSmtp
+from tocsin.notify.socket_mode import SocketMode
 from tocsin.notify.telegram_poll import TelegramPoller
 from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.random import SystemRandom
@@ -79,6 +80,7 @@ class Core:
     escalator: Escalator
     deliverer: Deliverer
     telegram: TelegramPoller
+    slack_socket: SocketMode
     forwarder: Forwarder
     dead_man: DeadMan
     started_ms: int
@@ -151,6 +153,7 @@ class Core:
             escalator=escalator,
             deliverer=deliverer,
             telegram=TelegramPoller(clock=clock, http=http, command=escalator.command),
+            slack_socket=SocketMode(clock=clock, http=http, random=random),
             forwarder=Forwarder(alerts=dispatcher.own_alerts, http=http, clock=clock),
             watch_host=config.host_every_ms > 0,
             dead_man=DeadMan(clock=clock, http=http, alive=lambda since_ms: _path_walked(evaluator, clock.now_ms())),
@@ -170,6 +173,7 @@ class Core:
         self.evaluator.apply(config.rule_groups)
         self.scraper.apply(config.jobs)
         self.telegram.apply(config.channels)
+        self.slack_socket.apply(config.channels)
         self.forwarder.apply(config.alertmanagers, config.external_labels)
         self.dead_man.apply(config.dead_man_url, config.dead_man_every_ms)
         self.changes("config")
@@ -194,6 +198,7 @@ class Core:
             "incidents": self.escalator.run,
             "notify": self.deliverer.run,
             "telegram": self.telegram.run,
+            "slack socket": self.slack_socket.run,
             "alertmanagers": self.forwarder.run,
         }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tocsin.model.alert import Page
 from tocsin.model.labels import Labels, Matcher
@@ -105,6 +106,17 @@ class HttpError(Exception):
         self.sent = sent
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one request travels: TLS of its own, a proxy, whether redirects are followed."""
+
+    tls: ssl.SSLContext | None = None
+    server_name: str = ""
+    proxy: str = field(default="", repr=False)
+    proxy_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    follow_redirects: bool = True
+
+
 class Http(Protocol):
     """One HTTP request, as channels need it. Raises HttpError; never follows redirects across hosts."""
 
@@ -116,7 +128,26 @@ class Http(Protocol):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_s: float = 10.0,
+        way: Way | None = None,
     ) -> HttpResponse: ...
+
+
+class WebSocket(Protocol):
+    """Texts in and out of one connection."""
+
+    async def receive(self) -> str | None:
+        """The next text; None = the other side is gone."""
+
+    async def send(self, text: str) -> None:
+        """Raises HttpError when the other side is gone."""
+
+
+@runtime_checkable
+class WebSockets(Protocol):
+    """Who can open a websocket."""
+
+    def websocket(self, url: str) -> AbstractAsyncContextManager[WebSocket]:
+        """Connect to a ws(s) URL; entering raises HttpError."""
 
 
 class Smtp(Protocol):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import SimpleNamespace, TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
@@ -16,11 +17,12 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tocsin.model.egress import EgressRules, literal_address
-from tocsin.model.ports import HttpError, HttpResponse
+from tocsin.model.ports import HttpError, HttpResponse, Way
 
 _LONGEST_BODY = 1 << 20
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
+_PLAIN = Way()
 
 
 class _JudgingResolver(AbstractResolver):
@@ -56,6 +58,29 @@ class _JudgingResolver(AbstractResolver):
         return None
 
 
+class RealWebSocket:
+    """Texts in and out of one connection."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def receive(self) -> str | None:
+        """The next text; None = the other side is gone."""
+        while True:
+            message = await self._socket.receive()
+            if message.type is aiohttp.WSMsgType.TEXT:
+                return str(message.data)
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                return None
+
+    async def send(self, text: str) -> None:
+        """Raises HttpError when the other side is gone."""
+        try:
+            await self._socket.send_str(text)
+        except (aiohttp.ClientError, OSError) as error:
+            raise HttpError(_text(error), sent=False) from None
+
+
 class RealHttp:
     """Keeps one session; use as an async context manager. Proxies come from the environment only when `trust_env`."""
 
@@ -84,16 +109,18 @@ class RealHttp:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_s: float = 10.0,
+        way: Way | None = None,
     ) -> HttpResponse:
         """One request and its redirects within the same host. Raises HttpError."""
+        way = way or _PLAIN
         host = self._judged(url)
         sent = [False]
         try:
             async with asyncio.timeout(timeout_s):
                 for _ in range(_MOST_REDIRECTS + 1):
-                    response = await self._once(method, url, headers or {}, body, sent)
+                    response = await self._once(method, url, headers or {}, body, sent, way)
                     location = response.headers.get("location", "")
-                    if response.status not in _REDIRECTS or not location:
+                    if response.status not in _REDIRECTS or not location or not way.follow_redirects:
                         return response
                     url = urljoin(url, location)
                     if self._judged(url) != host:
@@ -106,7 +133,25 @@ class RealHttp:
         except (aiohttp.ClientError, OSError) as error:
             raise HttpError(_text(error), sent=sent[0] and not isinstance(error, aiohttp.ClientConnectorError)) from None
 
-    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes, sent: list[bool]) -> HttpResponse:
+    @asynccontextmanager
+    async def websocket(self, url: str, *, heartbeat_s: float = 20.0, timeout_s: float = 10.0) -> AsyncIterator[RealWebSocket]:
+        """A websocket under the same rules. One that does not answer pings counts as gone. Raises HttpError."""
+        self._judged(url, ("ws", "wss"))
+        try:
+            async with asyncio.timeout(timeout_s):
+                socket = await self._open().ws_connect(url, heartbeat=heartbeat_s, max_msg_size=_LONGEST_BODY)
+        except TimeoutError:
+            raise HttpError(f"no answer within {timeout_s:g} s", sent=False) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise HttpError(_text(error), sent=False) from None
+        try:
+            yield RealWebSocket(socket)
+        finally:
+            await socket.close()
+
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, sent: list[bool], way: Way
+    ) -> HttpResponse:
         session = self._open()
         async with session.request(
             method,
@@ -115,6 +160,10 @@ class RealHttp:
             data=body or None,
             allow_redirects=False,
             trace_request_ctx=sent,
+            ssl=way.tls or True,
+            server_hostname=way.server_name or None,
+            proxy=way.proxy or None,
+            proxy_headers=dict(way.proxy_headers) or None,
         ) as response:
             content = await _read_some(response)
             return HttpResponse(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
@@ -124,8 +173,9 @@ class RealHttp:
             connector = aiohttp.TCPConnector(resolver=_JudgingResolver(lambda: self.egress), limit=200, limit_per_host=20)
             tracing = aiohttp.TraceConfig()
 
-            async def body_sent(_session: object, context: object, _params: object) -> None:
-                context.trace_request_ctx[0] = True  # type: ignore[attr-defined]
+            async def body_sent(_session: object, context: SimpleNamespace, _params: object) -> None:
+                if context.trace_request_ctx is not None:  # a websocket's opening carries nothing that could arrive twice
+                    context.trace_request_ctx[0] = True
 
             tracing.on_request_headers_sent.append(body_sent)
             self._session = aiohttp.ClientSession(
@@ -137,11 +187,11 @@ class RealHttp:
             )
         return self._session
 
-    def _judged(self, url: str) -> str:
+    def _judged(self, url: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
         """The URL's origin. Raises HttpError when its scheme or literal address is forbidden."""
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise HttpError("only http and https URLs can be called", sent=False)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise HttpError(f"only {' and '.join(schemes)} URLs can be called", sent=False)
         if (address := literal_address(parts.hostname)) and (refusal := self.egress.refusal(address)):
             raise HttpError(refusal, sent=False)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

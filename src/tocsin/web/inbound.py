@@ -23,13 +23,23 @@ import orjson
 from tocsin.bus.wire import Args
 from tocsin.clock import Clock
 from tocsin.errors import CommandError
+from tocsin.log import get_log
+from tocsin.metrics import Counter
 from tocsin.model.event import Actor
+from tocsin.model.ports import Http
+from tocsin.notify.answers import Answers
 from tocsin.notify.inbound import Report, twilio_report
 from tocsin.notify.settings import ChannelSettings
+from tocsin.notify.slack_actions import SlackActions
+
+log = get_log("inbound")
+
+refused_total = Counter(
+    "tocsin_callbacks_refused_total", "Callbacks that were forged, too old or came twice.", ["channel", "reason"]
+)
 
 _OLDEST_MS = 300_000
 _REMEMBERED = 4096
-_SLACK_ACTIONS = ("acknowledge", "escalate", "resolve")
 _PAGERDUTY_EVENTS = {"incident.acknowledged": "acknowledge", "incident.resolved": "resolve"}
 _SMS = re.compile(r"\s*([AER])\s*#?(\d{1,9})\s*", re.IGNORECASE)
 _SMS_ACTIONS = {"A": "acknowledge", "E": "escalate", "R": "resolve"}
@@ -47,13 +57,16 @@ class Inbound:
         command: Command,
         clock: Clock,
         report: Callable[[Report], Awaitable[bool]],
+        http: Http,
     ) -> None:
         """`command(name, args, actor)` runs another core command, such as incident.acknowledge.
 
-        `report` takes delivery reports.
+        `report` takes delivery reports; `http` carries answers to who pressed a button.
         """
         self._settings = settings
         self._command = command
+        self._answers = Answers(settings=settings, command=command)
+        self.slack_actions = SlackActions(answers=self._answers, http=http)
         self._clock = clock
         self._report = report
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -78,57 +91,62 @@ class Inbound:
             raise CommandError(404, "not_set_up", f"callbacks of {channel} are not set up: its {name} is not configured")
         return secret
 
-    def _once(self, signature: str) -> None:
+    def _once(self, channel: str, signature: str) -> None:
         """Raises CommandError 401 for a body that came before."""
         if signature in self._seen:
-            raise CommandError(401, "replayed", "this callback was taken already")
+            raise self._refused(channel, "replayed", "this callback was taken already")
         self._seen[signature] = None
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
+
+    def _refused(self, channel: str, reason: str, text: str) -> CommandError:
+        """Counted and logged: an administrator should know that somebody tries, or that a secret is wrong."""
+        refused_total.inc(channel, reason)
+        log.warning("refused a callback", channel=channel, reason=text)
+        return CommandError(401, reason, text)
 
     # -- Slack --
 
     async def _slack(self, body: bytes, headers: Mapping[str, str], _url: str, address: str) -> Any:
         stamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
         if not slack_signed(self._secret("slack", "signing_secret"), stamp, body, signature, self._clock.now_ms()):
-            raise CommandError(401, "bad_signature", "the signature is not Slack's, or too old")
-        self._once(signature)
-        payload = orjson.loads(dict(parse_qsl(body.decode())).get("payload", "{}"))
-        user = payload.get("user", {})
-        person = self._person("slack", lambda method: method.settings.get("user_id") == user.get("id"))
-        said = []
-        for action in payload.get("actions", ()):
-            if action.get("action_id") in _SLACK_ACTIONS and str(action.get("value", "")).isdecimal():
-                said.append(await self._do(person, action["action_id"], int(action["value"]), "slack", address))
-        return {"response_type": "ephemeral", "replace_original": False, "text": " ".join(said)} if any(said) else {}
+            raise self._refused("slack", "bad_signature", "the signature is not Slack's, or too old")
+        self._once("slack", signature)
+        payload = _object(dict(parse_qsl(body.decode(errors="replace"))).get("payload", "{}"))
+        said = await self.slack_actions.obey(payload, address)
+        return {"response_type": "ephemeral", "replace_original": False, "text": said} if said else {}
 
     # -- PagerDuty --
 
     async def _pagerduty(self, body: bytes, headers: Mapping[str, str], _url: str, address: str) -> Any:
         signatures = headers.get("x-pagerduty-signature", "")
         if not pagerduty_signed(self._secret("pagerduty", "webhook_secret"), body, signatures):
-            raise CommandError(401, "bad_signature", "the signature is not PagerDuty's")
-        self._once(signatures)
-        event = orjson.loads(body).get("event", {})
-        verb = _PAGERDUTY_EVENTS.get(event.get("event_type", ""))
-        number = incident_of_key(str(event.get("data", {}).get("incident_key", "")))
-        if verb is None or number is None:
-            return {}
-        who = str((event.get("agent") or {}).get("summary") or "PagerDuty")
-        await self._command(f"incident.{verb}", {"number": number}, Actor("integration", who, "pagerduty", address))
+            raise self._refused("pagerduty", "bad_signature", "the signature is not PagerDuty's")
+        if signatures in self._seen:
+            return {}  # Sent again because our answer came late: any refusal would count against the subscription.
+        event = _object(body).get("event")
+        if isinstance(event, dict) and (found := pagerduty_answer(event)):
+            verb, number, who = found
+            try:
+                await self._command(f"incident.{verb}", {"number": number}, Actor("integration", who, "pagerduty", address))
+            except CommandError as error:
+                if error.status >= 500:
+                    raise  # PagerDuty tries for two days.
+                log.warning("PagerDuty's answer has no effect", verb=verb, incident=number, reason=str(error))
+        self._once("pagerduty", signatures)
         return {}
 
     # -- SMS --
 
     async def _twilio(self, body: bytes, headers: Mapping[str, str], url: str, address: str) -> Any:
         form, signature = self._twilio_form("/in/twilio", body, headers, url)
-        self._once(f"{signature}{form.get('MessageSid', '')}")
+        self._once("twilio", f"{signature}{form.get('MessageSid', '')}")
         found = _SMS.fullmatch(form.get("Body", ""))
         if found is None:
             return _twiml("Answer A and the number to acknowledge, E to escalate, R to resolve: A42")
         number = re.sub(r"[^\d+]", "", form.get("From", ""))
-        person = self._person("sms", lambda method: re.sub(r"[^\d+]", "", method.address) == number)
-        return _twiml(await self._do(person, _SMS_ACTIONS[found[1].upper()], int(found[2]), "sms", address) or "Done.")
+        person = self._answers.person("sms", lambda method: re.sub(r"[^\d+]", "", method.address) == number)
+        return _twiml(await self._answers.do(person, _SMS_ACTIONS[found[1].upper()], int(found[2]), "sms", address) or "Done.")
 
     async def _twilio_status(self, body: bytes, headers: Mapping[str, str], url: str, _address: str) -> Any:
         """A delivery report. Twilio repeats them and so may others: a state never goes back, so there is nothing to replay."""
@@ -140,30 +158,12 @@ class Inbound:
 
     def _twilio_form(self, path: str, body: bytes, headers: Mapping[str, str], url: str) -> tuple[dict[str, str], str]:
         """The form and its signature, which covers the public URL. Raises CommandError 401."""
-        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         signature, token = headers.get("x-twilio-signature", ""), self._secret("sms", "auth_token")
         public = self._settings().external_url.rstrip("/") + path
         if not (twilio_signed(token, public, form, signature) or twilio_signed(token, url, form, signature)):
-            raise CommandError(401, "bad_signature", "the signature is not Twilio's")
+            raise self._refused("twilio", "bad_signature", "the signature is not Twilio's")
         return form, signature
-
-    # -- what they share --
-
-    def _person(self, channel: str, fits: Callable[[Any], bool]) -> str:
-        for person in self._settings().persons.values():
-            if any(method.channel == channel and fits(method) for method in person.methods):
-                return person.name
-        return ""
-
-    async def _do(self, person: str, verb: str, number: int, via: str, address: str) -> str:
-        """Do it in the person's name; returns what they must be told, empty when the message itself will show it."""
-        if not person:
-            return "Tocsin does not know you: your administrator can add this contact to your user."
-        try:
-            await self._command(f"incident.{verb}", {"number": number}, Actor("user", person, via, address))
-        except CommandError as error:
-            return str(error)
-        return ""
 
 
 def slack_signed(secret: str, stamp: str, body: bytes, signature: str, now_ms: int) -> bool:
@@ -191,6 +191,26 @@ def incident_of_key(key: str) -> int | None:
     """Our incident behind a dedup key such as `tocsin/<host>/42`."""
     found = re.fullmatch(r"tocsin/.*/(\d{1,9})", key)
     return int(found[1]) if found else None
+
+
+def pagerduty_answer(event: Mapping[str, Any]) -> tuple[str, int, str] | None:
+    """(verb, incident, who) of a webhook's event; None = nothing for us, or an echo of what we told PagerDuty ourselves."""
+    verb = _PAGERDUTY_EVENTS.get(str(event.get("event_type", "")))
+    data, agent, client = ((value if isinstance(value, dict) else {}) for value in map(event.get, ("data", "agent", "client")))
+    number = incident_of_key(str(data.get("incident_key", "")))
+    ours = str(client.get("name", "")) == "Tocsin" or "integration" in str(agent.get("type", ""))
+    if verb is None or number is None or ours:
+        return None
+    return verb, number, str(agent.get("summary") or "PagerDuty")
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    """A JSON object; empty when it is none."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _twiml(text: str) -> dict[str, str]:

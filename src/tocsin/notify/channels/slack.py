@@ -8,6 +8,7 @@ from pydantic import SecretStr, field_validator, model_validator
 
 from tocsin.model.notification import Delivery, Message, NotificationKind
 from tocsin.model.ports import HttpResponse
+from tocsin.notify.answers import VERDICTS
 from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import excerpt, json_of, judged, post_json, retry_after_ms
@@ -34,8 +35,17 @@ class Slack(Worded):
     user_id: str = ""
     """Slack's id of this person (`U...`): whose button presses count as theirs."""
     interactive: bool = False
-    """Buttons act in Slack (needs interactivity or Socket Mode); otherwise they are links."""
+    """Buttons act in Slack (needs interactivity, or Socket Mode, which sets it); otherwise they are links."""
+    app_token: SecretStr = SecretStr("")
+    """`xapp-...`, with the scope connections:write: Socket Mode, said once under `channels: slack:`."""
     web_api: str = "https://slack.com/api"
+
+    @field_validator("app_token")
+    @classmethod
+    def _app_level(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith("xapp-"):
+            raise ValueError("expected an app-level token (xapp-...); the bot's token (xoxb-...) is bot_token")
+        return value
 
     @field_validator("api_url")
     @classmethod
@@ -71,7 +81,7 @@ class Slack(Worded):
 
     async def _send_as_app(self, message: Message, io: Io) -> Delivery:
         """The first message of an incident is its root; later ones edit the root and say the news in its thread."""
-        body = self._body(message, interactive=self.interactive)
+        body = self._body(message, interactive=self.interactive or bool(self.app_token.get_secret_value()))
         root = io.refs.get("ts", "")
         if not root:
             answer = await self._call("chat.postMessage", {"channel": self.channel or self.user_id, **body}, io)
@@ -137,11 +147,28 @@ def blocks(message: Message, *, interactive: bool = False, title: str = "", text
     return out
 
 
+_BUTTONS = {
+    "acknowledge": ("Acknowledge", "primary"),
+    "escalate": ("Escalate", ""),
+    "silence": ("Silence 1 h", ""),
+    "resolve": ("Resolve", "danger"),
+    "real": ("Real", ""),
+    "noise": ("Noise", ""),
+    "duplicate": ("Duplicate", ""),
+}
+_OFFERED = {
+    "triggered": ("acknowledge", "escalate", "silence", "resolve"),
+    "acknowledged": ("escalate", "silence", "resolve"),
+    "resolved": VERDICTS,
+}
+"""What can be answered to an incident in each state."""
+
+
 def _action_buttons(message: Message) -> list[dict[str, Any]]:
-    if message.state != "triggered" or not message.notification.incident:
+    if not message.notification.incident:
         return []
     number = str(message.notification.incident)
-    named = (("acknowledge", "Acknowledge", "primary"), ("escalate", "Escalate", ""), ("resolve", "Resolve", "danger"))
+    named = [(action, *_BUTTONS[action]) for action in _OFFERED.get(message.state, ())]
     return [
         {"type": "button", "action_id": action, "value": number, "text": _plain(text, 75)} | ({"style": style} if style else {})
         for action, text, style in named
