@@ -247,6 +247,64 @@ schedule_overrides = Table(
     _ms("created_ms"),
 )
 
+# Contact methods that people added themselves, and of those in the file that ask for it whether the code was entered.
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("person", String(255), primary_key=True),
+    Column("id", String(255), primary_key=True),
+    Column("source", String(16), nullable=False, server_default="added"),
+    _text("channel"),
+    _text("address"),
+    _ms("verified_ms"),
+    _text("code_hash"),
+    _ms("code_expires_ms"),
+    Column("code_tries", Integer, nullable=False, server_default="0"),
+    Column("codes_sent", JSON, nullable=False),
+    _text("created_by"),
+    _ms("created_ms"),
+)
+
+# Calendar addresses that need no sign-in; only the SHA-256 of the token is kept.
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("id_hash", String(64), primary_key=True),
+    _text("schedule"),
+    _text("person"),
+    _text("created_by"),
+    _ms("created_ms"),
+    _ms("used_ms"),
+    _ms("revoked_ms"),
+)
+
+# The nightly proof of every channel: the last time that each way out was tried, and that it worked.
+drills = Table(
+    "drills",
+    metadata,
+    Column("lane", String(255), primary_key=True),
+    _text("channel"),
+    _text("settings_ref"),
+    _text("notification"),
+    _ms("started_ms"),
+    _text("state"),
+    _text("reason"),
+    _ms("proven_ms"),
+)
+
+# Reports as they were when they were made: `data` is what `tocsin report --format json` prints.
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False),
+    _ms("start_ms"),
+    _ms("end_ms", index=True),
+    _ms("created_ms"),
+    _text("created_by"),
+    Column("data", JSON, nullable=False),
+)
+
 # -- notifications: the outbox is the log --
 
 notifications = Table(
