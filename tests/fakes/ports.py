@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tocsin.model.ports import HttpError, HttpResponse, SmtpAnswer
+from tocsin.model.ports import HttpError, HttpResponse, SmtpAnswer, Way
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class FakeHttp:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_s: float = 10.0,
+        way: Way | None = None,
     ) -> HttpResponse:
         request = Request(method, url, dict(headers or {}), body, asyncio.get_running_loop().time())
         self.requests.append(request)

@@ -58,7 +58,7 @@ TWO = page_of(alert("a"), alert("b", ended=5))
         ("{{ (index .Alerts 0).StartsAt.Format `2006-01-02 15:04` }}", "2026-01-01 00:00"),
         ("{{ range $i, $a := .Alerts.Firing }}{{ $i }}{{ $a.Fingerprint }}{{ end }}", "0" + "f" * 16),
         ('{{ reReplaceAll "o+" "0" .CommonLabels.service }}', "sh0p"),
-        ('{{ template "__subject" . }}', "[FIRING:1] web is down"),
+        ('{{ template "__subject" . }}', "[FIRING:1] Down (shop)"),
         ("{{ if eq .Status `firing` }}{{ .CommonLabels.service | title }}{{ end }}", "Shop"),
         ("{{ .GroupLabels | toJson }}", '{"alertname":"Down"}'),
     ],

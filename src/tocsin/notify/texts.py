@@ -6,6 +6,7 @@ our own text goes out in its place: a page is sent all the same.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
@@ -21,13 +22,14 @@ from tocsin.formats.gotemplate_text import TEXT_FUNCTIONS, Moment
 from tocsin.log import get_log
 from tocsin.model.notification import Message
 from tocsin.notify.channel import Channel
+from tocsin.notify.named import BUILT_IN
 from tocsin.notify.render import html_body
 from tocsin.notify.wire import webhook_body
 
 log = get_log("notify.texts")
 
-_LIMITS = Limits(steps=20_000, output=100_000, depth=20)
-_PLAIN_STATES = ("acknowledged", "test", "digest")
+LIMITS = Limits(steps=20_000, output=100_000, depth=20)
+PLAIN_STATES = ("acknowledged", "test", "digest")
 """News that Alertmanager does not know, so that no template is written for it."""
 
 Clean = Callable[[str], str]
@@ -53,10 +55,10 @@ class Worded(Channel):
     def worded(self, part: str, message: Message, *, clean: Clean = str) -> str:
         """The operator's text for this part; empty = say it in our own words. `clean` is applied to labels and annotations."""
         text = self.texts.get(part, "")
-        if not text or not message.alerts or message.state in _PLAIN_STATES:
+        if not text or not message.alerts or message.state in PLAIN_STATES:
             return ""
         try:
-            return compile_text(text, self.text_library).run(data_of(message, clean), limits=_LIMITS).strip()
+            return compile_text(text, self.text_library).run(data_of(message, clean), limits=LIMITS).strip()
         except Exception as error:  # whatever a template does, the page goes out
             log.error("a template of a receiver failed; the plain text is sent", channel=self.type, part=part, problem=str(error))
             return ""
@@ -69,7 +71,7 @@ def compile_text(text: str, library: Mapping[str, str]) -> Template:
 
 @lru_cache(maxsize=256)
 def _compiled(text: str, library: tuple[tuple[str, str], ...]) -> Template:
-    return compile_template(text, _FUNCTIONS, library={"": _BUILT_IN, **dict(library)})
+    return compile_template(text, _FUNCTIONS, library={"": BUILT_IN, **dict(library)})
 
 
 # -- the data -------------------------------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def _moment(text: str) -> Moment:
     return Moment(dt.datetime.fromisoformat(text.replace("Z", "+00:00")))
 
 
-# -- functions and named templates ----------------------------------------------------------------------------------------
+# -- functions ------------------------------------------------------------------------------------------------------------
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **TEXT_FUNCTIONS,
@@ -170,33 +172,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "safeUrl": lambda text: text,
     "urlUnescape": lambda text: urllib.parse.unquote_plus(text),
     "date": lambda layout, moment: moment.template_field("Format")(layout),
+    "base64encode": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "base64decode": lambda text: base64.urlsafe_b64decode(text).decode(),
+    "dict": lambda *items: dict(zip(items[::2], items[1::2], strict=True)),
     "toJson": lambda value: orjson.dumps(value, default=go_text, option=orjson.OPT_NON_STR_KEYS).decode(),
 }
-
-_SUBJECT = """[{{ toUpper .Status }}{{ if .Alerts.Firing }}:{{ len .Alerts.Firing }}{{ end }}] {{ .TocsinTitle }}"""
-_LIST = """{{ range . }}{{ range .Labels.SortedPairs }}{{ .Name }} = {{ .Value }}
-{{ end }}{{ range .Annotations.SortedPairs }}{{ .Name }}: {{ .Value }}
-{{ end }}{{ if .GeneratorURL }}{{ .GeneratorURL }}
-{{ end }}
-{{ end }}"""
-_WORDS = """{{ join "\\n" .TocsinLines }}"""
-_NAMED = {
-    "__subject": _SUBJECT,
-    "__description": "",
-    "__text_alert_list": _LIST,
-    "__alertmanager": "Tocsin",
-    "__alertmanagerURL": "{{ .TocsinURL }}",
-    "slack.default.title": _SUBJECT,
-    "slack.default.text": _WORDS,
-    "slack.default.pretext": "",
-    "slack.default.fallback": _SUBJECT,
-    "slack.default.titlelink": "{{ .TocsinURL }}",
-    "slack.default.username": "Tocsin",
-    "slack.default.footer": "",
-    "email.default.subject": _SUBJECT,
-    "email.default.html": "{{ .TocsinHTML }}",
-    "pagerduty.default.description": _SUBJECT,
-    "pagerduty.default.instances": """{{ template "__text_alert_list" . }}""",
-}
-"""Templates that Alertmanager's users call by these names: the same places, in our words."""
-_BUILT_IN = "".join(f'{{{{ define "{name}" }}}}{text}{{{{ end }}}}' for name, text in _NAMED.items())

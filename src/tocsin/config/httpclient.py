@@ -1,0 +1,190 @@
+"""`http_config`: Prometheus's HTTP client settings, checked and turned into `model.httpclient.HttpClient`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from tocsin.config.fields import Section, Text, Texts
+from tocsin.config.prometheus_http import Authorization, BasicAuth, HeaderConfig, TlsConfig
+from tocsin.model import httpclient
+
+Place = tuple[str | int, ...]
+
+_RESERVED = {
+    "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
+    "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
+}  # fmt: skip
+
+
+class _Proxied(Section):
+    proxy_url: str = ""
+    no_proxy: str = ""
+    proxy_from_environment: bool = False
+    proxy_connect_header: dict[str, Texts] = Field(default_factory=dict)
+
+    @field_validator("proxy_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if value and not value.startswith("http://"):
+            raise ValueError("expected an http:// URL; Tocsin goes through HTTP proxies only")
+        return value
+
+    @model_validator(mode="after")
+    def _one_proxy(self) -> Self:
+        if self.proxy_from_environment and (self.proxy_url or self.no_proxy):
+            raise ValueError("with proxy_from_environment neither proxy_url nor no_proxy may be set")
+        if self.no_proxy and not self.proxy_url:
+            raise ValueError("no_proxy needs proxy_url")
+        if self.proxy_connect_header and not (self.proxy_url or self.proxy_from_environment):
+            raise ValueError("proxy_connect_header needs proxy_url or proxy_from_environment")
+        return self
+
+    def proxy(self, environment: Mapping[str, str]) -> httpclient.Proxy:
+        def from_environment(name: str) -> str:
+            return environment.get(name.lower(), "") or environment.get(name, "") if self.proxy_from_environment else ""
+
+        return httpclient.Proxy(
+            self.proxy_url,
+            self.no_proxy or from_environment("NO_PROXY"),
+            from_environment("HTTP_PROXY"),
+            from_environment("HTTPS_PROXY"),
+            {name: tuple(values) for name, values in self.proxy_connect_header.items()},
+        )
+
+
+class OAuth2Section(_Proxied):
+    client_id: str = ""
+    client_secret: Text = ""
+    client_secret_file: str = ""
+    scopes: Texts = ()
+    token_url: str = ""
+    endpoint_params: dict[str, Text] = Field(default_factory=dict)
+    tls_config: TlsConfig = TlsConfig()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.client_id:
+            raise ValueError("oauth2 client_id must be configured")
+        if not self.token_url:
+            raise ValueError("oauth2 token_url must be configured")
+        if self.client_secret and self.client_secret_file:
+            raise ValueError("at most one of oauth2 client_secret & client_secret_file must be configured")
+        return self
+
+
+class HttpClientSection(_Proxied):
+    basic_auth: BasicAuth | None = None
+    authorization: Authorization | None = None
+    oauth2: OAuth2Section | None = None
+    bearer_token: Text = ""
+    bearer_token_file: str = ""
+    tls_config: TlsConfig = TlsConfig()
+    follow_redirects: bool = True
+    enable_http2: bool = True
+    """Whether HTTP/2 may be spoken; Tocsin speaks HTTP/1.1 to receivers."""
+    http_headers: dict[str, HeaderConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [self.basic_auth, self.authorization, self.oauth2, self.bearer_token or None, self.bearer_token_file or None]
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError("at most one of basic_auth, authorization, oauth2, bearer_token & bearer_token_file may be set")
+        for name in self.http_headers:
+            if name.lower() in _RESERVED:
+                raise ValueError(f"setting header {name!r} is not allowed")
+        return self
+
+
+def read_http_client(
+    raw: Mapping[str, Any], base: Path, environment: Mapping[str, str] = os.environ
+) -> tuple[httpclient.HttpClient | None, list[tuple[Place, str]]]:
+    """The settings, or what is wrong with them as (path below, sentence). `base`: the folder that files are relative to."""
+    try:
+        section = HttpClientSection.model_validate(raw)
+    except ValidationError as error:
+        return None, [
+            (tuple(problem["loc"]), problem["msg"].removeprefix("Value error, "))
+            for problem in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+    built = build_http_client(section, base, environment)
+    wrong = [((), f"cannot read {file}") for file in _files(built) if not os.access(file, os.R_OK)]
+    return built, list(wrong)
+
+
+def build_http_client(section: HttpClientSection, base: Path, environment: Mapping[str, str]) -> httpclient.HttpClient:
+    """The value, every file with its whole path."""
+    authorization = section.authorization
+    if section.bearer_token or section.bearer_token_file:
+        authorization = Authorization(credentials=section.bearer_token, credentials_file=section.bearer_token_file)
+    return httpclient.HttpClient(
+        basic_auth=_basic(section.basic_auth, base) if section.basic_auth else None,
+        authorization=_authorization(authorization, base) if authorization else None,
+        oauth2=_oauth2(section.oauth2, base, environment) if section.oauth2 else None,
+        tls=_tls(section.tls_config, base),
+        proxy=section.proxy(environment),
+        follow_redirects=section.follow_redirects,
+        headers={
+            name: httpclient.Header((*entry.values, *entry.secrets), tuple(_path(base, file) for file in entry.files))
+            for name, entry in section.http_headers.items()
+        },
+    )
+
+
+def _basic(section: BasicAuth, base: Path) -> httpclient.BasicAuth:
+    user_file, password_file = _path(base, section.username_file), _path(base, section.password_file)
+    return httpclient.BasicAuth(section.username, user_file, section.password, password_file)
+
+
+def _authorization(section: Authorization, base: Path) -> httpclient.Authorization:
+    kind = section.type.strip() or "Bearer"
+    return httpclient.Authorization(kind, section.credentials, _path(base, section.credentials_file))
+
+
+def _oauth2(section: OAuth2Section, base: Path, environment: Mapping[str, str]) -> httpclient.OAuth2:
+    return httpclient.OAuth2(
+        section.client_id,
+        section.token_url,
+        section.client_secret,
+        _path(base, section.client_secret_file),
+        tuple(section.scopes),
+        section.endpoint_params,
+        _tls(section.tls_config, base),
+        section.proxy(environment),
+    )
+
+
+def _tls(section: TlsConfig, base: Path) -> httpclient.Tls:
+    return httpclient.Tls(
+        section.ca,
+        _path(base, section.ca_file),
+        section.cert,
+        _path(base, section.cert_file),
+        section.key,
+        _path(base, section.key_file),
+        section.server_name,
+        section.insecure_skip_verify,
+        section.min_version,
+        section.max_version,
+    )
+
+
+def _files(client: httpclient.HttpClient) -> Iterator[str]:
+    found = [client.tls.ca_file, client.tls.cert_file, client.tls.key_file]
+    if client.basic_auth:
+        found += [client.basic_auth.username_file, client.basic_auth.password_file]
+    if client.authorization:
+        found.append(client.authorization.credentials_file)
+    if client.oauth2:
+        grant = client.oauth2
+        found += [grant.client_secret_file, grant.tls.ca_file, grant.tls.cert_file, grant.tls.key_file]
+    found += [file for header in client.headers.values() for file in header.files]
+    return (file for file in found if file)
+
+
+def _path(base: Path, file: str) -> str:
+    return str((base / file).absolute()) if file else ""
