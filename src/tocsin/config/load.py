@@ -387,6 +387,10 @@ class _Builder:
         for ref, message in channels.problems():
             place, path = self._place_of(ref, own, tree)
             self._problems.append(Problem(place, path, message))
+        for name in channels.best_effort_only():
+            place, path = self._place_of(f"user:{name}/", own, tree)
+            text = f"nothing tells whether a page reached {name}: add a contact besides the best-effort ones (apprise)"
+            self._problems.append(Problem(place, path, text, warning=True))
         return channels
 
     def _place_of(self, ref: str, own: OwnSections, tree: Tree) -> tuple[Place, str]:

@@ -49,6 +49,12 @@ class ChannelSettings:
         places = [f"receiver:{r.name}/{d.channel}/{d.index}" for r in self.receivers.values() for d in r.destinations]
         return persons + places
 
+    def best_effort_only(self) -> list[str]:
+        """People all of whose contacts are channels that only know sent or not sent."""
+        kinds = registry()
+        people = ((person.name, [kinds.get(method.channel) for method in person.methods]) for person in self.persons.values())
+        return [name for name, found in people if found and all(kind is not None and kind.best_effort for kind in found)]
+
     def _of_person(self, rest: str) -> Channel:
         name, _, method_id = rest.rpartition("/")
         person = self.persons.get(name)
