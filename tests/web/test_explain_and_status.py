@@ -41,9 +41,48 @@ async def test_the_route_that_broke_is_named_first_and_even_labels_are_told_apar
     assert answer["query"] == "errors"
     assert answer["rows"][0]["matcher"] == 'route="/pay"'
     assert answer["rows"][0]["share"] > 0.9 > 0.4 > answer["rows"][0]["base_share"]
+    assert answer["rows"][0]["query"] == 'sum(errors{route="/pay"}) > 5'
     assert answer["even"] == ["region"]
     assert (await viewer.post(f"{API}/explain", json={**body, "query": "sum("})).status == 400
     assert (await viewer.post(f"{API}/explain", json={**body, "to_ms": 0})).status == 400
+
+
+async def test_a_quantile_is_explained_by_who_is_slow_not_by_who_is_many(house):
+    """/list has most requests, all fast; /pay became slow: its requests left the low buckets."""
+    rates = {("/list", "0.1"): 90.0, ("/list", "1"): 90.0, ("/list", "+Inf"): 90.0, ("/pay", "1"): 10.0, ("/pay", "+Inf"): 10.0}
+    series = {f"__name__='h_bucket', route='{route}', le='{le}'": [rate] * 60 for (route, le), rate in rates.items()}
+    house.add({**series, "__name__='h_bucket', route='/pay', le='0.1'": [10.0] * 40 + [0.0] * 20})
+    viewer = await house.as_role("viewer")
+    body = {"query": "histogram_quantile(0.95, sum by (le) (h_bucket))", "from_ms": START_MS - 19 * 15_000, "to_ms": START_MS}
+    answer = (await viewer.post(f"{API}/explain", json=body)).json()
+    assert answer["rows"][0]["matcher"] == 'route="/pay"'
+    assert answer["rows"][0]["share"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("query", "narrow"),
+    [
+        ("sum(a) / sum(b)", 'sum(a{x="1"}) / sum(b{x="1"})'),
+        ('a{x="2"} + b', 'a{x="2"} + b{x="1"}'),
+        ("max_over_time(rate(a[5m])[1h:1m])", 'max_over_time(rate(a{x="1"}[5m])[1h:1m])'),
+        ("1 + 1", "1 + 1"),
+    ],
+)
+def test_a_query_is_narrowed_in_every_selector(house, query, narrow):
+    from tocsin.promql.printer import format_expr
+    from tocsin.web.api.explain import narrowed
+
+    assert format_expr(narrowed(house.parts.engine.parse(query), "x", "1")) == narrow
+
+
+async def test_marks_of_a_time_are_listed_oldest_first(house):
+    responder = await house.as_role("responder")
+    for text, t_ms in (("later", START_MS), ("earlier", START_MS - 60_000), ("last week", START_MS - 7 * DAY)):
+        made = await responder.post(f"{API}/markers", json={"kind": "deploy", "service": "shop", "text": text, "t_ms": t_ms})
+        assert made.status == 201
+    found = (await responder.get(f"{API}/markers?from={START_MS - DAY}&to={START_MS}&service=shop")).json()["markers"]
+    assert [mark["text"] for mark in found] == ["earlier", "later"]
+    assert (await responder.get(f"{API}/markers?service=other")).json()["markers"] == []
 
 
 @pytest.mark.parametrize(

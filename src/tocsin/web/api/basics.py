@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,8 +13,9 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tocsin.incidents.questions import instant
 from tocsin.model.incident import IncidentState
-from tocsin.state.schema import events, incidents
+from tocsin.state.schema import events, incidents, markers
 from tocsin.web.answers import json_answer
 from tocsin.web.api.paging import page_of
 from tocsin.web.api.shapes import (
@@ -32,6 +35,8 @@ from tocsin.web.forms import Body, Instant, read_body, row_number
 from tocsin.web.static import PAGES
 
 _MOST_RESULTS = 30
+_MOST_MARKERS = 200
+_DAY_MS = 86_400_000
 
 
 class LinkBody(Body):
@@ -46,6 +51,21 @@ class MarkerBody(Body):
     text: str
     t_ms: Instant = 0
     data: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    id: int
+    t_ms: int
+    kind: str
+    service: str
+    text: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerList:
+    markers: Sequence[Marker]
 
 
 class Basics:
@@ -63,6 +83,7 @@ class Basics:
             Endpoint(prefix + "/config", self.config, permission=viewer, answer=dict),
             Endpoint(prefix + "/search", self.search, permission=viewer, answer=SearchResults),
             Endpoint(prefix + "/links", self.link, methods=["POST"], permission=viewer, body=LinkBody, answer=dict, status=201),
+            Endpoint(prefix + "/markers", self.markers, permission=viewer, answer=MarkerList),
             Endpoint(
                 prefix + "/markers", self.marker, methods=["POST"], permission=responder, body=MarkerBody, answer=dict, status=201
             ),
@@ -142,6 +163,19 @@ class Basics:
         body = await read_body(request, LinkBody)
         answer = await self._desk.parts.core.command("link.create", {"url": body.url}, actor_of(request))
         return await json_answer(request, {**answer, "url": f"{self._desk.settings.base_url}/s/{answer['id']}"}, status=201)
+
+    async def markers(self, request: Request) -> Response:
+        """Deploys, restarts and notes of a time (`from`, `to`), the newest of them; `service` = only theirs and everybody's."""
+        query, now_ms = dict(request.query_params), self._desk.now_ms()
+        to_ms = instant(query, "to", now_ms)
+        from_ms = instant(query, "from", to_ms - _DAY_MS)
+        wanted = [markers.c.t_ms >= from_ms, markers.c.t_ms <= to_ms]
+        if service := query.get("service", ""):
+            wanted.append(markers.c.service.in_((service, "")))
+        statement = sa.select(markers).where(*wanted).order_by(markers.c.t_ms.desc()).limit(_MOST_MARKERS)
+        rows = await self._desk.parts.database.read(lambda tx: list(tx.execute(statement)))
+        found = [Marker(row.id, row.t_ms, row.kind, row.service, row.text, row.data) for row in reversed(rows)]
+        return await json_answer(request, MarkerList(found))
 
     async def marker(self, request: Request) -> Response:
         """Mark a deploy, restart or note."""

@@ -1,7 +1,8 @@
 """Explain this spike: which labels differ most between a selected window and the time before it.
 
 The query's outer aggregations are taken off, so that its series are seen one by one. For every label value, its share of the
-total in the selection is compared with its share in the baseline; the largest shift explains most.
+total in the selection is compared with its share in the baseline; the largest shift explains most. Of a quantile the shares are
+shares of slowness: how many buckets lie below each request.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.errors import ParseError
-from tocsin.model.labels import METRIC_NAME, Labels, quote
+from tocsin.model.labels import METRIC_NAME, Labels, Matcher, MatchOp, quote
 from tocsin.model.series import Float64, QueryResult
 from tocsin.promql import ast
 from tocsin.promql.engine import Engine
@@ -54,6 +56,8 @@ class ExplainRow:
     shift: float
     """share - base_share; rows are ordered by its size."""
     matcher: str
+    query: str
+    """The query as it was asked, narrowed by the matcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,16 @@ class Explain:
 
 def explain(engine: Engine, query: str, window: tuple[int, int], base: tuple[int, int]) -> Explained:
     """Compare the two windows. Blocking: call it from a thread."""
-    inner = without_aggregations(engine.parse(query))
+    whole = engine.parse(query)
+    inner = without_aggregations(whole)
     now, before = _totals(engine, inner, *window), _totals(engine, inner, base[0], base[1] - 1)
+    if any(isinstance(expr, ast.Call) and expr.name == "histogram_quantile" for expr in ast.walk(whole)):
+        now, before = slowness(now), slowness(before)
     ordered = sorted({*now, *before}, key=lambda labels: -abs(now.get(labels, 0.0) - before.get(labels, 0.0)))
     kept = ordered[:_MOST_SERIES]
     rows, even = ranked_shifts(kept, now, before)
-    return Explained(format_expr(inner), rows[:_MOST_ROWS], even, len(ordered), len(ordered) > _MOST_SERIES)
+    rows = [replace(row, query=format_expr(narrowed(whole, row.label, row.value))) for row in rows[:_MOST_ROWS]]
+    return Explained(format_expr(inner), rows, even, len(ordered), len(ordered) > _MOST_SERIES)
 
 
 def without_aggregations(expr: ast.Expr) -> ast.Expr:
@@ -123,6 +131,36 @@ def without_aggregations(expr: ast.Expr) -> ast.Expr:
     if isinstance(expr, ast.Call) and expr.name == "histogram_quantile":
         return without_aggregations(expr.args[1])
     return expr
+
+
+def slowness(buckets: dict[Labels, float]) -> dict[Labels, float]:
+    """Cumulative buckets -> how slow each series is: requests times the number of bounds that they exceed; `le` is gone.
+
+    An empty bucket may be left out of the series: bounds are counted over all of them.
+    """
+    by_rest: dict[Labels, list[float]] = defaultdict(list)
+    for labels, value in buckets.items():
+        by_rest[Labels((name, text) for name, text in labels.pairs if name != "le")].append(value)
+    bounds = len({labels.get("le") for labels in buckets})
+    return {labels: max(values) * bounds - math.fsum(values) for labels, values in by_rest.items()}
+
+
+def narrowed(expr: ast.Expr, label: str, value: str) -> ast.Expr:
+    """The expression with `label="value"` in every selector that does not say anything about the label yet."""
+    made: ast.Expr = _with_matcher(expr, Matcher(label, MatchOp.EQUAL, value))
+    return made
+
+
+def _with_matcher(node: Any, matcher: Matcher) -> Any:
+    if isinstance(node, ast.VectorSelector):
+        if any(own.name == matcher.name for own in node.matchers):
+            return node
+        return replace(node, matchers=(matcher, *node.matchers))
+    if isinstance(node, tuple):
+        return tuple(_with_matcher(item, matcher) for item in node)
+    if is_dataclass(node) and type(node).__module__ == ast.__name__ and not isinstance(node, type):
+        return replace(node, **{field.name: _with_matcher(getattr(node, field.name), matcher) for field in fields(node)})
+    return node
 
 
 def _totals(engine: Engine, expr: ast.Expr, start_ms: int, end_ms: int) -> dict[Labels, float]:
@@ -162,4 +200,4 @@ def ranked_shifts(
 
 
 def _row(name: str, value: str, share: float, base: float) -> ExplainRow:
-    return ExplainRow(name, value, round(share, 4), round(base, 4), round(share - base, 4), f"{name}={quote(value)}")
+    return ExplainRow(name, value, round(share, 4), round(base, 4), round(share - base, 4), f"{name}={quote(value)}", "")
