@@ -27,6 +27,8 @@ class Contact(Section):
     channel: str
     address: Text
     settings: dict[str, Any] = Field(default_factory=dict)
+    verified: bool = True
+    """false: the person must enter a code that is sent there before pages use it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -36,6 +38,7 @@ class Contact(Section):
         rest = dict(raw)
         name = rest.pop("name", "")
         settings = rest.pop("settings", {})
+        verified = rest.pop("verified", True)
         if len(rest) != 1:
             raise ValueError("expected one channel with its address, such as `email: ana@shop.example`")
         ((channel, address),) = rest.items()
@@ -44,7 +47,7 @@ class Contact(Section):
             address = next(
                 (str(address[k]) for k in ("address", "to", "channel", "chat_id", "topic", "url") if k in address), channel
             )
-        return {"name": name, "channel": channel, "address": address, "settings": settings}
+        return {"name": name, "channel": channel, "address": address, "settings": settings, "verified": verified}
 
 
 class NotifyStep(Section):

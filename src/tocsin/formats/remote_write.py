@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cramjam
 import numpy as np
 
+from tocsin.formats.protobuf_write import delimited, labels_fields, sample_fields, to_varint
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.series import Batch, Float64, Int64
 
@@ -453,28 +454,11 @@ def encode(batch: Batch, metadata: Sequence[tuple[str, str, str, str]] = ()) -> 
         stop = place + 1
         while stop < count and batch.labels[stop] is batch.labels[place]:
             stop += 1
-        series = bytearray()
-        for name, value in batch.labels[place].pairs:
-            series += _delimited(1, _delimited(1, name.encode()) + _delimited(2, value.encode()))
-        for t_ms, value in zip(batch.t_ms[place:stop].tolist(), batch.value[place:stop], strict=True):
-            series += _delimited(2, b"\x09" + value.tobytes() + b"\x10" + _to_varint(t_ms & 0xFFFFFFFFFFFFFFFF))
-        out += _delimited(1, bytes(series))
+        samples = sample_fields(batch.t_ms[place:stop], batch.value[place:stop])
+        out += delimited(1, labels_fields(batch.labels[place]) + samples)
         place = stop
     for metric, kind, help_text, unit in metadata:
-        body = b"\x08" + _to_varint(_KINDS.index(kind) if kind in _KINDS else 0)
-        body += _delimited(2, metric.encode()) + _delimited(4, help_text.encode()) + _delimited(5, unit.encode())
-        out += _delimited(3, body)
+        body = b"\x08" + to_varint(_KINDS.index(kind) if kind in _KINDS else 0)
+        body += delimited(2, metric.encode()) + delimited(4, help_text.encode()) + delimited(5, unit.encode())
+        out += delimited(3, body)
     return bytes(cramjam.snappy.compress_raw(bytes(out)))
-
-
-def _delimited(field: int, content: bytes) -> bytes:
-    return _to_varint(field << 3 | 2) + _to_varint(len(content)) + content
-
-
-def _to_varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -55,6 +55,10 @@ class WebSettings:
     worker_memory: int = 2 * 1024**3
     """What the worker may allocate; a query that needs more is refused."""
     lookback_ms: int = 300_000
+    read_samples: int = 50_000_000
+    """A remote-read answer of plain samples with more than this is refused; streamed chunks have no such limit."""
+    external_labels: Mapping[str, str] = field(default_factory=dict)
+    """What this Tocsin is called from outside: `global.external_labels`."""
     ingest_limit: int = 32 * 1024 * 1024
     """Largest pushed body as sent; the core limits the decompressed size."""
     body_timeout_s: float = 30.0

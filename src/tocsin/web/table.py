@@ -11,6 +11,7 @@ from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
 from tocsin.web.api.checks import Checks
 from tocsin.web.api.dashboards import Dashboards
+from tocsin.web.api.contacts import Contacts
 from tocsin.web.api.explain import Explain
 from tocsin.web.api.incidents import Incidents
 from tocsin.web.api.notifications import Notifications
@@ -147,6 +148,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *Silences(desk, alerts).endpoints(API),
         *Notifications(desk).endpoints(API),
         *People(desk, passwords).endpoints(API),
+        *Contacts(desk).endpoints(API),
         *OnCall(desk).endpoints(API),
         *Explain(desk).endpoints(API),
         *Dashboards(desk).endpoints(API),
