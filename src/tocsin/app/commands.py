@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tocsin.app import status
 from tocsin.app.configuration import Configuration
+from tocsin.app.contacts import ContactCommands
 from tocsin.app.coverage import coverage
 from tocsin.app.ingest import ingest_table
 from tocsin.app.settings import ServeSettings
@@ -48,6 +49,7 @@ def command_table(
     """Every command by name."""
     handlers = _Handlers(core, configuration, settings)
     table: dict[str, CommandHandler] = {
+        **ContactCommands(core, configuration, random).table(),
         **account_commands(core.db, core.clock, random, core.changes),
         "alerts.post": handlers.alerts_post,
         "alerts.groups": handlers.alerts_groups,

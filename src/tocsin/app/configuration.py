@@ -18,9 +18,10 @@ from tocsin.app.preflight import LAST_GOOD
 from tocsin.app.settings import ServeSettings
 from tocsin.clock import Clock
 from tocsin.collect.catalog import parse_check
-from tocsin.config.load import Config, build, read_sources, with_checks
+from tocsin.config.load import Config, build, read_sources, with_checks, with_contacts
 from tocsin.config.sources import Signature, Sources, signature
 from tocsin.errors import ConfigError, Problem
+from tocsin.incidents import contacts
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.model.check import CheckSpec
@@ -49,6 +50,7 @@ class Configuration:
         self._reload_now = asyncio.Event()
         self._from_files: Config
         self._declared: list[CheckSpec] = []
+        self._contacts: tuple[contacts.Stored, ...] = ()
         self._seen: Signature = ()
         self.problems: list[Problem] = []
         self.loaded_ms = 0
@@ -64,6 +66,7 @@ class Configuration:
         Raises ConfigError when the files are wrong and there is no last good one.
         """
         self._declared = await self._read_declared()
+        self._contacts = await self.db.read(contacts.stored)
         try:
             self._from_files = await asyncio.to_thread(self._read)
         except ConfigError as error:
@@ -155,8 +158,20 @@ class Configuration:
 
     async def _declared_changed(self) -> None:
         self._declared = await self._read_declared()
-        self.config = with_checks(self._from_files, self._declared)
+        self._apply_added()
+
+    async def contacts_changed(self) -> None:
+        """People added, verified or removed contact methods of their own."""
+        self._contacts = await self.db.read(contacts.stored)
+        self._apply_added()
+
+    def _apply_added(self) -> None:
+        self.config = self._with_added()
         self._apply(self.config)
+
+    def _with_added(self) -> Config:
+        """The files with what people added in the dashboard."""
+        return with_contacts(with_checks(self._from_files, self._declared), self._contacts)
 
     async def _read_declared(self) -> list[CheckSpec]:
         rows = await self.db.read(lambda c: c.execute(sa.select(declared_checks).order_by(declared_checks.c.created_ms)).all())
@@ -181,7 +196,7 @@ class Configuration:
         return config
 
     def _in_force(self) -> None:
-        self.config = with_checks(self._from_files, self._declared)
+        self.config = self._with_added()
         self._seen = signature(self.config.watched)
         self.loaded_ms = self.clock.now_ms()
         for fault in self.config.faults:

@@ -33,6 +33,7 @@ from tocsin.config.sources import Sources, expand, main_files, read_text
 from tocsin.config.tree import Tree, parse_yaml, path_text
 from tocsin.config.upstream import channel_defaults, remote_source
 from tocsin.errors import ConfigError, Place, Problem
+from tocsin.incidents.contacts import Stored, overlay
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
 from tocsin.model.egress import parse_networks
@@ -148,6 +149,16 @@ def with_checks(config: Config, declared: Iterable[CheckSpec]) -> Config:
     checks = (*config.checks, *(spec for spec in declared if spec.id not in own))
     groups = (*config.file_rules, check_rules(checks))
     return dataclasses.replace(config, checks=checks, rule_groups=tuple(group for group in groups if group.rules))
+
+
+def with_contacts(config: Config, stored: Iterable[Stored]) -> Config:
+    """The configuration plus contact methods that people added and verified themselves."""
+    persons = overlay(config.directory.persons, stored)
+    return dataclasses.replace(
+        config,
+        directory=dataclasses.replace(config.directory, persons=persons),
+        channels=dataclasses.replace(config.channels, persons=persons),
+    )
 
 
 class _Builder:

@@ -211,8 +211,8 @@ def _method(name: str, contact: Contact) -> ContactMethod:
     field = (cls.url_field or cls.address_field) if cls is not None else ""
     if field and "://" in contact.address:
         settings.setdefault(field, contact.address)
-        return ContactMethod(name, contact.channel, name, settings)
-    return ContactMethod(name, contact.channel, contact.address, settings)
+        return ContactMethod(name, contact.channel, name, settings, contact.verified)
+    return ContactMethod(name, contact.channel, contact.address, settings, contact.verified)
 
 
 def _everybody(persons: Mapping[str, Person]) -> Policy:

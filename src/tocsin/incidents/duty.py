@@ -6,7 +6,8 @@ from typing import Any
 
 from tocsin.incidents import oncall
 from tocsin.incidents.people import Directory
-from tocsin.model.incident import Policy, Target
+from tocsin.incidents.policy import shown_address
+from tocsin.model.incident import ContactMethod, Policy, Target
 
 _GAPS_AHEAD_MS = 14 * 86_400_000
 
@@ -21,13 +22,20 @@ def duty(directory: Directory, now_ms: int) -> dict[str, Any]:
                 "name": person.name,
                 "full_name": person.full_name,
                 "time_zone": person.time_zone,
-                "methods": [
-                    {"id": m.id, "channel": m.channel, "address": m.address, "verified": m.verified} for m in person.methods
-                ],
+                "methods": [_method(method) for method in person.methods],
                 "teams": [team.name for team in directory.teams.values() if person.name in team.members],
             }
             for person in directory.persons.values()
         ],
+    }
+
+
+def _method(method: ContactMethod) -> dict[str, Any]:
+    return {
+        "id": method.id,
+        "channel": method.channel,
+        "address": shown_address(method),
+        "verified": method.verified,
     }
 
 
