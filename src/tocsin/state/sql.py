@@ -30,6 +30,18 @@ Work = Callable[[Connection], T]
 log = get_log("state")
 
 _MOST_WORKS_PER_COMMIT = 256
+_MOST_CULPRITS = 3
+"""So many works of one commit may be refused by the database before it counts as away."""
+_OWN_FAULTS = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError)
+"""Errors of a statement that leave the transaction as it was before it."""
+
+
+class _Refused(Exception):
+    """The database refused a statement of one work: disk full, I/O error. What else the transaction held may be gone, too."""
+
+    def __init__(self, work: Work[Any], error: sa.exc.SQLAlchemyError) -> None:
+        super().__init__(str(error))
+        self.work, self.error = work, error
 
 
 def sqlite_url(path: Path) -> str:
@@ -40,19 +52,22 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def create_engine(url: str, *, read_only: bool = False) -> Engine:
-    """An engine with our settings: WAL, synchronous=FULL and explicit transactions on SQLite."""
+def create_engine(url: str, *, read_only: bool = False, connect: Callable[[], sqlite3.Connection] | None = None) -> Engine:
+    """An engine with our settings: WAL, synchronous=FULL and explicit transactions on SQLite.
+
+    `connect` opens SQLite in another way (simulation: a disk that fails).
+    """
     if not url.startswith("sqlite"):
         return sa.create_engine(url, json_serializer=_dumps, json_deserializer=orjson.loads, pool_pre_ping=True)
     engine = sa.create_engine(
         url,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
-        connect_args={"check_same_thread": False, "timeout": 30},
+        **({"creator": connect} if connect else {"connect_args": {"check_same_thread": False, "timeout": 30}}),
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _connect(connection: sqlite3.Connection, _record: Any) -> None:
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout=30000")
@@ -74,11 +89,23 @@ def create_engine(url: str, *, read_only: bool = False) -> Engine:
 class Database:
     """What stages are handed. `inline=True` runs everything on the caller's thread (simulation, unit tests)."""
 
-    def __init__(self, url: str, *, read_only: bool = False, inline: bool = False, readers: int = 2) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_only: bool = False,
+        inline: bool = False,
+        readers: int = 2,
+        engines: tuple[Engine, Engine] | None = None,
+    ) -> None:
+        """`engines`: one to write and one to read, made by the caller, who also keeps them (simulation)."""
         self.url = url
-        self.engine = create_engine(url, read_only=read_only)
+        self.engine = engines[0] if engines else create_engine(url, read_only=read_only)
         # Readers get an engine of their own: theirs begins without taking SQLite's write lock.
-        self._read_engine = create_engine(url, read_only=True) if url.startswith("sqlite") and not read_only else self.engine
+        if engines:
+            self._read_engine = engines[1]
+        else:
+            self._read_engine = create_engine(url, read_only=True) if url.startswith("sqlite") and not read_only else self.engine
         self.read_only = read_only
         self._inline = inline
         self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
@@ -125,27 +152,48 @@ class Database:
             self._commit(works)
 
     def _commit(self, works: list[tuple[Work[Any], Future[Any]]]) -> None:
-        done: list[tuple[Future[Any], Any]] = []
-        failed: list[tuple[Future[Any], BaseException]] = []
-        try:
-            with self.engine.begin() as connection:
-                for work, future in works:
-                    if not future.set_running_or_notify_cancel():
-                        continue
-                    try:
-                        with connection.begin_nested():
-                            done.append((future, work(connection)))
-                    except Exception as error:
-                        failed.append((future, error))
-        except sa.exc.SQLAlchemyError as error:
-            # The commit itself failed (disk full, database away): none of the works happened.
-            log.error("state commit failed", error=str(error.__cause__ or error), works=len(works))
-            failed.extend((future, StateError(f"state database: {error.__cause__ or error}")) for future, _ in done)
-            done = []
-        for future, result in done:
-            future.set_result(result)
-        for future, problem in failed:
-            future.set_exception(problem)
+        """Run `works` in one transaction and answer every caller after it. A work that the database refuses fails alone."""
+        waiting = [(work, future) for work, future in works if future.set_running_or_notify_cancel()]
+        reason: BaseException | str = "it refuses every work"
+        for _ in range(_MOST_CULPRITS):
+            try:
+                for future, result, problem in self._together(waiting):
+                    future.set_exception(problem) if problem else future.set_result(result)
+                return
+            except _Refused as error:
+                # What it did is undone and so is all that shared its transaction: the others have another one without it.
+                at = next(i for i, (work, _) in enumerate(waiting) if work is error.work)
+                _, culprit = waiting.pop(at)
+                culprit.set_exception(StateError(f"state database: {_cause(error.error)}"))
+            except sa.exc.SQLAlchemyError as error:
+                # No transaction was to be had, or the commit failed (disk full, locked): none of the works happened.
+                reason = _cause(error)
+                break
+        log.error("state commit failed", error=str(reason), works=len(waiting))
+        for _, future in waiting:
+            future.set_exception(StateError(f"state database: {reason}"))
+
+    def _together(self, works: list[tuple[Work[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, Exception | None]]:
+        """(caller, result, its own error) of every work, committed. Raises _Refused and SQLAlchemyError: then nothing was."""
+        answers: list[tuple[Future[Any], Any, Exception | None]] = []
+        with self.engine.begin() as connection:
+            for work, future in works:
+                savepoint = connection.begin_nested()
+                try:
+                    result = work(connection)
+                except _OWN_FAULTS as error:
+                    savepoint.rollback()
+                    answers.append((future, None, error))
+                except sa.exc.SQLAlchemyError as error:
+                    raise _Refused(work, error) from error
+                except Exception as error:
+                    savepoint.rollback()
+                    answers.append((future, None, error))
+                else:
+                    savepoint.commit()
+                    answers.append((future, result, None))
+            _still_open(connection)
+        return answers
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -168,3 +216,14 @@ class Database:
             self._readers.shutdown(wait=True)
         self._read_engine.dispose()
         self.engine.dispose()
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.__cause__ or error
+
+
+def _still_open(connection: Connection) -> None:
+    """SQLite undoes a transaction by itself when its disk fails; a commit would then be silent about nothing. Raises."""
+    driver: Any = connection.connection.dbapi_connection
+    if isinstance(driver, sqlite3.Connection) and not driver.in_transaction:
+        raise sa.exc.InvalidRequestError("SQLite has undone the transaction by itself")
