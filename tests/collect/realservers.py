@@ -1,4 +1,4 @@
-"""Real Redis, MariaDB and PostgreSQL servers on free loopback ports, for tests under the markers `server` and `postgres`."""
+"""Real Redis, MariaDB, PostgreSQL, RabbitMQ and SSH servers on free ports, for tests marked `server` and `postgres`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,11 @@ def server_folder(*names: str) -> Iterator[tuple[Path, str | None]]:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, *, user: str | None = None, cwd: Path | None = None) -> Iterator[int]:
+def running(
+    command: list[str], port: int, *, user: str | None = None, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> Iterator[int]:
     """Run until the block ends; enters when the port accepts."""
-    process = subprocess.Popen(command, user=user, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, user=user, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
             if process.poll() is not None:
@@ -120,4 +123,60 @@ def mariadb_server() -> Iterator[int]:
             f"--socket={folder}/s.sock", f"--init-file={start}", f"--pid-file={folder}/pid",
         ]  # fmt: skip
         with running(command, port, user=user, cwd=Path("/")):
+            yield port
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Ports of a running RabbitMQ; user `watch` has password `right`."""
+
+    amqp: int
+    amqps: int
+    management: int
+
+
+@contextlib.contextmanager
+def rabbitmq_server(ca: Path, certificate: Path, key: Path) -> Iterator[Broker]:
+    """A node of its own with its own port mapper, so that nothing outlives the test."""
+    server, epmd = binary("rabbitmq-server", "/usr/lib/rabbitmq/lib/*/sbin"), binary("epmd")
+    with server_folder("rabbitmq") as (folder, user):
+        broker, epmd_port = Broker(free_port(), free_port(), free_port()), free_port()
+        (folder / "plugins").write_text("[rabbitmq_management].\n")
+        for path, source in ((folder / "ca.pem", ca), (folder / "c.pem", certificate), (folder / "k.pem", key)):
+            path.write_bytes(source.read_bytes())
+            path.chmod(0o644)
+        (folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.local = 127.0.0.1:{broker.amqp}\nlisteners.ssl.local = 127.0.0.1:{broker.amqps}\n"
+            f"ssl_options.cacertfile = {folder}/ca.pem\nssl_options.certfile = {folder}/c.pem\n"
+            f"ssl_options.keyfile = {folder}/k.pem\nssl_options.verify = verify_none\n"
+            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {broker.management}\n"
+            "default_user = watch\ndefault_pass = right\n"
+        )
+        env = {
+            "PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8", "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(epmd_port), "RABBITMQ_NODENAME": f"t{broker.amqp}@localhost",
+            "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_MNESIA_BASE": f"{folder}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{folder}/log", "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins", "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
+        }  # fmt: skip
+        mapper = [epmd, "-port", str(epmd_port), "-address", "127.0.0.1"]
+        with (
+            running(mapper, epmd_port, user=user, cwd=folder, env=env),
+            running([server], broker.management, user=user, cwd=folder, env=env),  # its last port to open
+        ):
+            yield broker
+
+
+@contextlib.contextmanager
+def ssh_server() -> Iterator[int]:
+    sshd, keygen = binary("sshd", "/usr/sbin"), binary("ssh-keygen")
+    if os.geteuid() != 0 and not Path("/run/sshd").is_dir():
+        pytest.skip("sshd needs the folder /run/sshd")
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/key"], check=True)
+        command = [sshd, "-D", "-f", "/dev/null", "-h", f"{folder}/key", "-p", str(port), "-o", "ListenAddress=127.0.0.1"]
+        with running([*command, "-o", "PidFile=none"], port):
             yield port

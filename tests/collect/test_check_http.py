@@ -214,3 +214,11 @@ async def test_no_tls_where_tls_is_expected_is_a_tls_error(servers: Servers) -> 
 async def test_a_name_that_does_not_resolve_is_a_dns_failure() -> None:
     result = await run_once({"http": "http://does-not-exist.invalid/", "timeout": "5s"})
     assert result.reason in (CheckReason.DNS, CheckReason.TIMEOUT)
+
+
+async def test_the_password_in_a_url_is_in_no_evidence(servers: Servers) -> None:
+    port = await servers.start(http_answer(b"", "302 Found", ["Location: /again"]))
+    result = await run_once({"http": f"http://ana:secret@127.0.0.1:{port}/", "expect": {"status": 200}})
+    assert "secret" not in f"{result.message} {result.facts}"
+    answered = await run_once({"http": f"http://ana:secret@127.0.0.1:{await servers.start(http_answer())}/x"})
+    assert answered.facts["url"].endswith("/x") and "secret" not in str(answered.facts)

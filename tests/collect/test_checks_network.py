@@ -13,6 +13,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 from tests.collect.fakes import Handler, Pki, Servers, free_port, hang, run_once, slam
+from tests.collect.realservers import ssh_server
 
 from tocsin.model.check import CheckReason as R
 
@@ -267,3 +268,12 @@ async def test_websocket_upgrades_and_converses(servers: Servers) -> None:
     assert (result.ok, result.facts["message"]) == (True, "echo:hello"), result.message
     plain = await servers.start(speaks(b"", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
     assert (await run_once({"websocket": f"ws://127.0.0.1:{plain}/"})).reason is R.STATUS
+
+
+@pytest.mark.server
+async def test_a_real_sshd_names_its_version() -> None:
+    with ssh_server() as port:
+        good = await run_once({"ssh": f"127.0.0.1:{port}", "timeout": "5s", "expect": "OpenSSH_[0-9]"})
+        assert (good.ok, good.facts["banner"].startswith("SSH-2.0-OpenSSH")) == (True, True), good.message
+        wrong = await run_once({"ssh": f"127.0.0.1:{port}", "timeout": "5s", "expect": "dropbear"})
+        assert wrong.reason is R.UNEXPECTED_ANSWER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tocsin.collect.catalog import check_types
 from tocsin.collect.series_writer import SeriesWriter
 from tocsin.model.check import CheckResult, CheckSpec, CheckState, CheckStatus
 from tocsin.model.labels import METRIC_NAME, Labels
@@ -36,6 +37,8 @@ def write_result(series: SeriesWriter, spec: CheckSpec, result: CheckResult, at_
     values: dict[Labels, float] = {}
     if not result.unknown:
         values[_series("probe_success", common)] = float(result.ok)
+        if up_series := check_types()[spec.type].up_series:
+            values[_series(up_series, common)] = float(result.ok)
     values[_series("probe_duration_seconds", common)] = result.duration_ms / 1000
     values[_series("tocsin_check_start_lag_seconds", common)] = result.start_lag_ms / 1000
     for name, labels, value in result.samples[:_MOST_SAMPLES]:

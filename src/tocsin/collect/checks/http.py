@@ -80,8 +80,7 @@ class Http(Check):
 
     @property
     def target(self) -> str:
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return _public(self.url)
 
     async def run(self, io: Io) -> Outcome:
         if self.http_version == "3" and find_spec("aioquic") is None:
@@ -89,7 +88,7 @@ class Http(Check):
         start_s = io.monotonic_s()
         answer, url, redirects = await self._fetch(io)
         duration_ms = (io.monotonic_s() - start_s) * 1000
-        facts = {**facts_of(answer), "url": url, "redirects": redirects}
+        facts = {**facts_of(answer), "url": _public(url), "redirects": [_public(hop) for hop in redirects]}
         samples = self._samples(io, answer, len(redirects))
         return self._judge(io, answer, duration_ms, facts, samples)
 
@@ -105,7 +104,11 @@ class Http(Check):
                 return answer, url, redirects
             redirects.append(url)
             if len(redirects) > _MOST_REDIRECTS:
-                raise ProbeError(CheckReason.PROTOCOL, f"redirected more than {_MOST_REDIRECTS} times", {"redirects": redirects})
+                raise ProbeError(
+                    CheckReason.PROTOCOL,
+                    f"redirected more than {_MOST_REDIRECTS} times",
+                    {"redirects": [_public(hop) for hop in redirects]},
+                )
             url = urljoin(url, location)
             if urlsplit(url).scheme not in ("http", "https"):
                 raise ProbeError(CheckReason.FORBIDDEN_TARGET, f"redirected to {url[:200]!r}, which is not HTTP")
@@ -207,6 +210,12 @@ class Http(Check):
             *(("probe_http_duration_seconds", {"phase": name}, seconds) for name, seconds in phases.items()),
             *tls_samples(io.trace.facts.get("tls")),
         )
+
+
+def _public(url: str) -> str:
+    """A URL without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _regex_sample(value: float) -> Sample:

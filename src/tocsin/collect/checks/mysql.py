@@ -33,6 +33,8 @@ class MysqlExpect(Part):
 class Mysql(Check):
     """MySQL or MariaDB accepts a session and answers a query; connection use and replication lag are looked at too."""
 
+    up_series = "mysql_up"
+
     host: Host
     port: Port = 3306
     user: str = "root"

@@ -38,6 +38,8 @@ class PostgresExpect(Part):
 class Postgres(Check):
     """PostgreSQL accepts a session and answers a query; connection use and replication lag are looked at too."""
 
+    up_series = "pg_up"
+
     host: Host
     port: Port = 5432
     user: str = "postgres"

@@ -32,6 +32,8 @@ class RedisExpect(Part):
 class Redis(Check):
     """A Redis server accepts us, answers PING, and if asked also a command."""
 
+    up_series = "redis_up"
+
     host: Host
     port: Port = 6379
     user: str = ""
