@@ -14,6 +14,7 @@ from tocsin.config.maintenance import MaintenanceSection
 from tocsin.config.receiverkinds import KINDS
 from tocsin.config.tree import parse_yaml
 from tocsin.errors import Problem
+from tocsin.model.httpclient import BasicAuth
 from tocsin.model.route import Routing
 from tocsin.notify.channel import build
 
@@ -134,7 +135,7 @@ def test_receivers_become_destinations() -> None:
     assert ops.destinations[2].settings == {"api_url": "https://hooks.slack.example/T/B/x", "channel": "#alerts"}
     assert (db.policy, db.labels, db.place.line) == ("dba", {"owner": "dba"}, 34)
     by_channel = {d.channel: d.settings for d in db.destinations}
-    assert by_channel["webhook"]["headers"] == {"Authorization": "Basic dTpw"}
+    assert by_channel["webhook"]["http_config"].basic_auth == BasicAuth(username="u", password="p")
     assert by_channel["pagerduty"]["routing_key"] == "pd-key"
     assert by_channel["telegram"]["chat_id"] == -100
 
@@ -189,8 +190,9 @@ def test_mistakes_say_where_and_what(text: str, line: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("receiver", "words"),
     [
-        ("sns_configs: [{topic_arn: a}]", "does not deliver sns_configs"),
-        ("msteams_configs: [{webhook_url: 'https://x'}]", "msteamsv2_configs"),
+        ("sns_configs: [{topic_arn: a, sigv4: {region: r, profile: away}}]", "no profile 'away'"),
+        ("sns_configs: [{topic_arn: a, sigv4: {region: r, access_key: a}}]", "must be set together"),
+        ("webhook_configs: [{url: 'http://x', http_config: {tls_config: {ca_file: away}}}]", "cannot read"),
         ("policy: nobody", "no policy named 'nobody'"),
         ("webhook_configs: [{url_file: missing}]", "cannot read missing"),
     ],
@@ -201,6 +203,52 @@ def test_a_receiver_that_cannot_be_delivered_is_an_error_never_dropped(receiver:
     assert len(errors) == 1
     assert words in errors[0].message
     assert errors[0].place.line in (3, 4)
+
+
+RECEIVER = "route: {receiver: r}\nreceivers:\n  - name: r\n    %s\n"
+
+
+@pytest.mark.parametrize(
+    ("receiver", "words"),
+    [
+        ("webex_configs: [{room_id: r}]", "http_config.authorization is missing"),
+        ("opsgenie_configs: [{api_key: k, responders: [{type: team}]}]", "at least one of id"),
+        ("opsgenie_configs: [{api_key: k, responders: [{id: x, type: dog}]}]", "expected team"),
+        ("victorops_configs: [{api_key: k, routing_key: r, custom_fields: {entity_id: x}}]", "a field of its own"),
+        ("wechat_configs: [{api_secret: s, corp_id: c, message_type: image}]", "expected text or markdown"),
+        ("jira_configs: [{api_url: u, project: p, issue_type: t, api_type: sky}]", "expected auto"),
+        ("sns_configs: [{topic_arn: a, target_arn: b, sigv4: {}}]", "only one of"),
+        ("incidentio_configs: [{url: 'http://x', http_config: {}}]", "must be set"),
+        ("webhook_configs: [{url: 'http://x', http_config: {basic_auth: {}, bearer_token: t}}]", "at most one of basic_auth"),
+        ("webhook_configs: [{url: 'http://x', http_config: {oauth2: {client_id: i}}}]", "token_url must be"),
+        ("webhook_configs: [{url: 'http://x', http_config: {proxy_url: 'socks5://x'}}]", "HTTP proxies only"),
+        ("webhook_configs: [{url: 'http://x', http_config: {proxy_from_environment: true, no_proxy: x}}]", "neither proxy_url"),
+        ("webhook_configs: [{url: 'http://x', http_config: {http_headers: {Host: {values: [x]}}}}]", "not allowed"),
+        ("webhook_configs: [{url: 'http://x', http_config: {nonsense: 1}}]", "nonsense"),
+    ],
+)
+def test_what_alertmanager_refuses_of_one_receiver_is_refused_at_its_line(receiver: str, words: str) -> None:
+    routing, problems = check(RECEIVER % receiver)
+    assert routing is None
+    (problem,) = problems
+    assert words in problem.message or words in problem.path, problem
+    assert problem.place.line == 4
+
+
+def test_a_template_anywhere_in_a_compatible_receiver_is_judged_at_its_place() -> None:
+    _, problems = check(RECEIVER % "opsgenie_configs: [{api_key: k, responders: [{name: '{{ nope }}', type: team}]}]")
+    (problem,) = problems
+    assert (problem.path, problem.warning) == ("receivers[0].opsgenie_configs[0].responders[0].name", False)
+
+
+def test_http_config_of_global_holds_where_a_receiver_says_nothing() -> None:
+    config = "global: {http_config: {proxy_url: 'http://p:1', no_proxy: .shop}}\n" + RECEIVER % (
+        "slack_configs: [{api_url: 'https://x'}, {api_url: 'https://y', http_config: {follow_redirects: false}}]"
+    )
+    routing = routing_of_text(config)
+    first, second = routing.receivers["r"].destinations
+    assert first.settings["http_config"].proxy.url == "http://p:1"
+    assert (second.settings["http_config"].proxy.url, second.settings["http_config"].follow_redirects) == ("", False)
 
 
 def test_a_text_that_tocsin_writes_itself_is_a_warning() -> None:
@@ -308,13 +356,24 @@ receivers:
     discord_configs: [{webhook_url: "https://discord.example/x"}]
     pushover_configs: [{user_key: u, token: t, device: d}]
     mattermost_configs: [{webhook_url: "https://mm.example/x", channel: town}]
+    opsgenie_configs: [{api_key: k, responders: [{name: "a,b", type: teams}], details: {n: 1}, priority: P1, update_alerts: true}]
+    victorops_configs: [{api_key: k, routing_key: r, custom_fields: {n: 1}}]
+    msteams_configs: [{webhook_url: "https://teams.example/x", text: "{{ .Status }}"}]
+    wechat_configs: [{api_secret: s, corp_id: c, agent_id: 1000002, to_user: "@all", message_type: markdown}]
+    sns_configs: [{topic_arn: t, sigv4: {region: r, access_key: a, secret_key: s, role_arn: x}, attributes: {n: 1}}]
+    webex_configs: [{room_id: r, http_config: {authorization: {credentials: t}}}]
+    jira_configs:
+    - {api_url: "https://j.example/rest/api/2", project: P, issue_type: Bug, reopen_duration: 1h, labels: [a],
+       summary: {template: t, enable_update: false}, fields: {customfield_1: {id: 1}}}
+    incidentio_configs: [{url: "https://i.example/x", alert_source_token: t, max_alerts: 5, timeout: 3s}]
+    rocketchat_configs: [{token: t, token_id: i, channel: "#a", fields: [{title: t, value: v}], actions: [{text: t, url: u}]}]
 """
 
 
 def test_every_destination_is_one_that_its_channel_accepts() -> None:
     routing = routing_of_text(EVERY_CHANNEL)
     destinations = routing.receivers["r"].destinations
-    assert len(destinations) == 11
+    assert len(destinations) == 20
     for destination in destinations:
         build(destination.channel, destination.settings)
     assert {kind.channel for kind in KINDS.values() if kind.channel} == {d.channel for d in destinations}

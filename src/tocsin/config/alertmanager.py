@@ -15,9 +15,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from tocsin.alerts.route import DEFAULT_RECEIVER, default_routing, with_ids
+from tocsin.config.destinations import destinations_of
 from tocsin.config.fields import DurationMs, Section, Text, problems_of
 from tocsin.config.intervals import NamedIntervals
-from tocsin.config.receivers import GlobalSection, ReadFile, ReceiverSection, check_receiver, destinations_of
+from tocsin.config.receivers import GlobalSection, ReadFile, ReceiverSection, check_http, check_receiver
 from tocsin.config.receivertexts import library_of
 from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
@@ -166,6 +167,9 @@ def read_alertmanager(
         return None, problems_of(error, tree)
     at = _At(tree, [])
     _check_names(config, at)
+    if config.global_.http_config is not None:
+        for path, message in check_http(config.global_.http_config):
+            at.complain(("global", *path), message)
     for index, receiver in enumerate(config.receivers):
         for path, message in check_receiver(receiver, config.global_):
             at.complain(("receivers", index, *path), message)
@@ -241,12 +245,13 @@ def build_routing(
     """
     at = _At(tree, [])
     receivers: dict[str, Receiver] = {}
-    library, doubts = library_of(config.templates, Path(tree.file).parent)
+    base = Path(tree.file).parent
+    library, doubts = library_of(config.templates, base)
     for where, message, warning in doubts:
         at.complain(where, message, warning=warning)
     for index, section in enumerate(config.receivers):
         place = tree.place(("receivers", index))
-        destinations, wrong = destinations_of(section, config.global_, read_file, library)
+        destinations, wrong = destinations_of(section, config.global_, read_file, library, base=base)
         for path, message, warning in wrong:
             at.complain(("receivers", index, *path), message, warning=warning)
         if section.policy and section.policy not in policies:

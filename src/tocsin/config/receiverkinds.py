@@ -22,14 +22,14 @@ class Kind:
     from_global: Mapping[str, str] | None = None
     """Our key <- key of `global` when the config does not say."""
     channel: str = ""
-    """The channel that delivers it; empty = nothing in Tocsin does."""
+    """The channel that delivers it."""
     settings: Mapping[str, str] | None = None
     """Setting of our channel <- key."""
     message: frozenset[str] = frozenset()
     """Keys that shape the text; Tocsin writes its own messages."""
     send_resolved: bool = True
-    instead: str = ""
-    """What to do when it is not delivered."""
+    compatible: bool = False
+    """Its request is Alertmanager's own: every key is a setting of the channel, and texts may be templates."""
 
 
 def _kind(keys: str, *, message: str = "", from_file: str = "", needs: tuple[str, ...] = (), **rest: Any) -> Kind:
@@ -39,7 +39,12 @@ def _kind(keys: str, *, message: str = "", from_file: str = "", needs: tuple[str
     return Kind(frozenset(every), files, groups, message=frozenset(message.split()), **rest)
 
 
-_BY_WEBHOOK = "use webhook_configs with a bridge, or an escalation policy (`policy: NAME`)"
+def _compatible(keys: str, *, channel: str, from_file: str = "", renamed: Mapping[str, str] | None = None, **rest: Any) -> Kind:
+    """A kind whose keys are the settings of its channel; `renamed`: key -> setting where they differ."""
+    other = renamed or {}
+    settings = {other.get(key, key): key for key in (*keys.split(), *from_file.split())}
+    return _kind(keys, from_file=from_file, channel=channel, settings=settings, compatible=True, **rest)
+
 
 KINDS: Mapping[str, Kind] = {
     "email_configs": _kind(
@@ -130,66 +135,66 @@ KINDS: Mapping[str, Kind] = {
         channel="mattermost",
         settings={"webhook_url": "webhook_url", "channel": "channel"},
     ),
-    "opsgenie_configs": _kind(
-        "api_url source details entity responders actions tags priority update_alerts",
-        message="message description note",
+    "opsgenie_configs": _compatible(
+        "api_url source details entity responders actions tags priority update_alerts message description note",
         from_file="api_key",
         needs=("api_key",),
         from_global={"api_url": "opsgenie_api_url", "api_key": "opsgenie_api_key"},
-        instead=_BY_WEBHOOK,
+        channel="opsgenie",
     ),
-    "victorops_configs": _kind(
-        "api_url routing_key message_type monitoring_tool custom_fields",
-        message="state_message entity_display_name",
+    "victorops_configs": _compatible(
+        "api_url routing_key message_type monitoring_tool custom_fields state_message entity_display_name",
         from_file="api_key",
         needs=("routing_key", "api_key"),
         from_global={"api_url": "victorops_api_url", "api_key": "victorops_api_key"},
-        instead=_BY_WEBHOOK,
+        channel="victorops",
     ),
-    "msteams_configs": _kind(
-        "",
-        message="title summary text",
+    "msteams_configs": _compatible(
+        "title summary text",
         from_file="webhook_url",
         needs=("webhook_url",),
-        instead="these connectors were switched off by Microsoft; make a workflow and use msteamsv2_configs",
+        channel="msteams_connector",
     ),
-    "wechat_configs": _kind(
-        "corp_id api_url to_user to_party to_tag agent_id message_type",
-        message="message",
+    "wechat_configs": _compatible(
+        "corp_id api_url to_user to_party to_tag agent_id message_type message",
         from_file="api_secret",
         needs=("api_secret", "corp_id"),
-        from_global={"api_secret": "wechat_api_secret", "corp_id": "wechat_api_corp_id"},
+        from_global={"api_url": "wechat_api_url", "api_secret": "wechat_api_secret", "corp_id": "wechat_api_corp_id"},
         send_resolved=False,
-        instead=_BY_WEBHOOK,
+        channel="wechat",
     ),
-    "sns_configs": _kind(
-        "api_url sigv4 topic_arn phone_number target_arn attributes use_aws_http_client",
-        message="subject message",
+    "sns_configs": _compatible(
+        "api_url sigv4 topic_arn phone_number target_arn attributes use_aws_http_client subject message",
         needs=("topic_arn phone_number target_arn",),
-        instead=_BY_WEBHOOK,
+        channel="sns",
     ),
-    "webex_configs": _kind("api_url room_id", message="message", needs=("room_id",), instead=_BY_WEBHOOK),
-    "jira_configs": _kind(
+    "webex_configs": _compatible(
+        "api_url room_id message",
+        needs=("room_id",),
+        from_global={"api_url": "webex_api_url"},
+        channel="webex",
+    ),
+    "jira_configs": _compatible(
         "api_url api_type project labels priority issue_type reopen_transition resolve_transition wont_fix_resolution "
-        "reopen_duration fields",
-        message="summary description",
+        "reopen_duration fields summary description",
+        renamed={"fields": "custom_fields"},
         needs=("project", "issue_type", "api_url"),
         from_global={"api_url": "jira_api_url"},
-        instead=_BY_WEBHOOK,
+        channel="jira",
     ),
-    "incidentio_configs": _kind(
+    "incidentio_configs": _compatible(
         "max_alerts timeout",
         from_file="url alert_source_token",
         needs=("url",),
-        instead=_BY_WEBHOOK,
+        channel="incidentio",
     ),
-    "rocketchat_configs": _kind(
-        "api_url channel emoji link_names",
-        message="color title title_link text fields short_fields icon_url image_url thumb_url actions",
+    "rocketchat_configs": _compatible(
+        "api_url channel emoji link_names color title title_link text fields short_fields icon_url image_url thumb_url actions",
         from_file="token token_id",
+        renamed={"fields": "attachment_fields"},
         needs=("token", "token_id"),
-        from_global={"token": "rocketchat_token", "token_id": "rocketchat_token_id"},
+        from_global={"api_url": "rocketchat_api_url", "token": "rocketchat_token", "token_id": "rocketchat_token_id"},
         send_resolved=False,
-        instead=_BY_WEBHOOK,
+        channel="rocketchat",
     ),
 }

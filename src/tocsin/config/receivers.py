@@ -1,22 +1,20 @@
-"""Receivers of alertmanager.yml: every `*_configs` of Alertmanager 0.34 is read strictly, and becomes destinations.
+"""Receivers of alertmanager.yml: every `*_configs` of Alertmanager 0.34 is read strictly.
 
-What each kind may say stands in receiverkinds.py.
+What each kind may say stands in receiverkinds.py; what becomes of it in destinations.py.
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import Field, model_validator
 
-from tocsin.config import receivertexts
 from tocsin.config.fields import DurationMs, Section, Text
+from tocsin.config.httpclient import read_http_client
+from tocsin.config.receiverchecks import CHECKS, is_set
 from tocsin.config.receiverkinds import KINDS, Kind
-from tocsin.model.duration import parse_duration_ms
-from tocsin.model.route import Destination
 
 ReadFile = Callable[[str], str]
 Path = tuple[str | int, ...]
@@ -117,8 +115,19 @@ def check_receiver(section: ReceiverSection, defaults: GlobalSection) -> list[tu
     found: list[tuple[Path, str]] = []
     for name, kind in KINDS.items():
         for index, config in enumerate(getattr(section, name)):
-            found += [((name, index, *path), text) for path, text in _check_config(kind, config, defaults)]
+            wrong = _check_config(kind, config, defaults)
+            if check := CHECKS.get(name):
+                wrong += check(config, defaults)
+            found += [((name, index, *path), text) for path, text in wrong]
     return found
+
+
+def check_http(config: Any) -> list[tuple[Path, str]]:
+    """What is wrong with an `http_config`; whether its files can be read is not looked at here."""
+    if not isinstance(config, Mapping):
+        return [(("http_config",), "expected a mapping")]
+    client, wrong = read_http_client(config, FilePath())
+    return [] if client is not None else [(("http_config", *path), text) for path, text in wrong]
 
 
 def _check_config(kind: Kind, config: Mapping[str, Any], defaults: GlobalSection) -> list[tuple[Path, str]]:
@@ -126,155 +135,16 @@ def _check_config(kind: Kind, config: Mapping[str, Any], defaults: GlobalSection
         ((key,), f"unknown key {key!r}; check the spelling or remove it") for key in config if key not in kind.keys
     ]
     for name in kind.from_file:
-        if _is_set(config.get(name)) and _is_set(config.get(f"{name}_file")):
+        if is_set(config.get(name)) and is_set(config.get(f"{name}_file")):
             found.append(((name,), f"at most one of {name} and {name}_file may be set"))
     for group in kind.needs:
         if not any(_known(kind, config, defaults, name) for name in group):
             found.append(((), f"{' or '.join(group)} is missing (here or in global)"))
-    if "app_token" in kind.from_file:
-        found += _check_slack(config, defaults)
-    if config.get("html") and config.get("monospace"):
-        found.append((("html",), "at most one of html and monospace may be set"))
-    return found
-
-
-def _check_slack(config: Mapping[str, Any], defaults: GlobalSection) -> list[tuple[Path, str]]:
-    by_url = any(_is_set(config.get(key)) for key in ("api_url", "api_url_file"))
-    by_token = any(_is_set(config.get(key)) for key in ("app_token", "app_token_file"))
-    if by_url and by_token:
-        return [((), "at most one of api_url and app_token may be set")]
-    api_url = config.get("api_url") or ("" if by_token else defaults.slack_api_url)
-    if config.get("update_message") and by_url and api_url != "https://slack.com/api/chat.postMessage":
-        return [(("update_message",), "only an app token can update messages: set api_url to Slack's chat.postMessage")]
-    return []
-
-
-def _is_set(value: Any) -> bool:
-    return value is not None and value != ""
+    return found + (check_http(config["http_config"]) if config.get("http_config") is not None else [])
 
 
 def _known(kind: Kind, config: Mapping[str, Any], defaults: GlobalSection, name: str) -> bool:
-    if _is_set(config.get(name)) or _is_set(config.get(f"{name}_file")):
+    if is_set(config.get(name)) or is_set(config.get(f"{name}_file")):
         return True
     above = (kind.from_global or {}).get(name)
     return above is not None and bool(getattr(defaults, above) or getattr(defaults, f"{above}_file", ""))
-
-
-# -- what becomes of them -------------------------------------------------------------------------------------------------
-
-
-def destinations_of(
-    section: ReceiverSection, defaults: GlobalSection, read_file: ReadFile, library: Mapping[str, str] | None = None
-) -> tuple[tuple[Destination, ...], list[tuple[Path, str, bool]]]:
-    """The receiver's destinations, and what cannot be delivered as (path, sentence, is only a warning).
-
-    `library`: the readable files of `templates:` by name.
-    """
-    out: list[Destination] = []
-    wrong: list[tuple[Path, str, bool]] = []
-    for name, kind in KINDS.items():
-        for index, config in enumerate(getattr(section, name)):
-            path = (name, index)
-            if not kind.channel:
-                wrong.append((path, f"Tocsin does not deliver {name}; {kind.instead}", False))
-                continue
-            try:
-                settings = _settings(kind, config, defaults, read_file)
-            except ValueError as error:
-                wrong.append((path, str(error), False))
-                continue
-            wrong += [((*path, key), text, True) for key, text in _unused(kind, config)]
-            texts, doubts = receivertexts.texts_of(kind.channel, config, library or {})
-            wrong += [((*path, *key), text, warning) for key, text, warning in doubts]
-            if texts:
-                settings |= {"texts": texts, "text_library": dict(library or {})}
-            send_resolved = _flag(config.get("send_resolved"), kind.send_resolved)
-            for one in _split_addresses(settings):
-                out.append(Destination(kind.channel, one, send_resolved, index=len(out)))
-    return tuple(out), wrong
-
-
-def _settings(kind: Kind, config: Mapping[str, Any], defaults: GlobalSection, read_file: ReadFile) -> dict[str, Any]:
-    """Settings of our channel. Raises ValueError: an unreadable secret file, something we cannot do."""
-    settings: dict[str, Any] = {}
-    for ours, key in (kind.settings or {}).items():
-        value = _value(kind, config, defaults, key, read_file)
-        if _is_set(value):
-            settings[ours] = value
-    if kind.channel == "email" and _value(kind, config, defaults, "force_implicit_tls", read_file):
-        settings["security"] = "tls"
-    if kind.channel == "pagerduty" and "routing_key" not in settings:
-        # The key of an Events v1 integration works with Events v2 as well.
-        settings["routing_key"] = _value(kind, config, defaults, "service_key", read_file)
-    if kind.channel == "slack" and "bot_token" in settings and not config.get("api_url") and not config.get("api_url_file"):
-        settings.pop("api_url", None)
-    if kind.channel == "webhook":
-        settings |= _webhook_extras(config, read_file)
-    return settings
-
-
-def _value(kind: Kind, config: Mapping[str, Any], defaults: GlobalSection, key: str, read_file: ReadFile) -> Any:
-    if _is_set(config.get(key)):
-        return config[key]
-    if _is_set(config.get(f"{key}_file")):
-        return _read(read_file, str(config[f"{key}_file"]))
-    above = (kind.from_global or {}).get(key)
-    if above is None:
-        return None
-    file = getattr(defaults, f"{above}_file", "")
-    return _read(read_file, file) if file else getattr(defaults, above)
-
-
-def _read(read_file: ReadFile, name: str) -> str:
-    try:
-        return read_file(name).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {name}: {error}") from None
-
-
-def _webhook_extras(config: Mapping[str, Any], read_file: ReadFile) -> dict[str, Any]:
-    http = config.get("http_config") or {}
-    extras: dict[str, Any] = {}
-    headers: dict[str, str] = {}
-    if basic := http.get("basic_auth"):
-        password = basic.get("password") or (_read(read_file, basic["password_file"]) if basic.get("password_file") else "")
-        token = base64.b64encode(f"{basic.get('username', '')}:{password}".encode()).decode()
-        headers["Authorization"] = f"Basic {token}"
-    if authorization := http.get("authorization"):
-        credentials = authorization.get("credentials") or _read(read_file, str(authorization.get("credentials_file", "")))
-        headers["Authorization"] = f"{authorization.get('type', 'Bearer')} {credentials}"
-    if bearer := http.get("bearer_token"):
-        headers["Authorization"] = f"Bearer {bearer}"
-    if headers:
-        extras["headers"] = headers
-    if timeout := config.get("timeout"):
-        extras["timeout_s"] = min(max(parse_duration_ms(str(timeout)) / 1000, 0.1), 60.0)
-    return extras
-
-
-_HTTP_DONE = {"basic_auth", "authorization", "bearer_token", "follow_redirects", "enable_http2"}
-
-
-def _unused(kind: Kind, config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    written = receivertexts.TEXTS.get(kind.channel, {})
-    not_used = [key for key in config if key in kind.message and key not in written]
-    found = [(key, "Tocsin writes its own message; this text is not used") for key in not_used]
-    http = config.get("http_config") or {}
-    known = _HTTP_DONE if kind.channel == "webhook" else {"follow_redirects", "enable_http2"}
-    if isinstance(http, Mapping) and (extra := sorted(set(http) - known)):
-        found.append(("http_config", f"not used: {', '.join(extra)}"))
-    return found
-
-
-def _flag(value: Any, default: bool) -> bool:
-    return default if value is None else value is True or str(value).lower() in ("yes", "on", "true")
-
-
-_COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
-"""One that stands outside quotation marks: `"Doe, Jane" <jane@example.com>` is one address."""
-
-
-def _split_addresses(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """One destination per mail address: each recipient has a delivery and an outcome of its own."""
-    addresses = [address.strip() for address in _COMMA.split(str(settings.get("to", ""))) if address.strip()]
-    return [{**settings, "to": address} for address in addresses] if len(addresses) > 1 else [settings]

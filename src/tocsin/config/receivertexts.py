@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -39,6 +39,33 @@ def texts_of(channel: str, config: Mapping[str, Any], library: Mapping[str, str]
             continue
         texts[part] = text
     return texts, doubts
+
+
+def doubts_of(config: Mapping[str, Any], library: Mapping[str, str]) -> list[Doubt]:
+    """What is wrong with the templates anywhere in a receiver all of whose texts may be some."""
+    doubts: list[Doubt] = []
+    for path, text in _texts_in(config, ()):
+        if "{{" not in text:
+            continue
+        try:
+            missing = compile_text(text, library).missing()
+        except TemplateError as error:
+            doubts.append((path, f"not a template that Tocsin can run: {error}", False))
+            continue
+        if missing:
+            doubts.append((path, f"no template is named {missing!r}: this text will be empty or ours; see `templates`", True))
+    return doubts
+
+
+def _texts_in(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts_in(item, (*path, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _texts_in(item, (*path, index))
 
 
 def _given(channel: str, config: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str, str]]:

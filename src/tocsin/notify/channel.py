@@ -22,6 +22,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tocsin.model.httpclient import HttpClient
 from tocsin.model.notification import Delivery, Message
 from tocsin.model.ports import Http, Smtp
 
@@ -59,11 +60,16 @@ class Channel(BaseModel):
     """The setting that an address fills that is a URL (a chat tool's webhook)."""
     takes_updates: ClassVar[bool] = True
     """False where every message interrupts a person (SMS): only pages and the end are sent."""
+    news_every_ms: ClassVar[int] = 0
+    """Mere news of one incident are sent here at most this often; pages, acknowledgements and the end at once."""
     idempotent: ClassVar[bool] = False
     """The receiver folds a repeated delivery id into one: sending again after a lost answer is harmless."""
     best_effort: ClassVar[bool] = False
     """Knows only success or failure; config check warns where it is somebody's only page channel."""
     rate: ClassVar[Rate] = Rate()
+
+    http_config: HttpClient | None = None
+    """Credentials, headers, TLS and proxy of its requests; keys as in `receivers[].*_configs[].http_config`."""
 
     @abstractmethod
     async def send(self, message: Message, io: Io) -> Delivery:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tocsin.formats.gotemplate import TemplateError
 from tocsin.log import get_log
@@ -25,6 +25,10 @@ log = get_log("notify.compatible")
 class Compatible(Channel):
     """A channel with templates in its settings."""
 
+    # YAML makes a number of an agent or department that is written as one.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True, coerce_numbers_to_str=True
+    )
     templated: ClassVar[tuple[str, ...]] = ()
     """Settings that may hold templates, at any depth."""
 

@@ -25,6 +25,7 @@ from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
 from tocsin.notify import crowd, links, render
 from tocsin.notify.channel import Channel, Io
+from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.inbound import Report
 from tocsin.notify.lanes import Lane, Lanes
 from tocsin.notify.retry import PERSON_TTL_MS, after
@@ -78,6 +79,7 @@ class Deliverer:
         self._undelivered = undelivered
         self._settings = settings or ChannelSettings()
         self._channels: dict[str, Channel | str] = {}
+        self._clients: dict[str, Http] = {}
         self._lanes = Lanes()
         self._lock = threading.Lock()
         self._asked: set[str] = set()
@@ -90,6 +92,7 @@ class Deliverer:
         """Use new channel settings. What is being sent goes on with the old ones."""
         self._settings = settings
         self._channels = {}
+        self._clients = {}
         self.wake()
 
     def wake(self) -> None:
@@ -181,6 +184,8 @@ class Deliverer:
             return 0
         if queue.hushed(tx, row, now_ms) or crowd.waits(tx, row, now_ms, interrupts=interrupts):
             return _LONGEST_NAP_MS
+        if isinstance(channel, Channel) and crowd.spaced(tx, row, now_ms, every_ms=channel.news_every_ms):
+            return _LONGEST_NAP_MS
         if isinstance(channel, Channel):
             lane = self._lane(channel)
             with self._lock:
@@ -232,7 +237,13 @@ class Deliverer:
         if isinstance(channel, str):
             return Delivery.permanent(channel)
         note = claimed.note
-        io = Io(http=self._http, smtp=self._smtp, now_ms=self._clock.now_ms(), refs=refs, host=self._settings.host)
+        io = Io(
+            http=self._client(note.settings_ref, channel),
+            smtp=self._smtp,
+            now_ms=self._clock.now_ms(),
+            refs=refs,
+            host=self._settings.host,
+        )
         message = render.message(
             note,
             external_url=self._settings.external_url,
@@ -304,6 +315,14 @@ class Deliverer:
                 found = str(error)
             self._channels[ref] = found
         return found
+
+    def _client(self, ref: str, channel: Channel) -> Http:
+        """How the channel's requests travel; kept, since tokens are."""
+        if channel.http_config is None:
+            return self._http
+        if ref not in self._clients:
+            self._clients[ref] = ConfiguredHttp(self._http, channel.http_config, now_ms=self._clock.now_ms)
+        return self._clients[ref]
 
     def _lane(self, channel: Channel) -> Lane:
         return self._lanes.get(channel.lane(), channel.rate)
