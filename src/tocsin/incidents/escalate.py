@@ -103,12 +103,16 @@ class Escalator:
         while True:
             self._woken.clear()
             try:
-                next_ms = await self._db.write(self._execute_due)
+                next_ms = await self.step()
             except (StateError, sa.exc.SQLAlchemyError) as error:
                 log.error("cannot execute what is due", error=str(error))
                 next_ms = self._clock.now_ms() + _AFTER_ERROR_MS
             self._hint()
             await until_woken(self._clock, self._woken, min(next_ms, self._clock.now_ms() + _LONGEST_NAP_MS))
+
+    async def step(self) -> int:
+        """Execute everything that is due now, in one transaction; returns when to look next (ms)."""
+        return await self._db.write(self._execute_due)
 
     def wake(self) -> None:
         """Look again now. From any thread."""
