@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tocsin.promql.engine import Engine
 from tocsin.rules.evaluate import Evaluator
 from tocsin.rules.memory import MemoryStore
 from tocsin.rules.rulefile import parse_rule_file
-from tocsin.state import intake
+from tocsin.state import events, intake
 from tocsin.state.schema import alert_intake, alert_states, metadata
 from tocsin.state.sql import Database, sqlite_url
 
@@ -138,6 +139,22 @@ class Room:
         with self.db.engine.begin() as tx:
             rows = tx.execute(sa.select(alert_states.c.labels, alert_states.c.phase)).all()
         return {row.labels["alertname"]: row.phase for row in rows}
+
+    def states(self) -> list[dict[str, Any]]:
+        """What the API shows of every alert."""
+        found: list[dict[str, Any]] = self.evaluator.state()["alerts"]
+        return found
+
+    def timeline(self) -> list[str]:
+        with self.db.engine.begin() as tx:
+            return [event.text for event in events.read(tx)]
+
+    async def restart(self) -> None:
+        """The process dies and is back at once with the same rules."""
+        groups = tuple(scheduled.run.group for scheduled in self.evaluator._groups.values())
+        await self.crash()
+        self.evaluator.apply(groups)
+        await self.start()
 
     def waiting(self) -> int:
         with self.db.engine.begin() as tx:

@@ -96,8 +96,102 @@ async def test_an_alert_waits_while_what_it_depends_on_is_down(room: Any) -> Non
     await room.play(15, x=0, db=0)
     await room.play(60, x=2, db=0)
     assert room.told() == ["DatabaseDown fired"]
-    await room.play(45, x=2, db=1)
-    assert sorted(room.told()) == ["DatabaseDown resolved", "High fired"]
+    await room.play(15, x=2, db=0)
+    (state,) = [state for state in room.states() if state["labels"]["alertname"] == "High"]
+    assert (state["state"], state["tocsin"]["reason"]) == ("pending", "unreachable")
+    assert state["tocsin"]["note"] == "unreachable: DatabaseDown fires, which it depends on"
+    await room.play(600, x=2, db=0)
+    assert room.told() == []
+    await room.play(30, x=2, db=1)
+    assert room.told() == ["DatabaseDown resolved"]
+    await room.play(60, x=2, db=1)
+    assert room.told() == ["High fired"]
+
+
+async def test_an_alert_that_follows_the_recovery_of_what_it_depends_on_is_never_told(room: Any) -> None:
+    room.rules(rule("{depends_on: [DatabaseDown]}", extra="  - alert: DatabaseDown\n    expr: db == 0\n"))
+    await room.start()
+    await room.play(15, x=0, db=0)
+    await room.play(300, x=2, db=0)
+    await room.play(30, x=2, db=1)
+    await room.play(120, x=0, db=1)
+    assert room.told() == ["DatabaseDown fired", "DatabaseDown resolved"]
+    assert [line for line in room.timeline() if "unreachable" in line] == [
+        "High: unreachable: DatabaseDown fires, which it depends on"
+    ]
+
+
+async def test_a_parent_that_is_only_pending_holds_its_children_for_a_minute(room: Any) -> None:
+    room.rules(rule("{depends_on: [DatabaseDown]}", extra="  - alert: DatabaseDown\n    expr: db == 0\n    for: 1h\n"))
+    await room.start()
+    await room.play(15, x=0, db=0)
+    await room.play(45, x=2, db=0)
+    assert room.told() == []
+    await room.play(45, x=2, db=0)
+    assert room.told() == ["High fired"]
+
+
+async def test_proof_of_a_failure_of_its_own_sets_an_alert_free(room: Any) -> None:
+    settings = "{depends_on: [DatabaseDown], proof: outside == 0}"
+    room.rules(rule(settings, extra="  - alert: DatabaseDown\n    expr: db == 0\n"))
+    await room.start()
+    await room.play(15, x=0, db=0, outside=1)
+    await room.play(300, x=2, db=0, outside=1)
+    assert room.told() == ["DatabaseDown fired"]
+    await room.play(30, x=2, db=0, outside=0)
+    assert room.told() == ["High fired"]
+
+
+async def test_unreachable_survives_a_restart(room: Any) -> None:
+    room.rules(rule("{depends_on: [DatabaseDown]}", extra="  - alert: DatabaseDown\n    expr: db == 0\n"))
+    await room.start()
+    await room.play(15, x=0, db=0)
+    await room.play(120, x=2, db=0)
+    assert room.told() == ["DatabaseDown fired"]
+    await room.restart()
+    await room.play(120, x=2, db=0)
+    assert room.told() == []
+
+
+def test_rules_that_depend_on_each_other_in_a_circle_are_refused_with_their_place() -> None:
+    text = rule(
+        "{depends_on: [Low]}", extra="  - alert: Low\n    expr: y < 1\n    annotations: {tocsin: '{depends_on: [High]}'}\n"
+    )
+    _, (problem,) = parse_rule_file(text, "r.yml")
+    assert "High -> Low -> High" in problem.message
+    assert problem.place.line == 5
+
+
+async def test_an_alert_that_flaps_while_it_fires_does_not_end_and_is_flagged(room: Any) -> None:
+    room.rules(rule("{clear_for: 1m}"))
+    await room.start()
+    await room.play(60, x=2)
+    assert room.told() == ["High fired"]
+    for _ in range(12):
+        await room.play(15, x=0)
+        await room.play(15, x=2)
+    (state,) = room.states()
+    assert state["tocsin"]["flapping"].startswith("flapping: its condition changed")
+    await room.play(300, x=0)
+    assert room.told() == []
+    assert room.states()[0]["tocsin"]["reason"] == "flapping"
+    await room.restart()
+    assert room.states()[0]["tocsin"]["flapping"]
+    await room.play(630, x=0)
+    assert room.told() == ["High resolved"]
+    assert room.states() == []
+
+
+async def test_flapping_that_stops_while_it_fires_leaves_it_firing(room: Any) -> None:
+    room.rules(rule("{clear_for: 1m}"))
+    await room.start()
+    await room.play(60, x=2)
+    for _ in range(12):
+        await room.play(15, x=0)
+        await room.play(15, x=2)
+    await room.play(960, x=2)
+    assert room.told() == ["High fired"]
+    assert room.states()[0]["tocsin"]["flapping"] == ""
 
 
 async def test_missing_series_alert_when_asked(room: Any) -> None:
@@ -127,6 +221,7 @@ async def test_missing_series_alert_when_asked(room: Any) -> None:
         ("{semantics: compatible, hold: 1 of 2}", "takes no other setting"),
         ("[1", "not valid YAML"),
         ("{clear_for: 5}", "duration"),
+        ("{proof: x >}", "could not parse"),
     ],
 )
 def test_wrong_settings_are_refused_with_their_place(settings: str, message: str) -> None:

@@ -37,6 +37,12 @@ class AlertReason(enum.StrEnum):
     TARGET_BLIND = "target_blind"
     NO_DATA = "no_data"
     FLAPPING = "flapping"
+    AFTER_DEPLOY = "waits_after_deploy"
+    WAITS_FOR_PARENT = "waits_for_what_it_depends_on"
+    UNREACHABLE = "unreachable"
+    """What it depends on is down: it is counted there, and nobody is told of it."""
+    PARENT_RECOVERED = "what_it_depends_on_has_recovered"
+    ON_PROBATION = "on_probation"
     RULE_REMOVED = "rule_removed"
     RULE_CHANGED = "rule_changed"
     RESTORED = "restored_after_restart"
@@ -64,6 +70,13 @@ class AlertState:
     history: int = 0
     """Last evaluations as bits, newest lowest: 1 = TRUE (m-of-n)."""
     evaluations: int = 0
+    flapping_since_ms: int = 0
+    note: str = ""
+    """Why it is held open or not told, for a person; empty where nothing needs saying."""
+    below: Labels | None = None
+    """The alert that it stands behind while it is unreachable."""
+    held_since_ms: int = 0
+    """True long enough to fire, but kept back since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ class NativeSettings:
     on_nodata: str = "keep"
     """keep | ok | alert"""
     depends_on: tuple[str, ...] = ()
+    """Names of alerts: while one of them fires, this one stands behind it."""
+    proof_expr: str = ""
+    """Returns what has failed by itself, seen in a way that does not lead through what it depends on."""
     deploy_grace_ms: int = 0
     probation_until_ms: int = 0
     thresholds: tuple[tuple[str, float], ...] = ()

@@ -12,6 +12,7 @@ The hold is `for`, or m TRUE of the last n evaluations. A plain Prometheus rule 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +22,8 @@ from tocsin.model.rule import AlertRule, Semantics
 
 UNKNOWN_GRACE_MS = 120_000
 """A pending alert waits this long for knowledge to come back."""
+DEPENDENCY_WAIT_MS = 60_000
+"""So long an alert waits for the trouble of what it depends on to show, and after that one's recovery for its own."""
 LOST_AFTER_MS = 86_400_000
 """A firing alert of which nothing was heard for a day ends as lost, not as resolved."""
 
@@ -35,6 +38,26 @@ class Seen:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
+class Wait(enum.Enum):
+    """What may keep back an alert that is true."""
+
+    DEPLOY = enum.auto()
+    PARENT_PENDING = enum.auto()
+    PARENT_DOWN = enum.auto()
+    NOTHING = enum.auto()
+    """It has failed by itself, as independent proof shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why one label set may not start firing yet."""
+
+    wait: Wait
+    text: str
+    below: Labels | None = None
+    """The alert of what it depends on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one evaluation of a rule saw. A label set named nowhere is FALSE."""
@@ -44,8 +67,10 @@ class Reading:
     """Label sets that cannot be judged now, and why."""
     holding: frozenset[Labels] = frozenset()
     """Label sets that are FALSE but whose clear condition is not met (hysteresis)."""
-    waiting: frozenset[Labels] = frozenset()
+    waiting: Mapping[Labels, Hold] = field(default_factory=dict)
     """Label sets that may not start firing yet, though they are TRUE: a deploy just happened, or what they depend on is down."""
+    flapping: Mapping[Labels, str] = field(default_factory=dict)
+    """Label sets that flap, with a sentence about it: while they fire, they do not end."""
     nothing_known: AlertReason | None = None
     """Set when the evaluation itself failed: every label set that is not TRUE is UNKNOWN."""
 
@@ -75,7 +100,7 @@ def step(
             case Verdict.TRUE:
                 new = _true(rule, state, reading, now_ms)
             case Verdict.FALSE:
-                new = _false(rule, state, labels in reading.holding, now_ms)
+                new = _false(rule, state, reading, now_ms)
             case Verdict.UNKNOWN:
                 new = _unknown(state, cause, now_ms, elapsed_ms)
         _note(transitions, state, new, now_ms)
@@ -147,26 +172,67 @@ def _note(transitions: list[Transition], before: AlertState, after: AlertState, 
         )
 
 
-def _true(rule: AlertRule, state: AlertState, reading: Reading, now_ms: int) -> AlertState:
-    seen = reading.true[state.labels]
-    firing = is_firing(state.phase)
-    fresh = state.phase is AlertPhase.INACTIVE
+def _true(rule: AlertRule, before: AlertState, reading: Reading, now_ms: int) -> AlertState:
+    seen = reading.true[before.labels]
+    firing = is_firing(before.phase)
+    fresh = before.phase is AlertPhase.INACTIVE
     state = replace(
-        state,
+        before,
         phase=AlertPhase.FIRING if firing else AlertPhase.PENDING,
-        active_at_ms=now_ms if fresh else state.active_at_ms,
+        active_at_ms=now_ms if fresh else before.active_at_ms,
         value=seen.value,
         annotations=seen.annotations,
         last_true_ms=now_ms,
         unknown_since_ms=0,
         keep_firing_since_ms=0,
         reason=AlertReason.BECAME_TRUE if fresh else AlertReason.STILL_TRUE,
-        history=state.history if firing else 1 if fresh else _pushed(state.history, 1),
-        evaluations=state.evaluations if firing else 1 if fresh else state.evaluations + 1,
+        history=before.history if firing else 1 if fresh else _pushed(before.history, 1),
+        evaluations=before.evaluations if firing else 1 if fresh else before.evaluations + 1,
+        note="",
+        below=None,
+        held_since_ms=0,
     )
-    if firing or not _hold_met(rule, state, now_ms) or state.labels in reading.waiting or _on_probation(rule, now_ms):
+    if firing:
+        return _marked(state, reading, now_ms)
+    if not _hold_met(rule, state, now_ms):
         return state
-    return replace(state, phase=AlertPhase.FIRING, fired_at_ms=now_ms, reason=AlertReason.HOLD_MET)
+    if _on_probation(rule, now_ms):
+        return replace(state, reason=AlertReason.ON_PROBATION, note="a new rule on probation: nobody is told yet")
+    held = _held(state, before, reading.waiting.get(state.labels), now_ms)
+    if held is not None:
+        return held
+    return _marked(replace(state, phase=AlertPhase.FIRING, fired_at_ms=now_ms, reason=AlertReason.HOLD_MET), reading, now_ms)
+
+
+def _held(state: AlertState, before: AlertState, hold: Hold | None, now_ms: int) -> AlertState | None:
+    """The state of an alert that is true long enough but kept back; None where nothing keeps it."""
+    since_ms = before.held_since_ms or now_ms
+    waited = now_ms - since_ms >= DEPENDENCY_WAIT_MS
+    if hold is None:
+        if before.reason is AlertReason.UNREACHABLE:
+            since_ms, waited = now_ms, False  # what it depends on is well again: this one gets the same time to follow
+        elif before.reason is not AlertReason.PARENT_RECOVERED or waited:
+            return None
+        note = "what it depends on is well again; it fires unless it follows within a minute"
+        return replace(state, reason=AlertReason.PARENT_RECOVERED, note=note, held_since_ms=since_ms)
+    if hold.wait is Wait.NOTHING:
+        return None
+    if hold.wait is Wait.DEPLOY:
+        return replace(state, reason=AlertReason.AFTER_DEPLOY, note=hold.text, held_since_ms=since_ms)
+    if hold.wait is Wait.PARENT_DOWN and (waited or before.reason is AlertReason.UNREACHABLE):
+        note = f"unreachable: {hold.text}"
+        return replace(state, reason=AlertReason.UNREACHABLE, note=note, below=hold.below, held_since_ms=since_ms)
+    if waited:
+        return None  # the other one is pending still: it must not hide this one for the length of its own hold
+    return replace(state, reason=AlertReason.WAITS_FOR_PARENT, note=hold.text, held_since_ms=since_ms)
+
+
+def _marked(state: AlertState, reading: Reading, now_ms: int) -> AlertState:
+    """A firing state with the flag of flapping, or without it."""
+    note = reading.flapping.get(state.labels, "")
+    if not note:
+        return replace(state, flapping_since_ms=0, note="") if state.flapping_since_ms else state
+    return replace(state, flapping_since_ms=state.flapping_since_ms or now_ms, note=state.note or note)
 
 
 def _hold_met(rule: AlertRule, state: AlertState, now_ms: int) -> bool:
@@ -191,13 +257,16 @@ def _pushed(history: int, bit: int) -> int:
     return (history << 1 | bit) & (1 << 60) - 1
 
 
-def _false(rule: AlertRule, state: AlertState, holding: bool, now_ms: int) -> AlertState:
+def _false(rule: AlertRule, state: AlertState, reading: Reading, now_ms: int) -> AlertState:
     state = replace(state, unknown_since_ms=0, reason=AlertReason.BECAME_FALSE)
     if state.phase is AlertPhase.PENDING:
-        return _pending_false(rule, state)
-    if holding:
+        return _pending_false(rule, replace(state, note="", below=None, held_since_ms=0))
+    state = _marked(state, reading, now_ms)
+    if state.labels in reading.holding:
         return replace(state, phase=AlertPhase.FIRING, keep_firing_since_ms=0, reason=AlertReason.STILL_TRUE)
     since_ms = state.keep_firing_since_ms or now_ms
+    if state.flapping_since_ms:
+        return replace(state, phase=AlertPhase.CLEARING, keep_firing_since_ms=since_ms, reason=AlertReason.FLAPPING)
     if now_ms - since_ms < _clear_for_ms(rule):
         return replace(state, phase=AlertPhase.CLEARING, keep_firing_since_ms=since_ms, reason=AlertReason.KEEP_FIRING)
     reason = AlertReason.CLEAR_HELD if _clear_for_ms(rule) else AlertReason.BECAME_FALSE

@@ -9,8 +9,6 @@ which nobody looked (a pause, a restart, a step of the clock) counts for no `for
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,15 +21,17 @@ from tocsin.clock import Clock, until_woken
 from tocsin.errors import StateError, StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
-from tocsin.model.alert import Alert, AlertPhase, AlertReason, AlertState, Transition
+from tocsin.model.alert import AlertPhase, AlertReason, AlertState
 from tocsin.model.labels import EMPTY_LABELS, Labels
 from tocsin.model.ports import Changed, Queryable, SampleReader, SampleWriter
 from tocsin.model.rule import AlertRule, RecordingRule, RuleGroup
 from tocsin.rules import keep
 from tocsin.rules.blindness import Sight
+from tocsin.rules.change import Change, Changes, Kept
 from tocsin.rules.group import GroupRun, Outcome, RuleRun, Surroundings, batch_of, farewell, nobody_blind
 from tocsin.rules.shown import shown_alerts, shown_groups
 from tocsin.rules.slots import next_slot, slot_at
+from tocsin.rules.waiting import Holds
 from tocsin.state.sql import Database
 
 log = get_log("rules")
@@ -41,6 +41,7 @@ LAG = Gauge("tocsin_rule_evaluation_lag_seconds", "How late the last group evalu
 EVALUATIONS = Counter("tocsin_rule_evaluations_total", "Rule evaluations.")
 FAILURES = Counter("tocsin_rule_evaluation_failures_total", "Rule evaluations that failed.")
 MISSED = Counter("tocsin_rule_group_iterations_missed_total", "Group evaluations skipped because they were late.")
+FLAPPING = Counter("tocsin_alerts_flapping_total", "Alerts of native rules that began to flap.")
 UNSAVED = Gauge("tocsin_rule_unsaved_changes", "Alert changes waiting for the state database.")
 
 _REFRESH_MS = 180_000
@@ -49,8 +50,6 @@ _REFRESH_PENDING_MS = 30_000
 _NAP_MS = 5_000
 """The wall clock may step: look at it again at least this often."""
 _CLOCK_STEP_MS = 1_500
-_MOST_LINES = 50
-"""Log lines one evaluation of one rule may write."""
 
 
 @dataclass(slots=True)
@@ -63,6 +62,9 @@ class _Scheduled:
     wall_ms: int = 0
     monotonic_s: float = 0.0
     saved_ms: int = 0
+
+
+_Done = tuple[list[Outcome], list[Change]]
 
 
 class Evaluator:
@@ -91,18 +93,18 @@ class Evaluator:
         self._clock = clock
         self._changed = changed
         self._wake = wake
-        self._external_labels = external_labels
+        self._changes = Changes(external_url, external_labels)
         self._sight = Sight(reader) if reader is not None else None
         unsighted = self._sight.unsighted if self._sight is not None else nobody_blind
-        self._around = Surroundings(queryable, external_url, external_labels, unsighted, self._waits)
-        self._deploys: dict[str, int] = {}
+        self._holds = Holds()
+        self._around = Surroundings(queryable, external_url, external_labels, unsighted, self._holds.hold)
         self._deploys_read_ms = 0
         self._thread = None if inline else ThreadPoolExecutor(1, thread_name_prefix="rules")
         self._groups: dict[str, _Scheduled] = {}
-        self._kept: dict[str, dict[Labels, AlertState]] | None = None
+        self._kept: dict[str, dict[Labels, Kept]] | None = None
         self._last_seen: dict[str, int] = {}
         self._farewells: list[Outcome] = []
-        self._unsaved: list[keep.Change] = []
+        self._unsaved: list[Change] = []
         self._reloaded = asyncio.Event()
         self._ready = asyncio.Event()
 
@@ -132,8 +134,9 @@ class Evaluator:
             self._adopt(old.states, old.rule.name, strangers)
             self._farewells.append(farewell(old, AlertReason.RULE_REMOVED, now_ms))
         self._groups = new
+        runs = [run for scheduled in new.values() for run in scheduled.run.runs]
+        self._holds.apply(runs)
         if self._sight is not None:
-            runs = [run for scheduled in new.values() for run in scheduled.run.runs]
             self._sight.recorded = {run.rule.name: run.selects for run in runs if isinstance(run.rule, RecordingRule)}
         self._reloaded.set()
 
@@ -196,7 +199,8 @@ class Evaluator:
         for scheduled in self._groups.values():
             _give_back(scheduled.run, self._kept, self._last_seen.get(scheduled.run.group.key, 0), self._clock.now_ms())
         now_ms = self._clock.now_ms()
-        for rule_id, states in self._kept.items():
+        for rule_id, kept in self._kept.items():
+            states = _states(kept)
             if rule_id not in wanted:
                 self._adopt(states, next(iter(states)).get("alertname"), strangers)
             if rule_id not in wanted and states:
@@ -213,14 +217,15 @@ class Evaluator:
         (heir,) = heirs
         strangers.remove(heir)
         heir.states = {labels: replace(state, rule_id=heir.rule.id) for labels, state in states.items()}
-        self._unsaved.append(keep.Change(saved=tuple(heir.states.values()), removed=tuple(states.values())))
+        saved = tuple(self._changes.kept(heir, state) for state in heir.states.values())
+        self._unsaved.append(Change(saved=saved, removed=tuple(states.values())))
         states.clear()
 
     async def _say_farewell(self) -> None:
         outcomes, self._farewells = self._farewells, []
         if outcomes:
             self._append(outcomes)
-            await self._save(outcomes, {}, self._clock.now_ms())
+            await self._save([self._changes.of(outcome) for outcome in outcomes], {}, self._clock.now_ms())
 
     async def _pass(self, scheduled: _Scheduled, t_ms: int, runs: Sequence[RuleRun] | None = None) -> None:
         """One evaluation of a group, or of some of its rules."""
@@ -233,41 +238,35 @@ class Evaluator:
             # An evaluation never goes back in time: neither behind an immediate one, nor with a clock that was set back.
             todo = [run for run in (scheduled.run.runs if runs is None else runs) if run.evaluated_ms < t_ms]
             await self._look_for_deploys(scheduled, t_ms)
-            outcomes: list[Outcome] = []
+            changes: list[Change] = []
             for stretch in scheduled.run.segments(todo):
-                done = await self._on_thread(partial(scheduled.run.evaluate, stretch, t_ms, self._around))
+                done, wanted = await self._on_thread(partial(self._evaluate, scheduled.run, stretch, t_ms))
                 self._append(done)
-                outcomes += done
-            EVALUATIONS.inc(by=len(outcomes))
-            FAILURES.inc(by=sum(1 for outcome in outcomes if outcome.run.error))
+                changes += wanted
+            EVALUATIONS.inc(by=len(todo))
+            FAILURES.inc(by=sum(1 for run in todo if run.error))
             if runs is None:
                 DURATION.observe(self._clock.monotonic_s() - started_s)
-            await self._save(outcomes, self._refresh(scheduled, t_ms), t_ms, group.key)
+            evaluated = self._refresh(scheduled, t_ms)
+            if evaluated:
+                states = tuple(self._changes.kept(run, state) for run in todo for state in run.states.values())
+                changes.append(Change(saved=states))
+            elif changes:
+                evaluated = {group.key: t_ms}
+            await self._save(changes, evaluated, t_ms)
+
+    def _evaluate(self, group: GroupRun, stretch: Sequence[RuleRun], t_ms: int) -> _Done:
+        """On the rules thread: a stretch of a group, and what it wants kept."""
+        outcomes = group.evaluate(stretch, t_ms, self._around)
+        return outcomes, [change for outcome in outcomes if not (change := self._changes.of(outcome)).empty]
 
     async def _look_for_deploys(self, scheduled: _Scheduled, t_ms: int) -> None:
         """Deploy markers, for groups whose rules wait after a deploy."""
         rules = [run.rule for run in scheduled.run.runs if isinstance(run.rule, AlertRule)]
         longest_ms = max((rule.native.deploy_grace_ms for rule in rules), default=0)
         if longest_ms and abs(t_ms - self._deploys_read_ms) >= _NAP_MS:
-            self._deploys = await self._db.read(partial(keep.last_deploys, since_ms=t_ms - longest_ms))
+            self._holds.deploys = await self._db.read(partial(keep.last_deploys, since_ms=t_ms - longest_ms))
             self._deploys_read_ms = t_ms
-
-    def _waits(self, rule: AlertRule, labels: Labels, t_ms: int) -> bool:
-        """A deploy of the service a moment ago (criticals never wait for that), or something it depends on is not well."""
-        if rule.native.deploy_grace_ms and labels.get("severity") != "critical":
-            deployed_ms = max(self._deploys.get(labels.get("service"), 0), self._deploys.get("", 0))
-            if t_ms - deployed_ms < rule.native.deploy_grace_ms:
-                return True
-        return any(self._is_unwell(name, labels) for name in rule.native.depends_on)
-
-    def _is_unwell(self, alertname: str, child: Labels) -> bool:
-        """An alert of that name is pending or firing, for the same service where both name one."""
-        return any(
-            run.rule.name == alertname and any(_same_service(parent, child) for parent in list(run.states))
-            for scheduled in list(self._groups.values())
-            for run in scheduled.run.runs
-            if isinstance(run.rule, AlertRule)
-        )
 
     def _account_for_time(self, scheduled: _Scheduled) -> None:
         """Take unobserved time, and what a clock step adds, out of every duration."""
@@ -294,7 +293,7 @@ class Evaluator:
         if self._sight is not None:
             self._sight.resumed_ms = now_ms
 
-    async def _on_thread(self, work: Callable[[], list[Outcome]]) -> list[Outcome]:
+    async def _on_thread(self, work: Callable[[], _Done]) -> _Done:
         if self._thread is None:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -323,14 +322,9 @@ class Evaluator:
         scheduled.saved_ms = t_ms
         return {scheduled.run.group.key: t_ms}
 
-    async def _save(self, outcomes: Sequence[Outcome], evaluated: Mapping[str, int], t_ms: int, group_key: str = "") -> None:
+    async def _save(self, changes: Sequence[Change], evaluated: Mapping[str, int], t_ms: int) -> None:
         """One transaction: states that moved, alerts for the dispatcher, and (now and then) what merely grew older."""
-        changes = [change for outcome in outcomes if not (change := self._change(outcome)).empty]
-        if evaluated:
-            states = tuple(state for outcome in outcomes for state in outcome.run.states.values())
-            changes.append(keep.Change(saved=states))
-        elif changes and group_key:
-            evaluated = {group_key: t_ms}
+        FLAPPING.inc(by=sum(change.began_to_flap for change in changes))
         self._unsaved += changes
         if not self._unsaved and not evaluated:
             return
@@ -350,39 +344,6 @@ class Evaluator:
         for alert in alerts[:100]:
             self._changed("alerts", alert.fingerprint)
 
-    def _change(self, outcome: Outcome) -> keep.Change:
-        if not outcome.transitions:
-            return keep.Change()
-        rule_id = outcome.transitions[0].rule_id
-        trace_id = hashlib.sha256(f"{rule_id}/{outcome.transitions[0].at_ms}".encode()).hexdigest()[:16]
-        moved = {transition.labels for transition in outcome.transitions}
-        for transition in outcome.transitions[:_MOST_LINES]:
-            _log_transition(transition, trace_id)
-        if len(outcome.transitions) > _MOST_LINES:
-            log.info("more alerts moved", alert=outcome.run.rule.name, moved=len(outcome.transitions), trace=trace_id)
-        url = self._generator_url(outcome.run)
-        told = [
-            (transition, self._with_external(alert))
-            for transition in outcome.transitions
-            if (alert := keep.alert_of(transition, generator_url=url)) is not None
-        ]
-        return keep.Change(
-            saved=tuple(state for labels, state in outcome.run.states.items() if labels in moved),
-            removed=outcome.gone,
-            alerts=tuple(alert for _, alert in told),
-            events=tuple(keep.event_of(transition, alert, trace_id) for transition, alert in told),
-            trace_id=trace_id,
-        )
-
-    def _with_external(self, alert: Alert) -> Alert:
-        if not self._external_labels:
-            return alert
-        return replace(alert, labels=Labels({**self._external_labels, **alert.labels}))
-
-    def _generator_url(self, run: RuleRun) -> str:
-        expression = urllib.parse.quote_plus(run.rule.expr)
-        return f"{self._around.external_url.rstrip('/')}/graph?g0.expr={expression}&g0.tab=1"
-
     # -- for the API --------------------------------------------------------------------------------------------------
 
     def last_evaluation_ms(self) -> int:
@@ -395,19 +356,21 @@ class Evaluator:
         return {"groups": shown_groups(runs), "alerts": shown_alerts(runs)}
 
 
-def _same_service(a: Labels, b: Labels) -> bool:
-    return not a.get("service") or not b.get("service") or a.get("service") == b.get("service")
+def _states(kept: Mapping[Labels, Kept]) -> dict[Labels, AlertState]:
+    return {labels: one.state for labels, one in kept.items()}
 
 
 def _inherit(new: RuleRun, old: RuleRun) -> None:
-    new.states, new.written = old.states, old.written
+    new.states, new.flaps, new.written = old.states, old.flaps, old.written
     new.evaluated_ms, new.error, new.duration_s = old.evaluated_ms, old.error, old.duration_s
 
 
-def _give_back(run: GroupRun, kept: Mapping[str, dict[Labels, AlertState]], last_ms: int, now_ms: int) -> None:
+def _give_back(run: GroupRun, kept: Mapping[str, Mapping[Labels, Kept]], last_ms: int, now_ms: int) -> None:
     """Put states of the last process back. The time since its last evaluation was observed by nobody."""
     for rule_run in run.runs:
-        rule_run.states = dict(kept.get(rule_run.rule.id, {}))
+        mine = kept.get(rule_run.rule.id, {})
+        rule_run.states = _states(mine)
+        rule_run.flaps = {labels: one.flap for labels, one in mine.items() if one.flap is not None}
         rule_run.evaluated_ms = 0
     if last_ms and now_ms > last_ms:
         run.resume(now_ms - last_ms)
@@ -419,15 +382,3 @@ def _orphaned(rule_id: str, states: dict[Labels, AlertState], now_ms: int) -> Ou
     gone = GroupRun(RuleGroup("", "", 60_000, (rule,))).runs[0]
     gone.states = states
     return farewell(gone, AlertReason.RULE_REMOVED, now_ms)
-
-
-def _log_transition(transition: Transition, trace_id: str) -> None:
-    log.info(
-        f"alert {transition.after.value}",
-        alert=transition.labels.get("alertname"),
-        labels=str(transition.labels),
-        was=transition.before.value,
-        reason=transition.reason.value,
-        value=transition.value,
-        trace=trace_id,
-    )

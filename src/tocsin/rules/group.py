@@ -17,7 +17,8 @@ from tocsin.model.labels import EMPTY_LABELS, METRIC_NAME, Labels
 from tocsin.model.ports import Queryable
 from tocsin.model.rule import AlertRule, RecordingRule, Rule, RuleGroup, Semantics
 from tocsin.model.series import STALE_NAN, Batch, QueryResult, ValueType, Vector
-from tocsin.rules.alerting import Reading, Seen, dismiss, is_firing, resume, step
+from tocsin.rules import flapping
+from tocsin.rules.alerting import Hold, Reading, Seen, Wait, dismiss, is_firing, resume, step
 from tocsin.rules.expand import Context, expand
 from tocsin.rules.native import ANNOTATION
 from tocsin.rules.nodata import has_data, no_data_alert
@@ -34,12 +35,12 @@ def nobody_blind(_rule: AlertRule, _selects: Selects, _states: Sequence[AlertSta
     return {}
 
 
-Waits = Callable[[AlertRule, Labels, int], bool]
-"""Whether an alert may not start firing yet at t_ms: a fresh deploy, or something it depends on is down."""
+Waits = Callable[[AlertRule, Labels, int], Hold | None]
+"""Why an alert may not start firing yet at t_ms: a fresh deploy, or something it depends on is down."""
 
 
-def nobody_waits(_rule: AlertRule, _labels: Labels, _t_ms: int) -> bool:
-    return False
+def nobody_waits(_rule: AlertRule, _labels: Labels, _t_ms: int) -> Hold | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class RuleRun:
     rule: Rule
     selects: Selects
     states: dict[Labels, AlertState] = field(default_factory=dict)
+    flaps: dict[Labels, flapping.Flap] = field(default_factory=dict)
+    """What native rules remember of their label sets' last results."""
     written: frozenset[Labels] = frozenset()
     """Series of the last evaluation; one that is missing next time gets a staleness marker."""
     evaluated_ms: int = 0
@@ -94,6 +97,8 @@ class Outcome:
     sample_ms: int = 0
     gone: tuple[AlertState, ...] = ()
     """States before this evaluation of the label sets that came to rest."""
+    remarked: tuple[tuple[AlertState, AlertState], ...] = ()
+    """States (before, after) that did not move, but whose flag or note did: flapping, or kept back for another reason."""
 
 
 class GroupRun:
@@ -167,9 +172,10 @@ class GroupRun:
         sample_ms: int,
     ) -> Outcome:
         gone = tuple(state for labels, state in run.states.items() if labels not in states)
+        remarked = tuple(_remarked(run.states, states))
         run.states = states
         outcome = self._written(run, samples, sample_ms) if sample_ms else Outcome(run)
-        return Outcome(run, tuple(transitions), outcome.samples, outcome.sample_ms, gone)
+        return Outcome(run, tuple(transitions), outcome.samples, outcome.sample_ms, gone, remarked)
 
     def _written(self, run: RuleRun, samples: dict[Labels, float], sample_ms: int) -> Outcome:
         ended = [(labels, STALE_NAN) for labels in run.written if labels not in samples]
@@ -192,8 +198,24 @@ class GroupRun:
             unknown.update(dict.fromkeys(quiet, AlertReason.NO_DATA))
         if missing and rule.native.on_nodata != "ok":
             unknown.update(around.unsighted(rule, run.selects, missing, query_ms))
-        waiting = frozenset(labels for labels in true if around.waits(rule, labels, t_ms))
-        return Reading(true, unknown, self._holding(rule, missing, query_ms, around), waiting)
+        holding = self._holding(rule, missing, query_ms, around)
+        run.flaps = flapping.observe_all(run.flaps, {*true, *holding}, unknown, t_ms, self.group.interval_ms)
+        flap_texts = {labels: flapping.told(flap) for labels, flap in run.flaps.items() if flap.since_ms}
+        return Reading(true, unknown, holding, self._waiting(run, rule, true, t_ms, query_ms, around), flap_texts)
+
+    def _waiting(
+        self, run: RuleRun, rule: AlertRule, true: Mapping[Labels, Seen], t_ms: int, query_ms: int, around: Surroundings
+    ) -> dict[Labels, Hold]:
+        """What is kept back by a deploy or by what it depends on; proof of a failure of its own sets an alert free."""
+        if not (rule.native.depends_on or rule.native.deploy_grace_ms):
+            return {}
+        new = [labels for labels in true if labels not in run.states or not is_firing(run.states[labels].phase)]
+        holds = {labels: hold for labels in new if (hold := around.waits(rule, labels, t_ms)) is not None}
+        if not holds or not rule.native.proof_expr:
+            return holds
+        vector = as_vector(around.queryable.instant(rule.native.proof_expr, query_ms))
+        proven = [set(labels.without(METRIC_NAME).pairs) for labels in vector.labels]
+        return {labels: _FREE if any(proof <= set(labels.pairs) for proof in proven) else hold for labels, hold in holds.items()}
 
     def _holding(self, rule: AlertRule, missing: Sequence[AlertState], t_ms: int, around: Surroundings) -> frozenset[Labels]:
         """Firing label sets whose clear expression still returns them."""
@@ -213,6 +235,19 @@ class GroupRun:
             if value >= rule.native.min_traffic
         ]
         return [labels for labels in candidates if not any(element <= set(labels.pairs) for element in busy)]
+
+
+_FREE = Hold(Wait.NOTHING, "it has failed by itself")
+
+
+def _remarked(before: Mapping[Labels, AlertState], after: Mapping[Labels, AlertState]) -> Iterator[tuple[AlertState, AlertState]]:
+    for labels, new in after.items():
+        old = before.get(labels)
+        if old is None or old.phase is not new.phase or old is new:
+            continue
+        flag_moved = bool(old.flapping_since_ms) is not bool(new.flapping_since_ms)
+        if flag_moved or (old.note != new.note and old.reason is not new.reason):
+            yield old, new
 
 
 def _missing(run: RuleRun, true: Mapping[Labels, Seen]) -> list[AlertState]:

@@ -6,7 +6,8 @@ tocsin: |
   clear_for: 5m
   min_traffic: {expr: 'sum by (service) (rate(requests_total[5m]))', value: 0.1}
   on_nodata: keep          # keep | ok | alert
-  depends_on: [database]
+  depends_on: [DatabaseDown]
+  proof: 'probe_success{vantage="outside"} == 0'
   deploy_grace: 3m
   probation_until: 2026-12-01
   thresholds: [{match: '{instance="big"}', value: 95}]
@@ -36,6 +37,7 @@ _KEYS = {
     "min_traffic",
     "on_nodata",
     "depends_on",
+    "proof",
     "deploy_grace",
     "probation_until",
     "thresholds",
@@ -73,6 +75,7 @@ def _settings(reader: Reader, root: yaml.Node, expr: str) -> tuple[Semantics, Na
         min_traffic=traffic,
         on_nodata=on_nodata,
         depends_on=tuple(reader.text(item, path) for path, item in reader.items(fields.get("depends_on"), "depends_on")),
+        proof_expr=_expression(reader, fields.get("proof"), "proof"),
         deploy_grace_ms=reader.duration_ms(fields.get("deploy_grace"), "deploy_grace"),
         probation_until_ms=_instant_ms(reader, fields.get("probation_until")),
         thresholds=tuple(_thresholds(reader, fields.get("thresholds"), expr)),

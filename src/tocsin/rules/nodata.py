@@ -13,12 +13,16 @@ _SILENT_FOR = "2m"
 
 def has_data(selects: Selects, queryable: Queryable, t_ms: int) -> bool:
     """Whether any of the rule's selectors found a sample in the last two minutes. Raises QueryError."""
-    for item in selects.items:
-        matchers = ",".join(map(str, item.matchers))
-        vector = queryable.instant(f"absent_over_time({{{matchers}}}[{_SILENT_FOR}])", t_ms).vector
+    for query in silence_queries(selects):
+        vector = queryable.instant(query, t_ms).vector
         if vector is not None and not vector.labels:
             return True
     return not selects.items
+
+
+def silence_queries(selects: Selects) -> list[str]:
+    """For each selector of a rule the question whether it found nothing in the last two minutes."""
+    return [f"absent_over_time({{{','.join(map(str, item.matchers))}}}[{_SILENT_FOR}])" for item in selects.items]
 
 
 def no_data_alert(rule: AlertRule) -> dict[Labels, Seen]:

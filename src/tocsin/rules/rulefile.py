@@ -17,6 +17,7 @@ from tocsin.formats.gotemplate import TemplateError
 from tocsin.model.labels import METRIC_NAME
 from tocsin.model.rule import AlertRule, NativeSettings, RecordingRule, Rule, RuleGroup, Semantics
 from tocsin.promql.parser import parse
+from tocsin.rules.circle import circle_problem
 from tocsin.rules.expand import check_template
 from tocsin.rules.native import ANNOTATION, parse_native
 from tocsin.rules.yamlnode import Reader
@@ -33,6 +34,8 @@ def parse_rule_file(text: str, file: str, *, default_interval_ms: int = 60_000) 
     reader = Reader(file)
     root = reader.compose(text)
     groups = tuple(_groups(reader, root, default_interval_ms)) if root is not None else ()
+    if (problem := circle_problem(groups)) is not None:
+        reader.problems.append(problem)
     return groups, reader.problems
 
 

@@ -77,6 +77,9 @@ def _alert(state: AlertState) -> dict[str, Any]:
             "fingerprint": state.labels.fingerprint_hex(),
             "phase": state.phase.value,
             "reason": state.reason.value,
+            "note": state.note,
+            "flapping": state.note if state.flapping_since_ms else "",
+            "flappingSince": _time(state.flapping_since_ms) if state.flapping_since_ms else None,
             "unknownSince": _time(state.unknown_since_ms) if state.unknown_since_ms else None,
         },
     }

@@ -42,9 +42,7 @@ def overridden(rule: AlertRule, vector: Vector, queryable: Queryable, t_ms: int)
     """
     overrides = [(_matchers(text), value) for text, value in rule.native.thresholds]
     pieces = [_kept(vector, [_first_match(overrides, i) == -1 for i in map(dict, vector.labels)])]
-    for place, (_, value) in enumerate(overrides):
-        expr = with_threshold(rule.expr, value)
-        assert expr is not None, "the rule file's reader refuses overrides without a threshold"
+    for place, expr in enumerate(override_exprs(rule)):
         other = queryable.instant(expr, t_ms).vector
         if other is None:
             raise ExecutionError("rule result is not a vector")
@@ -54,6 +52,13 @@ def overridden(rule: AlertRule, vector: Vector, queryable: Queryable, t_ms: int)
         np.concatenate([piece.values for piece in pieces]),
         np.concatenate([piece.t_ms for piece in pieces]),
     )
+
+
+def override_exprs(rule: AlertRule) -> list[str]:
+    """The rule's expression with each of its overrides in place of the threshold, in their order."""
+    exprs = [with_threshold(rule.expr, value) for _, value in rule.native.thresholds]
+    assert None not in exprs, "the rule file's reader refuses overrides without a threshold"
+    return [expr for expr in exprs if expr is not None]
 
 
 def _matchers(text: str) -> tuple[Matcher, ...]:

@@ -25,12 +25,13 @@ def insert_rows(tx: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any
     execute(tx, sa.insert(table), rows, json=_json_columns(table))
 
 
-def upsert_rows(tx: Connection, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows; one whose `key` exists is overwritten."""
+def upsert_rows(tx: Connection, table: sa.Table, key: str | Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows; one whose `key` (a column, or several) exists is overwritten."""
+    keys = [key] if isinstance(key, str) else list(key)
     if rows:
         statement = insert(tx)(table)
-        others = {name: statement.excluded[name] for name in rows[0] if name != key}
-        execute(tx, statement.on_conflict_do_update(index_elements=[key], set_=others), rows, json=_json_columns(table))
+        others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        execute(tx, statement.on_conflict_do_update(index_elements=keys, set_=others), rows, json=_json_columns(table))
 
 
 def execute(tx: Connection, statement: Any, rows: Sequence[Mapping[str, Any]], *, json: frozenset[str] = frozenset()) -> None:
