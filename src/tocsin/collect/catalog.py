@@ -60,7 +60,7 @@ class CheckEntry(BaseModel):
 
     name: str = Field(min_length=1, max_length=200)
     id: str = Field("", pattern=r"^[a-z0-9][a-z0-9_.-]{0,127}$|^$")
-    every: DurationMs = 60_000
+    every: DurationMs = Field(60_000, description="a minute unless the type says otherwise")
     timeout: DurationMs | None = None
     failures: int = Field(3, ge=1, le=100)
     successes: int = Field(2, ge=1, le=100)
@@ -229,14 +229,15 @@ def _errors(raw: Mapping[str, Any], problems: list[_Problem]) -> ValidationError
 
 def _spec(entry: CheckEntry, settings: Check, source: str) -> CheckSpec:
     alert = entry.alert
-    timeout_ms = entry.timeout if entry.timeout is not None else min(10_000, max(entry.every * 9 // 10, 500))
+    every_ms = entry.every if "every" in entry.model_fields_set else settings.default_every_ms
+    timeout_ms = entry.timeout if entry.timeout is not None else min(10_000, max(every_ms * 9 // 10, 500))
     return CheckSpec(
         id=entry.id or slug(entry.name),
         name=entry.name,
         type=settings.type_name,
         settings=settings.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         target=settings.target,
-        every_ms=entry.every,
+        every_ms=every_ms,
         timeout_ms=timeout_ms,
         # Who waits to be called hears the truth at the first word: nothing to confirm.
         failures=1 if settings.passive else alert.failures or entry.failures,

@@ -15,7 +15,16 @@ from operator import ne
 
 import numpy as np
 
-from tocsin.formats.exposition import Format, Metadata, openmetrics_end, parse_comment, parse_sample, parse_tail
+from tocsin.formats.exposition import (
+    Format,
+    Metadata,
+    openmetrics_end,
+    parse_comment,
+    parse_exemplar,
+    parse_sample,
+    parse_tail,
+)
+from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import Labels
 from tocsin.model.series import NAN_BITS, Float64
 
@@ -43,6 +52,8 @@ class Columns:
     metadata: list[Metadata]
     """Of lines that are new; empty when nothing changed."""
     same_layout: bool
+    exemplars: list[tuple[Labels, Exemplar]] = field(default_factory=list)
+    """Of lines that are new or have changed, at the time 0 where they have none."""
 
 
 @dataclass(slots=True)
@@ -52,6 +63,7 @@ class Layout:
     prepare: Prepare
     honor_timestamps: bool = True
     most_samples: int = 0
+    with_exemplars: bool = False
     _lines: list[bytes] = field(default_factory=list)
     _ends: list[int] = field(default_factory=list)
     """By line: where the series text ends; _NO_SAMPLE for comments and blank lines."""
@@ -60,8 +72,8 @@ class Layout:
     _labels: list[Labels] = field(default_factory=list)
     _values: Float64 = field(default_factory=lambda: np.empty(0))
     _scraped: int = 0
-    _timed: list[tuple[int, Labels]] = field(default_factory=list)
-    """Lines that carried timestamps, with their series."""
+    _timed: list[tuple[int, Labels, int]] = field(default_factory=list)
+    """Lines that carried timestamps, with their series and times."""
     _format: Format = "text"
 
     def read(self, body: bytes, format: Format) -> Columns:
@@ -69,9 +81,34 @@ class Layout:
         lines = body.split(b"\n")
         if format == "openmetrics" and (problem := openmetrics_end(lines)):
             raise BadExposition(str(problem))
+        before = self._lines
         if len(lines) == len(self._lines) and format == self._format and not self._timed and self._update(lines):
-            return Columns(self._labels, self._values, self._scraped, [], [], same_layout=True)
-        return self._learn(lines, format)
+            columns = Columns(self._labels, self._values, self._scraped, [], [], same_layout=True)
+        else:
+            columns = self._learn(lines, format)
+        if self.with_exemplars and format == "openmetrics" and b" # {" in body:
+            columns.exemplars = self._exemplars(before)
+        return columns
+
+    def _exemplars(self, before: list[bytes]) -> list[tuple[Labels, Exemplar]]:
+        """Exemplars of the present lines that did not stand in the scrape before. Raises BadExposition."""
+        seen = set(before)
+        timed = {line: (labels, t_ms) for line, labels, t_ms in self._timed}
+        out = []
+        for number, line in enumerate(self._lines):
+            if b" # {" not in line or line in seen or self._ends[number] == _NO_SAMPLE:
+                continue
+            slot = self._slots[number]
+            labels, t_ms = timed.get(number, (self._labels[slot] if slot >= 0 else None, 0))
+            if labels is None:
+                continue
+            try:
+                exemplar = parse_exemplar(line[self._ends[number] :], t_ms)
+            except ValueError as error:
+                raise BadExposition(f"line {number + 1}: {error}") from None
+            if exemplar is not None:
+                out.append((labels, exemplar))
+        return out
 
     def forget(self) -> None:
         self._lines, self._ends, self._slots, self._labels, self._timed = [], [], [], [], []
@@ -117,7 +154,7 @@ class Layout:
         seen: set[Labels] = set()
         ends, slots, labels, values = [], [], list[Labels](), list[float]()
         timed: list[tuple[Labels, int, float]] = []
-        timed_lines: list[tuple[int, Labels]] = []
+        timed_lines: list[tuple[int, Labels, int]] = []
         metadata: list[Metadata] = []
         scraped = 0
         for number, line in enumerate(lines, 1):
@@ -133,7 +170,7 @@ class Layout:
                         slot = _DROPPED
                     elif t_ms is not None and self.honor_timestamps:
                         timed.append((stored, t_ms, value))
-                        timed_lines.append((number - 1, stored))
+                        timed_lines.append((number - 1, stored, t_ms))
                     elif stored not in seen:
                         seen.add(stored)
                         slot = len(labels)
@@ -162,7 +199,7 @@ class Layout:
         for line, end, slot in zip(self._lines, self._ends, self._slots, strict=True):
             if end != _NO_SAMPLE and slot != _NO_SAMPLE:
                 out[line[:end]] = self._labels[slot] if slot >= 0 else None
-        for i, labels in self._timed:
+        for i, labels, _ in self._timed:
             out[self._lines[i][: self._ends[i]]] = labels
         return out
 

@@ -24,7 +24,7 @@ from tocsin.collect.target import ScrapeJob, Target, target_of
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge
 from tocsin.model.labels import EMPTY_LABELS, Labels
-from tocsin.model.ports import Changed, Random, SampleWriter
+from tocsin.model.ports import Changed, ExemplarWriter, Random, SampleWriter
 
 log = get_log("collect.scrape")
 
@@ -52,8 +52,18 @@ class _Pool:
 class Scraper:
     """Runs every scrape job. `apply` may be called at any time; unchanged targets go on undisturbed."""
 
-    def __init__(self, *, writer: SampleWriter, clock: Clock, random: Random, changed: Changed) -> None:
+    def __init__(
+        self,
+        *,
+        writer: SampleWriter,
+        clock: Clock,
+        random: Random,
+        changed: Changed,
+        exemplars: ExemplarWriter | None = None,
+    ) -> None:
+        """`exemplars` None = they are passed over."""
         self._writer = writer
+        self._exemplars = exemplars
         self._clock = clock
         self._random = random
         self._changed = changed
@@ -147,7 +157,7 @@ class Scraper:
         return wanted, dropped, error
 
     def _start(self, pool: _Pool, target: Target) -> None:
-        scraper = TargetScraper(pool.job, target, self._writer, self._clock)
+        scraper = TargetScraper(pool.job, target, self._writer, self._clock, self._exemplars)
         pool.active[target] = scraper
         pool.tasks[target] = asyncio.create_task(self._loop(pool, target, scraper), name=f"scrape-{target.url}")
 

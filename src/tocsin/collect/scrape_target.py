@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +19,7 @@ from tocsin.collect.target import ScrapeJob, Target
 from tocsin.formats.exposition import Metadata, format_of
 from tocsin.model.duration import format_duration
 from tocsin.model.labels import METRIC_NAME, Labels
-from tocsin.model.ports import SampleWriter
+from tocsin.model.ports import ExemplarWriter, SampleWriter
 from tocsin.model.series import STALE_NAN, Batch, Int64
 
 _ACCEPT = {
@@ -37,7 +38,9 @@ _REFS_AT_ONCE = 500
 class TargetScraper:
     """State of one target. `scrape` and `failed` write what belongs to one slot."""
 
-    def __init__(self, job: ScrapeJob, target: Target, writer: SampleWriter, clock: Clock) -> None:
+    def __init__(
+        self, job: ScrapeJob, target: Target, writer: SampleWriter, clock: Clock, exemplars: ExemplarWriter | None = None
+    ) -> None:
         self._job = job
         self._target = target
         self._writer = writer
@@ -45,7 +48,8 @@ class TargetScraper:
         self._client = ScrapeClient(
             target.url, job.http, accept_header(job.protocols), job.compression, target.timeout_ms / 1000, job.limits.body_bytes
         )
-        self._layout = Layout(self._prepare, job.honor_timestamps, job.limits.samples)
+        self._exemplars = exemplars
+        self._layout = Layout(self._prepare, job.honor_timestamps, job.limits.samples, exemplars is not None)
         self._labels: list[Labels] = []
         self._refs: Int64 = np.empty(0, np.int64)
         self._timed: dict[Labels, int] = {}
@@ -115,6 +119,14 @@ class TargetScraper:
             except KeyError:
                 self._refs = self._writer.refs(self._labels)  # the store dropped some meanwhile
         self._store_timed(columns)
+        if columns.exemplars and self._exemplars is not None:
+            # Without a time of its own, and on a sample without one, an exemplar is of the scrape.
+            self._exemplars.append_exemplars(
+                [
+                    (labels, one if one.timed or one.t_ms else dataclasses.replace(one, t_ms=t_ms))
+                    for labels, one in columns.exemplars
+                ]
+            )
         return added
 
     async def _adopt(self, labels: list[Labels], t_ms: int, grid_ms: int) -> int:

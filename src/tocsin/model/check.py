@@ -39,6 +39,7 @@ class CheckReason(enum.StrEnum):
     TLS = "tls_error"
     CERTIFICATE_EXPIRED = "certificate_expired"
     CERTIFICATE_EXPIRES_SOON = "certificate_expires_soon"
+    EXPIRES_SOON = "expires_soon"
     STATUS = "unexpected_status"
     BODY = "unexpected_body"
     PROTOCOL = "protocol_error"
