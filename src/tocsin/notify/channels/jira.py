@@ -81,12 +81,13 @@ class Jira(Compatible):
 
     def fields_of(self, message: Message, words: Words, name: str) -> dict[str, Any]:
         """The issue's fields, within Jira's limits."""
-        labels = [words.value(label) for label in self.labels] + [f"ALERT{{{name}}}"]
+        # Jira refuses blanks in labels and line breaks in a summary.
+        labels = ["_".join(words.value(label).split()) for label in self.labels] + [f"ALERT{{{name}}}"]
         out: dict[str, Any] = {
             "project": {"key": words.value(self.project)},
             "issuetype": {"name": words.value(self.issue_type)},
-            "summary": cut(words.title(self.summary), _SUMMARY),
-            "labels": sorted(labels),
+            "summary": cut(" ".join(words.title(self.summary).splitlines()), _SUMMARY),
+            "labels": sorted(label for label in labels if label),
         }
         if text := cut(words.body(self.description), _DESCRIPTION):
             out["description"] = self._document(text)

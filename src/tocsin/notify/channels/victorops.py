@@ -67,7 +67,7 @@ class VictorOps(Compatible):
         if isinstance(response, Delivery):
             return response
         answer = json_of(response)
-        if 200 <= response.status < 300 and answer.get("result", "success") == "success":
+        if 200 <= response.status < 300 and answer.get("result") == "success":
             return Delivery.accepted(str(answer.get("entity_id", "")), status=response.status)
         return judged(response, io.now_ms, "Splunk On-Call", reason=str(answer.get("messages", "")))
 
