@@ -131,8 +131,11 @@ def test_what_is_no_longer_true_is_not_sent(kind: NotificationKind, now: Now, in
         ([60], True, 0),
         ([60, 61], True, 239),
         ([299, 300], True, 0),
-        ([1, 2], False, 0),
-        ([1, 2, 3], False, 57),
+        ([], False, 0),
+        ([1], False, 9),
+        ([10], False, 0),
+        ([1, 11], False, 59),
+        ([60, 70], False, 0),
     ],
 )
 def test_when_a_person_may_hear_of_the_next_incident(recent_s: list[int], interrupts: bool, room_in_s: int) -> None:

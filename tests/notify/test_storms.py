@@ -47,7 +47,7 @@ def test_a_storm_of_many_groups_rings_twice_and_is_one_incident(tmp_path: Path) 
                 await h.wait(0.6)
             await h.wait(120)
             assert texts(h) <= 2
-            assert h.mails_to("ana") <= 8
+            assert h.mails_to("ana") <= 3
             opened = h.incidents("open")
             assert len(opened) == 21 and any(row["title"].startswith("Storm:") for row in opened)
             log = h.db.read_now(lambda tx: tx.exec_driver_sql("select distinct incident from notifications").all())
@@ -65,17 +65,46 @@ def test_a_storm_of_many_groups_rings_twice_and_is_one_incident(tmp_path: Path) 
     run_virtual(story())
 
 
-def test_three_incidents_in_a_minute_are_three_mails_and_the_second_sms_speaks_for_the_rest(tmp_path: Path) -> None:
+def test_the_second_mail_and_the_second_sms_speak_for_all_that_came_meanwhile(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path).running() as h:
             for n in range(3):
                 await h.page(page(alert(f"A{n}"), group=f"g{n}"))
                 await h.wait(1)
-            assert h.mails_to("ana") == 3 and texts(h) == 1
-            await h.wait(70)
+            assert h.mails_to("ana") == 1 and texts(h) == 1
+            await h.wait(9)
+            assert h.mails_to("ana") == 2
+            await h.wait(60)
             assert texts(h) == 2
             assert b"%2B1+more" in next(r.body for r in reversed(h.http.requests) if "Messages.json" in r.url)
-            states = {(row["incident"], row["state"]) for row in h.log() if row["channel"] == "sms"}
-            assert states == {(1, "accepted"), (2, "accepted"), (3, "bundled")}
+            for channel in ("sms", "email"):
+                states = {(row["incident"], row["state"]) for row in h.log() if row["channel"] == channel}
+                assert states == {(1, "accepted"), (2, "accepted"), (3, "bundled")}
+
+    run_virtual(story())
+
+
+def test_news_of_one_incident_come_by_mail_now_and_then_and_its_end_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path).running() as h:
+            firing = [alert("A", instance="i0")]
+            await h.page(page(*firing))
+            await h.wait(1)
+            for n in range(1, 5):
+                firing.append(alert("A", instance=f"i{n}"))
+                await h.page(page(*firing, reason=PageReason.NEW_ALERTS))
+                await h.wait(30)
+            assert h.mails_to("ana") == 1
+            await h.wait(200)
+            assert h.mails_to("ana") == 2, "one mail for four pieces of news"
+            firing.append(alert("A", instance="last"))
+            await h.page(page(*firing, reason=PageReason.NEW_ALERTS))
+            await h.wait(1)
+            gone = [alert("A", ends_at_ms=h.clock.now_ms(), instance=a.labels.get("instance")) for a in firing]
+            await h.page(page(resolved=gone, reason=PageReason.ALL_RESOLVED))
+            await h.wait(2)
+            assert h.mails_to("ana") == 3 and b"Resolved" in h.smtp.mails[-1].message
+            await h.wait(400)
+            assert h.mails_to("ana") == 3
 
     run_virtual(story())

@@ -33,7 +33,7 @@ def payload(
     return {
         "incident": {
             "number": incident.number,
-            "title": f"flapping: {incident.title}" if is_flapping(extra) else incident.title,
+            "title": _title(incident, extra),
             "severity": incident.severity,
             "urgency": incident.urgency.value,
             "state": incident.state.value,
@@ -60,7 +60,15 @@ def payload(
         "next_at_ms": incident.next_escalation_at_ms,
         "runbook": annotations.get("runbook_url", "") or service.runbook,
         "late_ms": late_ms,
+        **({"storm": True} if extra.get("storm") else {}),
     }
+
+
+def _title(incident: Incident, extra: Mapping[str, Any]) -> str:
+    """With what a reader must know at first sight: that it flaps, and how many others stand behind it."""
+    behind = extra.get("affected", 0) if incident.state.open else 0
+    more = f" (+{behind} affected)" if behind else ""
+    return f"{'flapping: ' if is_flapping(extra) else ''}{incident.title}{more}"
 
 
 def is_flapping(extra: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ _REPORTED_WITHIN_MS = 3 * 86_400_000
 _PENDING, _SENDING, _HELD = "pending", "sending", "held"
 _TOLD = ("accepted", "delivered", "read")
 _RANK = {"accepted": 0, "failed": 1, "delivered": 1, "read": 2}
+SPACED = "waits: news of one incident come here now and then, not at once"
 _STATE_OF_WORLD = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value)
 c = notifications.c
 
@@ -86,7 +87,7 @@ def due(tx: Connection, now_ms: int, *, blocked: Iterable[str] = ()) -> list[Any
                 e.state == _SENDING,
                 sa.and_(e.state.in_(outbox.WAITING), sa.or_(e.attempts > 0, e.due_at_ms <= now_ms)),
                 # Put off on its way (told together with others, silenced for a moment): a reason stands on it.
-                sa.and_(e.state == _PENDING, e.state_reason != ""),
+                sa.and_(e.state == _PENDING, e.state_reason.not_in(("", SPACED))),
             ),
         )
         .exists()
@@ -148,6 +149,7 @@ def _now(tx: Connection, row: Any, now_ms: int) -> Now:
         state=IncidentState(incident.state),
         holder=incident.acknowledged_by,
         newer=newer,
+        moved=row.payload.get("incident", {}).get("state", incident.state) != incident.state,
         told=tx.execute(told.limit(1)).first() is not None,
     )
 

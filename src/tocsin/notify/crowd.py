@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin.model.notification import NotificationKind, NotificationState
-from tocsin.notify.claim import judge
+from tocsin.notify.claim import SPACED, judge
 from tocsin.notify.retry import room_at
 from tocsin.state import outbox
 from tocsin.state.schema import notifications
 
 _KINDS = (NotificationKind.PAGE.value, NotificationKind.RESOLVED.value)
+_NEWS_TTL_MS = 900_000
 _LOOK_BACK_MS = 300_000
 _CREATED_WITHIN_MS = 2 * 3_600_000
 _MOST_RECENT = 5
@@ -56,6 +57,10 @@ def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
     wanted = [other for other in others if judge(tx, other, now_ms, interrupts=interrupts).state is None]
     if not wanted:
         return row
+    # A storm's own message speaks for the incidents around it, and its news will be found in the same thread.
+    carrier = next((one for one in (row, *wanted) if one.payload.get("storm")), row)
+    wanted = [one for one in (row, *wanted) if one.id != carrier.id]
+    row = carrier
     reason = f"in one message with {row.id}"
     tx.execute(
         sa.update(notifications)
@@ -65,6 +70,22 @@ def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
     together = [{"number": o.incident, "title": o.payload.get("incident", {}).get("title", "")} for o in wanted]
     tx.execute(sa.update(notifications).where(c.id == row.id).values(payload={**row.payload, "together": together}))
     return tx.execute(sa.select(notifications).where(c.id == row.id)).one()
+
+
+def spaced(tx: Connection, row: Any, now_ms: int, *, every_ms: int) -> bool:
+    """Put mere news of an incident off while its last message to this address is younger than `every_ms`. True = it waits.
+
+    What waits does not stand in the way of the incident's end, and what has changed by then is decided then.
+    """
+    if row.kind != NotificationKind.UPDATE.value or not every_ms or row.attempts:
+        return False
+    last = sa.select(sa.func.max(c.sent_ms)).where(c.order_key == row.order_key, c.id < row.id)
+    allowed_ms = int(tx.execute(last).scalar() or 0) + every_ms
+    if allowed_ms <= now_ms:
+        return False
+    values = {"due_at_ms": allowed_ms, "expires_ms": max(row.expires_ms, allowed_ms + _NEWS_TTL_MS), "state_reason": SPACED}
+    tx.execute(sa.update(notifications).where(c.id == row.id).values(**values))
+    return True
 
 
 def _for_person(row: Any) -> bool:

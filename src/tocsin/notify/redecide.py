@@ -17,6 +17,8 @@ class Now:
     holder: str = ""
     newer: str = ""
     """Id of a newer page or update to the same address that is due as well."""
+    moved: bool = False
+    """The incident is in another state than when the message was written."""
     told: bool = False
     """This address has heard, or may have, of the incident."""
 
@@ -64,6 +66,8 @@ def _page(now: Now) -> Verdict:
 def _update(now: Now) -> Verdict:
     if now.state is IncidentState.RESOLVED:
         return Verdict(NotificationState.CANCELLED, "resolved before it was sent")
+    if now.moved and now.state is IncidentState.ACKNOWLEDGED:
+        return Verdict(NotificationState.CANCELLED, "acknowledged before it was sent, which is told by itself")
     if now.newer:
         return Verdict(NotificationState.BUNDLED, f"told by the newer message {now.newer}")
     return SEND

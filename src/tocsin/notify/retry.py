@@ -94,21 +94,21 @@ def wait_ms(kind: NotificationKind, attempts: int, *, jitter: float, retry_after
     return max(_LEAST_WAIT_MS, round(ceiling * jitter))
 
 
-_CALM_MS, _WINDOW_MS = 60_000, 300_000
-_QUICK_MESSAGES = 3
+_BREATH_MS, _CALM_MS, _WINDOW_MS = 10_000, 60_000, 300_000
 
 
 def room_at(recent_ms: Sequence[int], now_ms: int, *, interrupts: bool) -> int:
     """When a person may hear of the next incident by this contact method; what waits until then is told in one message.
 
     `recent_ms`: when the last messages of this kind began to be sent, newest first. A channel that rings (SMS): the second after
-    a minute, then two in five minutes. Others: three at once, then one a minute.
+    a minute, then two in five minutes. Others: the second after ten seconds, then one a minute.
     """
     if interrupts:
         if len(recent_ms) >= 2 and now_ms - recent_ms[1] < _WINDOW_MS:
             return recent_ms[1] + _WINDOW_MS
         if recent_ms and now_ms - recent_ms[0] < _CALM_MS:
             return recent_ms[0] + _CALM_MS
-    elif len(recent_ms) >= _QUICK_MESSAGES and now_ms - recent_ms[_QUICK_MESSAGES - 1] < _CALM_MS:
-        return recent_ms[_QUICK_MESSAGES - 1] + _CALM_MS
+    elif recent_ms:
+        crowded = len(recent_ms) >= 2 and now_ms - recent_ms[1] < 2 * _CALM_MS
+        return max(now_ms, recent_ms[0] + (_CALM_MS if crowded else _BREATH_MS))
     return now_ms

@@ -29,6 +29,7 @@ class Email(Worded):
 
     address_field: ClassVar[str] = "to"
     idempotent: ClassVar[bool] = True
+    news_every_ms: ClassVar[int] = 300_000
     rate: ClassVar[Rate] = Rate(per_s=10.0, burst=50, parallel=8)
 
     to: str
