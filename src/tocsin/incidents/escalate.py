@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
-from tocsin.incidents import commands, flapping, intake, rows, undelivered
+from tocsin.incidents import affected, commands, flapping, intake, rows, undelivered
 from tocsin.incidents.audit import audit
 from tocsin.incidents.changes import Muted
 from tocsin.incidents.incident import TIMER_CHANGES
@@ -128,6 +128,7 @@ class Escalator:
         ledger = self._ledger(tx, now_ms)
         self._hush(ledger)
         flapping.tell_of_alerts(ledger)
+        affected.tell(ledger)
         self._fire_timers(ledger)
         self._run_steps(ledger)
         if not 0 <= now_ms - self._audited_ms < _AUDIT_EVERY_MS:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from tocsin.incidents import flapping, rows
+from tocsin.incidents import affected, flapping, rows
 from tocsin.incidents.people import Directory, Service
 from tocsin.incidents.policy import describe_next, step_targets, tells_places_only
 from tocsin.incidents.timeline import incident_events, timeline
@@ -43,7 +43,8 @@ def incident_rows(
     if state == "open":
         found.sort(key=lambda row: (-directory.rank(row.severity), _RANK[row.state], row.number))
     counts = _alert_counts(tx, [row.number for row in found])
-    return [_row(row, directory, counts.get(row.number, (0, 0))) for row in found]
+    behind = affected.counts(tx, {row.number: row.service for row in found if row.state in rows.OPEN})
+    return [_row(row, directory, counts.get(row.number, (0, 0)), behind.get(row.number, 0)) for row in found]
 
 
 def incident_row(tx: Connection, number: int, directory: Directory) -> dict[str, Any] | None:
@@ -51,10 +52,10 @@ def incident_row(tx: Connection, number: int, directory: Directory) -> dict[str,
     row = tx.execute(sa.select(incidents).where(incidents.c.number == number)).first()
     if row is None:
         return None
-    return _row(row, directory, _alert_counts(tx, [number]).get(number, (0, 0)))
+    return _row(row, directory, _alert_counts(tx, [number]).get(number, (0, 0)), affected.of(tx, rows.of_row(row)))
 
 
-def _row(row: Row[Any], directory: Directory, counts: tuple[int, int]) -> dict[str, Any]:
+def _row(row: Row[Any], directory: Directory, counts: tuple[int, int], behind: int) -> dict[str, Any]:
     incident = rows.of_row(row)
     return {
         "number": incident.number,
@@ -77,6 +78,7 @@ def _row(row: Row[Any], directory: Directory, counts: tuple[int, int]) -> dict[s
         "policy": incident.policy.name,
         "version": incident.version,
         "assignee": row.extra.get("assignee", ""),
+        "affected": behind,
         "flapping": flapping.shown(row.extra) if incident.state.open else "",
     }
 
@@ -108,7 +110,7 @@ def incident_detail(tx: Connection, number: int, directory: Directory) -> dict[s
     alerts = rows.alert_rows(tx, numbers)
     service = directory.services.get(incident.service) or Service(incident.service)
     return {
-        **_row(row, directory, (sum(not alert.ends_at_ms for alert in alerts), len(alerts))),
+        **_row(row, directory, (sum(not alert.ends_at_ms for alert in alerts), len(alerts)), affected.of(tx, incident)),
         "group_labels": dict(incident.group_labels),
         "alerts": [_alert(alert, number) for alert in alerts],
         "timeline": timeline(tx, number),
@@ -142,6 +144,7 @@ def _alert(row: Row[Any], incident: int) -> dict[str, Any]:
         "suppressed_by": [],
         "explanation": "",
         "incident": incident,
+        "flapping": "",
         "rule": {"group": "", "name": row.labels.get("alertname", ""), "expr": "", "for_ms": 0, "source": ""},
         "source": row.generator_url,
         "strip": "",

@@ -133,6 +133,7 @@ export interface AlertRow {
   suppressed_by: { kind: string; by: string }[]
   explanation: string // one sentence: told to whom, or why not
   incident: number
+  flapping: string // why it is called flapping; empty while it is steady
   rule: { group: string; name: string; expr: string; for_ms: number; source: string }
   source: string
   strip: string // 24 h fire strip, one digit 0/1 per 30 min
@@ -162,6 +163,7 @@ export interface IncidentRow {
   policy: string
   version: number
   assignee: string // added 10:25: who it was assigned to
+  affected: number // alerts that stand behind it, of what depends on it
   flapping: string // why it is called flapping; empty while it is steady or over
 }
 // GET /incidents/{n} -> IncidentDetail

@@ -184,6 +184,7 @@ class _Context:
     now_ms: int
     incident_of: Mapping[str, int]
     spells: Mapping[str, Sequence[tuple[int, int]]]
+    flapping: Mapping[str, str]
 
     @classmethod
     def read(cls, tx: Connection, now_ms: int) -> _Context:
@@ -201,7 +202,8 @@ class _Context:
         spells: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for row in tx.execute(recent):
             spells[row.fingerprint].append((row.starts_at_ms, row.ends_at_ms or now_ms))
-        return cls(now_ms, incident_of, spells)
+        flags = sa.select(alert_states.c.told_as, alert_states.c.note).where(alert_states.c.flapping_since_ms > 0)
+        return cls(now_ms, incident_of, spells, {row.told_as: row.note for row in tx.execute(flags)})
 
     def from_alert(self, row: Any, rules: RuleIndex, state: str) -> AlertRow:
         return self._row(row, rules, state, row.starts_at_ms, row.ends_at_ms, row.suppressed_by, row.explanation, row.source)
@@ -216,7 +218,7 @@ class _Context:
             row.active_at_ms,
             0,
             (),
-            "waits until `for` has passed",
+            row.note or "waits until `for` has passed",
             f"rule:{row.rule_id}",
             fires_in_ms=left_ms,
         )
@@ -254,6 +256,7 @@ class _Context:
             suppressed_by=suppressed_by,
             explanation=explanation,
             incident=incident or self.incident_of.get(row.fingerprint, 0),
+            flapping=self.flapping.get(row.fingerprint, ""),
             rule=rules.find(source.removeprefix("rule:"), name),
             source=source,
             strip=self._strip(row.fingerprint),

@@ -181,6 +181,8 @@ class AlertRow:
     suppressed_by: Sequence[Mapping[str, str]]
     explanation: str
     incident: int
+    flapping: str
+    """Why it is called flapping; empty while it is steady."""
     rule: RuleOfAlert
     source: str
     strip: str
@@ -242,6 +244,8 @@ class IncidentRow:
     policy: str
     version: int
     assignee: str
+    affected: int
+    """Alerts that stand behind it: of what depends on it, and told to nobody else."""
     flapping: str
     """Why it is called flapping; empty while it is steady or over."""
 
