@@ -15,6 +15,7 @@ import uvicorn
 
 from tocsin import __version__
 from tocsin.alerts.dispatch import Dispatcher
+from tocsin.app import alive
 from tocsin.app.commands import command_table, ingest_table
 from tocsin.app.configuration import Configuration
 from tocsin.app.deadman import DeadMan
@@ -23,6 +24,7 @@ from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
 from tocsin.app.settings import ServeSettings, open_state
 from tocsin.app.supervise import in_background, supervise, watch_loop_lag
+from tocsin.app.ways import ways
 from tocsin.bus.server import Changes, EmbeddedServer, core_app
 from tocsin.bus.wire import CommandHandler
 from tocsin.clock import Clock, SystemClock
@@ -34,6 +36,7 @@ from tocsin.collect.selfscrape import SelfCollector
 from tocsin.config.load import Config
 from tocsin.errors import StateError
 from tocsin.incidents.escalate import Escalator
+from tocsin.incidents.routine import Routine
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.model.egress import EgressRules, parse_networks
@@ -53,8 +56,6 @@ from tocsin.state.sql import Database
 from tocsin.tsdb.db import Store
 
 log = get_log("core")
-
-_LATE_EVALUATION_MS = 180_000
 
 build_info = Gauge("tocsin_build_info", "Always 1; which version runs.", ["version"])
 
@@ -79,6 +80,7 @@ class Core:
     dispatcher: Dispatcher
     escalator: Escalator
     deliverer: Deliverer
+    routine: Routine
     telegram: TelegramPoller
     slack_socket: SocketMode
     forwarder: Forwarder
@@ -135,7 +137,7 @@ class Core:
         receiver = CheckReceiver(
             writer=store, db=db, clock=clock, changed=changes, confirmed=in_background("evaluate check", evaluator.evaluate_check)
         )
-        return cls(
+        core = cls(
             clock=clock,
             http=http,
             changes=changes,
@@ -143,7 +145,13 @@ class Core:
             store=store,
             engine=engine,
             desk=ProbeDesk(first_version=clock.now_ms()),
-            scraper=Scraper(writer=store, clock=clock, random=random, changed=changes),
+            scraper=Scraper(
+                writer=store,
+                clock=clock,
+                random=random,
+                changed=changes,
+                exemplars=store if config.store.max_exemplars else None,
+            ),
             host=HostCollector(writer=store, clock=clock, instance=hostname, every_ms=config.host_every_ms or 15_000),
             own=SelfCollector(writer=store, clock=clock, instance=hostname),
             pushed=PushedGroups(writer=store, clock=clock),
@@ -152,18 +160,28 @@ class Core:
             dispatcher=dispatcher,
             escalator=escalator,
             deliverer=deliverer,
+            routine=Routine(
+                db=db,
+                clock=clock,
+                random=random,
+                changed=changes,
+                wake_notify=deliverer.wake,
+                directory_at=escalator.directory_at,
+            ),
             telegram=TelegramPoller(clock=clock, http=http, command=escalator.command),
             slack_socket=SocketMode(clock=clock, http=http, random=random),
             forwarder=Forwarder(alerts=dispatcher.own_alerts, http=http, clock=clock),
             watch_host=config.host_every_ms > 0,
-            dead_man=DeadMan(clock=clock, http=http, alive=lambda since_ms: _path_walked(evaluator, clock.now_ms())),
+            dead_man=DeadMan(clock=clock, http=http, broken=lambda: alive.broken(core)),
             started_ms=clock.now_ms(),
         )
+        return core
 
     def apply(self, config: Config) -> None:
         """Hand every stage its own part of a configuration; people and routes first, so that no alert meets an old tree."""
         self.deliverer.apply(config.channels)
         self.escalator.apply(config.directory)
+        self.routine.apply(handoff=config.handoff, drill=config.drill, ways=ways(config.channels))
         self.dispatcher.apply(config.routing)
         self.receiver.apply(config.checks)
         self.egress = (config.egress_allow, config.egress_deny)
@@ -197,16 +215,11 @@ class Core:
             "alerts": self.dispatcher.run,
             "incidents": self.escalator.run,
             "notify": self.deliverer.run,
+            "routine": self.routine.run,
             "telegram": self.telegram.run,
             "slack socket": self.slack_socket.run,
             "alertmanagers": self.forwarder.run,
         }
-
-
-def _path_walked(evaluator: Evaluator, now_ms: int) -> str:
-    """Why the path of a page is not known to work; empty = it is."""
-    late_ms = now_ms - evaluator.last_evaluation_ms()
-    return "" if late_ms < _LATE_EVALUATION_MS else f"no rule was evaluated for {late_ms // 1000} s"
 
 
 def _wake(escalator: Escalator, deliverer: Deliverer) -> None:
@@ -279,6 +292,8 @@ async def _welcome(configuration: Configuration, commands: Mapping[str, CommandH
     pulse.say(f"Sign in (once, within 15 minutes): {link['url']}")
     if configuration.config.nobody_paged:
         pulse.say("Nobody is paged yet: add `users:` with an e-mail address or a Slack webhook to tocsin.yaml")
+    elif not configuration.config.dead_man_url:
+        pulse.say("Nobody would notice if this machine died: give `dead_man:` an address elsewhere (docs/how-to/dead-man.md)")
 
 
 def _server(settings: ServeSettings, core: Core, commands: Mapping[str, CommandHandler]) -> uvicorn.Server:

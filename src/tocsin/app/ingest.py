@@ -78,10 +78,12 @@ class RemoteWrite:
             result = store.append(decoded.batch)
         except StoreError as error:
             return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
+        # As in Prometheus, an exemplar that is refused is nobody's error.
+        lost = sum(store.append_exemplars(decoded.exemplars).values())
         headers = {
             "x-prometheus-remote-write-samples-written": str(result.accepted),
             "x-prometheus-remote-write-histograms-written": "0",
-            "x-prometheus-remote-write-exemplars-written": "0",
+            "x-prometheus-remote-write-exemplars-written": str(len(decoded.exemplars) - lost),
         }
         refused = Tally(result.refused)
         problems = [f"{count} {reason}" for reason, count in sorted(refused.items())] + list(decoded.errors[:10])
@@ -121,6 +123,7 @@ class Otlp:
             result = store.append(decoded.batch)
         except StoreError as error:
             return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
+        store.append_exemplars(decoded.exemplars)
         refused = [f"{count} samples: {reason}" for reason, count in sorted(result.refused.items())]
         body = otlp.partial_success(decoded.rejected + sum(result.refused.values()), "; ".join([*decoded.reasons, *refused]))
         return IngestAnswer(200, body, content_type="application/x-protobuf")

@@ -34,6 +34,8 @@ from tocsin.config.tree import Tree, parse_yaml, path_text
 from tocsin.config.upstream import channel_defaults, remote_source
 from tocsin.errors import ConfigError, Place, Problem
 from tocsin.incidents.contacts import Stored, overlay
+from tocsin.incidents.drill import DrillSettings
+from tocsin.incidents.handoff import HandoffSettings
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
 from tocsin.model.egress import parse_networks
@@ -42,6 +44,7 @@ from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.notify.settings import ChannelSettings
 from tocsin.remote.alertmanager import AlertmanagerTarget
 from tocsin.remote.read import RemoteSource
+from tocsin.rules.circle import circle_problem
 from tocsin.rules.derived import check_rules
 from tocsin.rules.rulefile import parse_rule_file
 from tocsin.rules.shipped import shipped_groups
@@ -95,6 +98,8 @@ class Config:
     """Rules are evaluated there instead of on our own store."""
     dead_man_url: str
     dead_man_every_ms: int
+    handoff: HandoffSettings
+    drill: DrillSettings | None
     egress_allow: tuple[str, ...]
     egress_deny: tuple[str, ...]
     nobody_paged: bool
@@ -192,6 +197,7 @@ class _Builder:
         self._problems += problems
         channels = self._channels(own, directory, routing.receivers, tree)
         self._egress(own, tree)
+        drill = self._drill(own, directory, tree)
         self._status_pages(own, {spec.id for spec in checks}, tree)
         dashboard_paths = expand(own.dashboard_files, Path(tree.file).parent)
         dashboards, problems = read_dashboards(dashboard_paths, self._sources.texts, tree)
@@ -223,12 +229,15 @@ class _Builder:
                 retention_rollup_ms=own.store.retention_rollup,
                 max_bytes=own.store.retention_size_bytes,
                 max_series=own.store.max_series,
+                max_exemplars=prom.max_exemplars if "exemplar-storage" in own.enable_features else 0,
             ),
             host_every_ms=own.host.every if own.host.enabled else 0,
             alertmanagers=alertmanagers,
             source=remote_source(own.source),
             dead_man_url=own.dead_man.url if own.dead_man else "",
             dead_man_every_ms=own.dead_man.every if own.dead_man else 60_000,
+            handoff=HandoffSettings(own.handoff.notify, own.handoff.schedules),
+            drill=drill,
             egress_allow=own.egress.allow,
             egress_deny=own.egress.deny,
             nobody_paged=nobody,
@@ -378,6 +387,9 @@ class _Builder:
             self._problems += problems
         if own.shipped_rules:
             groups += shipped_groups(default_interval_ms=interval_ms)
+        problem = circle_problem(groups)  # within one file it was found already
+        if problem is not None and problem not in self._problems:
+            self._problems.append(problem)
         return tuple(groups)
 
     def _channels(
@@ -412,6 +424,20 @@ class _Builder:
             if isinstance(raw, dict) and raw.get("name") == name:
                 return tree.place((key, i)), f"{key}[{i}] ({rest})"
         return tree.place((key,)), ref
+
+    def _drill(self, own: OwnSections, directory: Directory, tree: Tree) -> DrillSettings | None:
+        for i, name in enumerate(own.handoff.schedules):
+            if name not in directory.schedules:
+                path = ("handoff", "schedules", i)
+                self._problems.append(Problem(tree.place(path), path_text(path), f"there is no schedule {name!r}"))
+        if own.drill is None:
+            return None
+        for i, name in enumerate(own.drill.to):
+            if name not in directory.persons and name not in directory.receivers:
+                path = ("drill", "to", i)
+                self._problems.append(Problem(tree.place(path), path_text(path), f"{name!r} is neither a user nor a receiver"))
+        drill = own.drill
+        return DrillSettings(drill.at, drill.time_zone, drill.channels, drill.to, drill.stale_after)
 
     def _egress(self, own: OwnSections, tree: Tree) -> None:
         for key, texts in (("allow", own.egress.allow), ("deny", own.egress.deny)):

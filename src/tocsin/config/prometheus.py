@@ -79,6 +79,7 @@ class PrometheusPart:
     external_labels: Mapping[str, str] = field(default_factory=dict)
     alertmanagers: tuple[Mapping[str, Any], ...] = ()
     """Entries of `alerting.alertmanagers` as written."""
+    max_exemplars: int = 100_000
     warnings: tuple[Problem, ...] = ()
 
 
@@ -86,7 +87,6 @@ EMPTY = PrometheusPart()
 
 _WITHOUT_EFFECT = {
     "runtime": "it tunes Prometheus's own runtime",
-    "storage": "Tocsin's store is set up under `store:`",
     "tracing": "Tocsin does not trace itself",
     "remote_read": "use `source:` to read from another Prometheus",
     "otlp": "OTLP is accepted with Prometheus's default translation",
@@ -98,7 +98,8 @@ def read(part: Mapping[str, Any], tree: Tree) -> PrometheusPart:
     settings, problems = _global(part.get("global") or {}, tree)
     jobs, more = _jobs(part, settings, tree)
     alertmanagers, others = _alertmanagers(part.get("alerting") or {}, tree)
-    problems += [*more, *others]
+    max_exemplars, storage = _storage(part.get("storage"), tree)
+    problems += [*more, *others, *storage]
     problems += [
         Problem(tree.place((key,)), key, f"has no effect: {why}", warning=True)
         for key, why in _WITHOUT_EFFECT.items()
@@ -112,8 +113,23 @@ def read(part: Mapping[str, Any], tree: Tree) -> PrometheusPart:
         settings.rule_query_offset,
         settings.external_labels,
         alertmanagers,
+        max_exemplars,
         tuple(problems),
     )
+
+
+def _storage(value: Any, tree: Tree) -> tuple[int, list[Problem]]:
+    """`storage.exemplars.max_exemplars`; the rest is Prometheus's own store. The default is Prometheus's."""
+    section = value if isinstance(value, Mapping) else {}
+    exemplars = section.get("exemplars") or {}
+    most = exemplars.get("max_exemplars", 100_000) if isinstance(exemplars, Mapping) else None
+    path = ("storage", "exemplars", "max_exemplars")
+    if not isinstance(most, int) or isinstance(most, bool):
+        return 0, [Problem(tree.place(path), path_text(path), "expected a number of exemplars")]
+    if value and set(section) != {"exemplars"}:
+        text = "has no effect: Tocsin's store is set up under `store:`"
+        return max(most, 0), [Problem(tree.place(("storage",)), "storage", text, warning=True)]
+    return max(most, 0), []
 
 
 def _jobs(part: Mapping[str, Any], settings: GlobalScrape, tree: Tree) -> tuple[list[ScrapeJob], list[Problem]]:

@@ -16,7 +16,9 @@ from tocsin.config.maintenance import MaintenanceSection
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s/][^/\n]*$")]
 Role = Literal["viewer", "responder", "admin"]
-Feature = Literal["promql-experimental-functions", "promql-duration-expr", "promql-delayed-name-removal", "tocsin-anomaly"]
+Feature = Literal[
+    "promql-experimental-functions", "promql-duration-expr", "promql-delayed-name-removal", "exemplar-storage", "tocsin-anomaly"
+]
 
 
 class Contact(Section):
@@ -229,6 +231,27 @@ class WatchDog(Section):
         return value
 
 
+class Handoff(Section):
+    """Notices to people when a schedule changes hands: open incidents, silences, last week's pages. By mail and chat, never by SMS."""
+
+    notify: Literal["both", "incoming", "outgoing", "none"] = "both"
+    schedules: Texts = ()
+    """Only these; all when left out."""
+
+
+class Drill(Section):
+    """Once a day a harmless message through every way by which people are paged, and an alert when one is unproven for too long."""
+
+    at: MinuteOfDay = 600
+    """Time of day, such as 10:00 (the default)."""
+    time_zone: TimeZone = "UTC"
+    channels: Texts = ()
+    """Only these channels; all when left out."""
+    to: Texts = ()
+    """Users and receivers that take part; all when left out. Of several people with one provider one is asked a day, in turn."""
+    stale_after: DurationMs = 129_600_000
+
+
 class OwnSections(Section):
     """Everything in the file that is neither Prometheus's nor Alertmanager's."""
 
@@ -261,6 +284,8 @@ class OwnSections(Section):
     maintenance: tuple[MaintenanceSection, ...] = ()
     """Planned work: alerts that match are recorded, nobody is told."""
     dead_man: WatchDog | None = None
+    handoff: Handoff = Handoff()
+    drill: Drill | None = None
     semantics: Literal["compatible", "prometheus"] = "compatible"
     """How rules of `rule_files` are evaluated; see docs/reference/rules.md."""
 

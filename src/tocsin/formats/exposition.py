@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tocsin.metrics import Family
+from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import METRIC_NAME, Labels
 
 CONTENT_TYPE_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -73,6 +74,7 @@ class Exposition:
 
 # One pass, no backtracking: each alternative begins with a byte that no other one accepts.
 _SERIES = re.compile(rb'[ \t]*(?:([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*)?(?:\{((?:[^"{}]|"(?:[^"\\]|\\.)*")*)\})?')
+_EXEMPLAR = re.compile(rb'[ \t]*\{((?:[^"{}]|"(?:[^"\\]|\\.)*")*)\}[ \t]+(\S+)(?:[ \t]+(\S+))?[ \t\r]*')
 _LABEL = re.compile(
     r'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([a-zA-Z_][a-zA-Z0-9_]*))[ \t]*(?:=[ \t]*"((?:[^"\\]|\\.)*)")?[ \t]*(,|$)', re.DOTALL
 )
@@ -150,6 +152,26 @@ def parse_tail(tail: bytes, format: Format = "text") -> tuple[float, int | None]
         return value, round(parse_value(parts[1]) * 1000) if format == "openmetrics" else int(parts[1])
     except (ValueError, OverflowError):
         raise ValueError(f"expected a timestamp, got {_shown(parts[1])}") from None
+
+
+def parse_exemplar(tail: bytes, t_ms: int) -> Exemplar | None:
+    """The exemplar behind a sample, None when there is none; at `t_ms` when it has no time. `tail` is what follows the
+    series. Raises ValueError."""
+    at = tail.find(b" # ")
+    if at < 0:
+        return None
+    found = _EXEMPLAR.fullmatch(tail, at + 3)
+    if found is None:
+        raise ValueError(f'expected an exemplar such as {{trace_id="a"}} 1.5 1700000000, got {_shown(tail[at + 3 :])}')
+    pairs: dict[str, str] = {}
+    _read_pairs(found[1].decode("utf-8").strip(" \t"), pairs)
+    value = parse_value(found[2])
+    if found[3] is None:
+        return Exemplar(Labels(pairs), value, t_ms, timed=False)
+    try:
+        return Exemplar(Labels(pairs), value, round(parse_value(found[3]) * 1000))
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected the time of an exemplar, got {_shown(found[3])}") from None
 
 
 def parse_value(text: bytes) -> float:

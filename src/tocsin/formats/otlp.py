@@ -18,7 +18,9 @@ import numpy as np
 
 from tocsin.formats.otlp_names import label_name, metric_name, unit_name
 from tocsin.formats.protobuf import BYTES, FIXED64, VARINT, fields, signed, varint
+from tocsin.formats.protobuf_write import to_varint
 from tocsin.formats.remote_write import BodyError
+from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.series import STALE_NAN, Batch
 
@@ -29,6 +31,9 @@ _NO_VALUE = 1
 _MOST_NESTED = 8
 _JOB = ("service.name", "service.namespace", "service.instance.id")
 _REASONS_SHOWN = 10
+_IDS = {4: "span_id", 5: "trace_id"}
+_MOST_EXEMPLAR = 128
+"""Characters of an exemplar's labels."""
 
 Span = tuple[int, int]
 
@@ -42,6 +47,8 @@ class MetricsRequest:
     """(metric, type, help, unit)"""
     rejected: int
     reasons: tuple[str, ...]
+    exemplars: tuple[tuple[Labels, Exemplar], ...] = ()
+    """With the labels of their series."""
 
 
 def decode(data: bytes) -> MetricsRequest:
@@ -61,8 +68,8 @@ def partial_success(rejected: int, message: str) -> bytes:
     if not rejected and not message:
         return b""
     text = message.encode()
-    inner = (b"\x08" + _to_varint(rejected) if rejected else b"") + b"\x12" + _to_varint(len(text)) + text
-    return b"\x0a" + _to_varint(len(inner)) + inner
+    inner = (b"\x08" + to_varint(rejected) if rejected else b"") + b"\x12" + to_varint(len(text)) + text
+    return b"\x0a" + to_varint(len(inner)) + inner
 
 
 @dataclass(slots=True)
@@ -76,6 +83,7 @@ class _Found:
     metadata: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     rejected: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
+    exemplars: list[tuple[Labels, Exemplar]] = field(default_factory=list)
     latest_ms: int = 0
     """Of the resource that is being read."""
 
@@ -92,7 +100,7 @@ class _Found:
 
     def request(self) -> MetricsRequest:
         batch = Batch(self.labels, np.array(self.t_ms, np.int64), np.array(self.values, np.float64))
-        return MetricsRequest(batch, tuple(self.metadata.values()), self.rejected, tuple(self.reasons))
+        return MetricsRequest(batch, tuple(self.metadata.values()), self.rejected, tuple(self.reasons), tuple(self.exemplars))
 
 
 # -- resource, scope, metric ------------------------------------------------------------------------------------------
@@ -201,6 +209,8 @@ def _number(found: _Found, start: int, end: int, name: str, target: Mapping[str,
         found.reject(1, f"metric {name!r}: a data point has no value")
         return
     found.put(name, point.labels, point.t_ms, value)
+    if found.metadata[name][1] == "counter":
+        found.exemplars += [(found.labels[-1], one) for one in _exemplars(data, start, end, 5)]
 
 
 def _histogram(found: _Found, start: int, end: int, name: str, target: Mapping[str, str]) -> None:
@@ -221,11 +231,14 @@ def _histogram(found: _Found, start: int, end: int, name: str, target: Mapping[s
     if counts and len(counts) != len(bounds) + 1:
         found.reject(1, f"metric {name!r}: {len(counts)} bucket counts do not fit {len(bounds)} bounds")
         return
-    so_far = 0
+    so_far, first = 0, len(found.labels)
     for bound, many in zip(bounds, counts, strict=False):
         so_far += many
         found.put(f"{name}_bucket", {**point.labels, "le": _le(bound)}, point.t_ms, _or_end(so_far, point))
     found.put(f"{name}_bucket", {**point.labels, "le": "+Inf"}, point.t_ms, _or_end(count, point))
+    for one in _exemplars(data, start, end, 8):
+        bucket = next((i for i, bound in enumerate(bounds) if one.value <= bound), len(bounds))
+        found.exemplars.append((found.labels[min(first + bucket, len(found.labels) - 1)], one))
     found.put(f"{name}_count", point.labels, point.t_ms, _or_end(count, point))
     if total is not None or point.ended:
         found.put(f"{name}_sum", point.labels, point.t_ms, _or_end(total or 0.0, point))
@@ -248,6 +261,26 @@ def _summary(found: _Found, start: int, end: int, name: str, target: Mapping[str
             found.put(name, {**point.labels, "quantile": _le(pair[1])}, point.t_ms, _or_end(pair[2], point))
     found.put(f"{name}_count", point.labels, point.t_ms, _or_end(count, point))
     found.put(f"{name}_sum", point.labels, point.t_ms, _or_end(total, point))
+
+
+def _exemplars(data: bytes, start: int, end: int, field_number: int) -> Iterator[Exemplar]:
+    """Exemplars of a data point: the ids of trace and span as labels, and the filtered attributes where there is room."""
+    for number, wire, first, stop in fields(data, start, end):
+        if number != field_number or wire != BYTES:
+            continue
+        t_ms, value, ids = 0, 0.0, dict[str, str]()
+        for inner, kind, at, last in fields(data, first, stop):
+            if kind == FIXED64 and inner == 2:
+                t_ms = _FIXED.unpack_from(data, at)[0] // 1_000_000
+            elif kind == FIXED64 and inner == 3:
+                value = _DOUBLE.unpack_from(data, at)[0]
+            elif kind == FIXED64 and inner == 6:
+                value = float(_SFIXED.unpack_from(data, at)[0])
+            elif kind == BYTES and inner in _IDS and at < last:
+                ids[_IDS[inner]] = data[at:last].hex()
+        labels = {**_named(_attributes(data, first, stop, 7)), **ids}
+        fits = sum(len(name) + len(text) for name, text in labels.items()) <= _MOST_EXEMPLAR
+        yield Exemplar(Labels(labels if fits else ids), value, t_ms)
 
 
 def _or_end(value: float, point: _Point) -> float:
@@ -315,12 +348,3 @@ def _any_value(data: bytes, start: int, end: int, depth: int) -> object:
 def _text(value: object) -> str:
     """A value as a label's: text as it is, everything else as JSON."""
     return value if isinstance(value, str) else "" if value is None else json.dumps(value, separators=(",", ":"))
-
-
-def _to_varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

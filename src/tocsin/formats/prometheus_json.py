@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import Labels
 from tocsin.model.series import Bool, Float64, Int64, Matrix, QueryResult, QueryStats, RawSeries, ValueType, Vector, is_absent
 
@@ -66,6 +67,20 @@ def encode_series(series: Iterable[Labels], *, warnings: Sequence[str] = ()) -> 
 def encode_names(names: Iterable[str], *, warnings: Sequence[str] = ()) -> bytes:
     """Answer of /api/v1/labels and label values."""
     return encode_data([_clean(name) for name in names], warnings=warnings)
+
+
+def encode_exemplars(found: Iterable[tuple[Labels, Sequence[Exemplar]]]) -> bytes:
+    """Answer of /api/v1/query_exemplars."""
+    return b'{"status":"success","data":[' + b",".join([_exemplars(labels, own) for labels, own in found]) + b"]}"
+
+
+def _exemplars(labels: Labels, own: Sequence[Exemplar]) -> bytes:
+    listed = [
+        b'{"labels":%b,"value":"%b","timestamp":%b}'
+        % (_metric(one.labels), format_value(one.value).encode(), format_seconds(one.t_ms).encode())
+        for one in own
+    ]
+    return b'{"seriesLabels":' + _metric(labels) + b',"exemplars":[' + b",".join(listed) + b"]}"
 
 
 def format_value(value: float) -> str:

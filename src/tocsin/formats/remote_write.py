@@ -15,6 +15,7 @@ import cramjam
 import numpy as np
 
 from tocsin.formats.protobuf_write import delimited, labels_fields, sample_fields, to_varint
+from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.series import Batch, Float64, Int64
 
@@ -48,7 +49,8 @@ class WriteRequest:
     errors: tuple[str, ...] = ()
     histograms: int = 0
     """Native histogram samples, which are not stored."""
-    exemplars: int = 0
+    exemplars: tuple[tuple[Labels, Exemplar], ...] = ()
+    """With the labels of their series."""
     refused_samples: int = 0
     """Samples of the series in `errors`."""
 
@@ -164,7 +166,9 @@ class Decoder:
         labels = self._memo.get(key)
         if labels is None:
             labels = self._remember(key, _checked([_label(data, *span) for _, *span in _messages(data, start, at)]))
-        _samples(data, at, end, labels, found, histogram_field=4, exemplar_field=3, label_field=1)
+        exemplars = _samples(data, at, end, labels, found, histogram_field=4, label_field=1)
+        if isinstance(labels, Labels):
+            found.exemplars += [(labels, _exemplar_v1(data, *span)) for field, *span in exemplars if field == 3]
 
     def _remember(self, key: bytes, labels: Labels | str) -> Labels | str:
         cost = 6 * len(key) + 600
@@ -208,8 +212,10 @@ class Decoder:
         labels = known.get(key)
         if labels is None:
             labels = known[key] = _resolve(key, symbols)
-        for field, inner, stop in _samples(data, at, end, labels, found, histogram_field=3, exemplar_field=4, label_field=1):
-            if field == 5 and isinstance(labels, Labels):
+        for field, inner, stop in _samples(data, at, end, labels, found, histogram_field=3, label_field=1):
+            if field == 4 and isinstance(labels, Labels):
+                found.exemplars.append((labels, _exemplar_v2(data, inner, stop, symbols)))
+            elif field == 5 and isinstance(labels, Labels):
                 metric = labels.get(METRIC_NAME)
                 metadata[metric] = _metadata_v2(data, inner, stop, metric, symbols)
 
@@ -225,17 +231,17 @@ class _Found:
         self.errors: list[str] = []
         self.refused = 0
         self.histograms = 0
-        self.exemplars = 0
+        self.exemplars: list[tuple[Labels, Exemplar]] = []
 
     def request(self, data: bytes, metadata: tuple[tuple[str, str, str, str], ...]) -> WriteRequest:
         t_ms, values = _columns(data, np.array(self.places, np.int64), self.odd)
         batch = Batch(self.labels, t_ms, values)
-        return WriteRequest(batch, metadata, tuple(self.errors), self.histograms, self.exemplars, self.refused)
+        return WriteRequest(batch, metadata, tuple(self.errors), self.histograms, tuple(self.exemplars), self.refused)
 
 
 def _samples(
     data: bytes, at: int, end: int, labels: Labels | str, found: _Found, *,
-    histogram_field: int, exemplar_field: int, label_field: int,
+    histogram_field: int, label_field: int,
 ) -> list[tuple[int, int, int]]:  # fmt: skip
     """Samples of a series from `at` on; answers the fields it does not know."""
     others: list[tuple[int, int, int]] = []
@@ -270,8 +276,6 @@ def _samples(
                 found.refused += 1
         elif field == histogram_field:
             found.histograms += 1
-        elif field == exemplar_field:
-            found.exemplars += 1
         elif field == label_field:
             raise BodyError(400, "labels after samples are not supported")
         else:
@@ -344,13 +348,45 @@ def _checked(pairs: list[tuple[str, str]]) -> Labels | str:
 
 def _resolve(key: bytes, symbols: list[str]) -> Labels | str:
     """Labels from a packed list of symbol references: name, value, name, value, ..."""
-    refs, at = [], 0
-    while at < len(key):
-        number, at = _varint(key, at)
-        refs.append(number)
+    refs = _packed(key, 0, len(key))
     if len(refs) % 2 or any(number >= len(symbols) for number in refs):
         return "invalid labels for series: label references do not fit the symbols"
     return _checked([(symbols[name], symbols[value]) for name, value in zip(refs[::2], refs[1::2], strict=True)])
+
+
+def _exemplar_v1(data: bytes, start: int, end: int) -> Exemplar:
+    pairs, value, t_ms = [], 0.0, 0
+    for field, wire, at, stop in _scalars(data, start, end):
+        if field == 1 and wire == 2:
+            pairs.append(_label(data, at, stop))
+        elif field == 2 and wire == 1:
+            (value,) = _DOUBLE.unpack_from(data, at)
+        elif field == 3 and wire == 0:
+            t_ms = _signed(_varint(data, at)[0])
+    return Exemplar(Labels(pairs), value, t_ms)
+
+
+def _exemplar_v2(data: bytes, start: int, end: int, symbols: list[str]) -> Exemplar:
+    refs, value, t_ms = list[int](), 0.0, 0
+    for field, wire, at, stop in _scalars(data, start, end):
+        if field == 1 and wire == 2:
+            refs += _packed(data, at, stop)
+        elif field == 1 and wire == 0:
+            refs.append(_varint(data, at)[0])
+        elif field == 2 and wire == 1:
+            (value,) = _DOUBLE.unpack_from(data, at)
+        elif field == 3 and wire == 0:
+            t_ms = _signed(_varint(data, at)[0])
+    pairs = zip(refs[::2], refs[1::2], strict=False)
+    return Exemplar(Labels([(symbols[name], symbols[text]) for name, text in pairs]), value, t_ms)
+
+
+def _packed(data: bytes, at: int, end: int) -> list[int]:
+    found = []
+    while at < end:
+        number, at = _varint(data, at)
+        found.append(number)
+    return found
 
 
 def _metadata_v1(data: bytes, start: int, end: int) -> tuple[str, str, str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from tocsin.model.alert import Page
+from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import Labels, Matcher
 from tocsin.model.series import Batch, Float64, Int64, QueryResult, Selection
 
@@ -67,6 +68,13 @@ class SampleWriter(Protocol):
 
     def set_metadata(self, metric: str, kind: str, help_text: str, unit: str = "") -> None:
         """Remember TYPE, HELP and UNIT of a metric; cheap when unchanged."""
+
+
+class ExemplarWriter(Protocol):
+    """The store's door for exemplars."""
+
+    def append_exemplars(self, listed: Sequence[tuple[Labels, Exemplar]]) -> Mapping[str, int]:
+        """Keep exemplars of series; answers the refused ones by reason."""
 
 
 class Queryable(Protocol):

@@ -13,14 +13,15 @@ import numpy as np
 from tocsin.clock import Clock
 from tocsin.errors import DiskFull, StoreError
 from tocsin.log import get_log
-from tocsin.metrics import Gauge, Histogram
+from tocsin.metrics import Counter, Gauge, Histogram
 from tocsin.model.labels import Labels
 from tocsin.model.ports import AppendResult
 from tocsin.model.series import Batch, Float64, Int64
-from tocsin.tsdb import compact, limits, records, rollup, upkeep
+from tocsin.tsdb import compact, exemplars, limits, records, rollup, upkeep
 from tocsin.tsdb.block import BlockName
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.disk import SYSTEM_DISK, Disk, file_name, numbered
+from tocsin.tsdb.exemplars import Named
 from tocsin.tsdb.grid import Window
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
@@ -38,6 +39,9 @@ HEAD_SERIES = Gauge("tocsin_head_series", "Series in the head.")
 FSYNC_SECONDS = Histogram("tocsin_wal_fsync_duration_seconds", "Duration of fsyncs of the write-ahead log.")
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part",))
 
+EXEMPLARS_TOTAL = Counter("tocsin_exemplars_total", "Exemplars that were kept.")
+
+_EXEMPLARS_AT_ONCE = 1000
 _LAYOUTS_KEPT = 20_000
 _KNOWN_REFS = 200_000
 _UNKNOWN = -2
@@ -108,6 +112,7 @@ class Store(Reading):
             drain(reader, replay, final=True)
             reader.close()
         self.head.find_strays()
+        self.head.exemplars.resize(self.settings.max_exemplars)
         self.start_segment()
         HEAD_SERIES.set(self.head.index.series_count)
         took = round(self._clock.monotonic_s() - began, 3)
@@ -270,6 +275,25 @@ class Store(Reading):
             self.head.metadata[metric] = entry
             if self._wal is not None:
                 self._wal.add(Kind.METADATA, records.pack_metadata(metric, *entry))
+
+    def append_exemplars(self, listed: Sequence[Named]) -> dict[str, int]:
+        """Keep exemplars of series; those that are there already are passed over. Answers the refused ones by reason."""
+        own = self.head.exemplars
+        if not own.capacity:
+            return {}
+        kept, refused = [], dict[str, int]()
+        for series, exemplar in listed:
+            reason = own.add(series, exemplar)
+            if reason is None:
+                kept.append((series, exemplar))
+            elif reason:
+                refused[reason] = refused.get(reason, 0) + 1
+        if kept and self._wal is not None:
+            EXEMPLARS_TOTAL.inc(by=len(kept))
+            for start in range(0, len(kept), _EXEMPLARS_AT_ONCE):
+                some = kept[start : start + _EXEMPLARS_AT_ONCE]
+                self._wal.add(Kind.EXEMPLARS, exemplars.pack(own.capacity, some))
+        return refused
 
     # -- durability --------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,19 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         source.rename(target)
 
+    def replace(self, path: Path, data: bytes) -> None:
+        """Put `data` in the place of a file: what stands there after a crash is the old content or the new one."""
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.unlink(missing_ok=True)
+        fd = self.create(temporary)
+        try:
+            self.write(fd, data)
+            self.sync(fd)
+        finally:
+            os.close(fd)
+        self.rename(temporary, path)
+        self.sync_folder(path.parent)
+
     def free_bytes(self, path: Path) -> int:
         stat = os.statvfs(path)
         return stat.f_bavail * stat.f_frsize

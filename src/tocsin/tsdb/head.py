@@ -13,6 +13,7 @@ import numpy as np
 
 from tocsin.model.labels import Labels, Matcher
 from tocsin.model.series import Bool, Float64, Int64, is_absent
+from tocsin.tsdb.exemplars import ExemplarStore, Named
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk, rows_of
 from tocsin.tsdb.grid import BLOCK_ROWS, NOBODY, Grid, Window
 from tocsin.tsdb.headview import HeadView, flatten, window_pieces
@@ -43,6 +44,7 @@ class Head:
         """Closed windows that are not in a chunk file (the disk was full; a follower that lost its place)."""
         self.loose_chunks: list[LooseChunk] = []
         self.metadata: dict[str, tuple[str, str, str]] = {}
+        self.exemplars = ExemplarStore()
         self.epoch = 0
         """Moves when rows change hands: layouts look again."""
         self.segment = 0
@@ -263,6 +265,12 @@ class Head:
             number, rest = np.divmod(t_ms[mine], interval)
             out[mine] = (rest == grid.offset[blocks]) & (number >= grid.low[blocks]) & (number <= grid.last[blocks])
         return out
+
+    def take_exemplars(self, capacity: int, listed: Iterable[Named]) -> None:
+        """Exemplars that somebody kept before (replay, follower)."""
+        self.exemplars.resize(capacity)
+        for series, exemplar in listed:
+            self.exemplars.add(series, exemplar)
 
     # -- windows -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tocsin.tsdb import damage
+from tocsin.tsdb import damage, exemplars
 from tocsin.tsdb.checkpoint import read_newest
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk
 from tocsin.tsdb.disk import numbered
@@ -29,6 +29,8 @@ def load(head: Head, files: ChunkFiles, replay: Replay, path: Path) -> Iterator[
                     head.add_chunk(chunk)
             else:
                 head.loose_chunks.append(chunk)
+    for capacity, listed in exemplars.read_file(path):
+        head.take_exemplars(capacity, listed)
     for number, segment in numbered(path / "wal", WAL_SUFFIX):
         head.segment = number
         reader = Reader(segment)

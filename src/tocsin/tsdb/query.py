@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import Labels, Matcher
 from tocsin.model.ports import SelectHints
 from tocsin.model.series import Int64, Selection
@@ -142,6 +143,10 @@ class Reading:
                 rows = block.match(one)
                 with block.lock:
                     yield block.index, rows
+
+    def exemplars(self, sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[tuple[Labels, list[Exemplar]]]:
+        """Exemplars within [start, end] of series that pass one of the matcher lists, by series, sorted."""
+        return self.head.exemplars.select(sets, start_ms, end_ms)
 
     def metadata(self) -> Mapping[str, tuple[str, str, str]]:
         """metric -> (type, help, unit)."""

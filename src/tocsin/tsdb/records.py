@@ -36,6 +36,8 @@ class Kind(enum.IntEnum):
     """Series got rows of a grid."""
     CUT = 11
     """Parts of the head are in blocks now; look at the blocks again."""
+    EXEMPLARS = 12
+    """Exemplars that were kept, with the capacity of their store (`exemplars.pack`)."""
 
 
 @dataclass(frozen=True, slots=True)

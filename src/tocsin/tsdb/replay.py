@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from tocsin.model.series import Float64, Int64
-from tocsin.tsdb import damage, records
+from tocsin.tsdb import damage, exemplars, records
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
@@ -72,6 +72,8 @@ class Replay:
                 head.metadata[metric] = (kind, help_text, unit)
             case Kind.CUT:
                 self._cut(orjson.loads(data))
+            case Kind.EXEMPLARS:
+                head.take_exemplars(*exemplars.unpack(data))
             case Kind.SERIES if definitions:
                 head.define(*records.unpack_series(data))
             case Kind.PLACED if definitions:

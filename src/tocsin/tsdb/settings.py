@@ -39,6 +39,8 @@ class StoreSettings:
     """A span goes to a block this long after its end, when slow series have mostly closed their windows."""
     merge_delay_ms: int = 3 * _HOUR_MS
     """A day's blocks become one this long after its end."""
+    max_exemplars: int = 0
+    """Exemplars kept in memory, the newest of all series together. 0 = none."""
     min_free_bytes: int = 64 << 20
     """With less room on the disk than this, samples are refused: what is left is for alerts and incidents. Blocks are still
     written, because they take the place of larger head files."""

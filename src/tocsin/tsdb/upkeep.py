@@ -17,7 +17,7 @@ import numpy as np
 from tocsin.errors import StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
-from tocsin.tsdb import checkpoint, records
+from tocsin.tsdb import checkpoint, exemplars, records
 from tocsin.tsdb.chunkfile import LooseChunk
 from tocsin.tsdb.disk import numbered
 from tocsin.tsdb.grid import SLOTS
@@ -75,6 +75,8 @@ def roll(store: Store) -> Job:
             previous.sync()
             previous.close()
         checkpoint.write(store.path / "tables", number, snapshot, store.disk)
+        if store.head.exemplars.capacity:
+            exemplars.write_file(store.path, store.head.exemplars, store.disk)
 
     yield write
     yield from seal_loose(store)

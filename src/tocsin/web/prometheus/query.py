@@ -9,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.errors import ExecutionError, ParseError, QueryError
-from tocsin.promql.ast import Expr
+from tocsin.formats.prometheus_json import encode_exemplars
+from tocsin.promql.ast import Expr, selectors
 from tocsin.promql.printer import format_expr
+from tocsin.tsdb.query import Reading
 from tocsin.web.answers import bytes_answer, prometheus_answer, stream_answer
 from tocsin.web.desk import Desk
 from tocsin.web.forms import Parameters
@@ -18,6 +20,8 @@ from tocsin.web.problem import Refused, prometheus_error
 from tocsin.web.prometheus.ast_json import ast_json
 from tocsin.web.prometheus.job import QueryJob
 from tocsin.web.prometheus.params import (
+    MAX_MS,
+    MIN_MS,
     BadParameter,
     duration_parameter,
     limit_parameter,
@@ -93,19 +97,25 @@ class Queries:
         return work
 
     async def exemplars(self, request: Request) -> Response:
-        """Tocsin keeps no exemplars: an empty list for a valid question.
+        """Exemplars of the series that a query selects.
 
         Grafana probes with instants in milliseconds; they are read as seconds and simply lie in the far future.
         """
         parameters = await Parameters.of(request)
-        start_ms, end_ms = time_parameter(parameters, "start", 0), time_parameter(parameters, "end", 0)
+        start_ms, end_ms = time_parameter(parameters, "start", MIN_MS), time_parameter(parameters, "end", MAX_MS)
         if end_ms < start_ms:
             raise Refused(400, "bad_data", "end timestamp must not be before start timestamp")
         try:
-            self._engine.parse(parameters.get("query"))
+            expr = self._engine.parse(parameters.get("query"))
         except ParseError as error:
             raise Refused(400, "bad_data", str(error)) from None
-        return await prometheus_answer(request, [])
+        reader, sets = self._desk.parts.reader, [selector.matchers for selector in selectors(expr)]
+        if not sets:
+            return Response(status_code=204)
+        if not isinstance(reader, Reading):
+            return await prometheus_answer(request, [])
+        found = await self._desk.queries.for_client(request, lambda _stop: reader.exemplars(sets, start_ms, end_ms))
+        return await bytes_answer(request, encode_exemplars(found))
 
     async def format_query(self, request: Request) -> Response:
         """The query, laid out."""
