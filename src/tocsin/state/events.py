@@ -10,14 +10,17 @@ from sqlalchemy.engine import Connection
 
 from tocsin.model.event import Event
 from tocsin.state import bulk
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import events
+
+_LAST = Prepared(sa.select(events.c.hash).order_by(events.c.id.desc()).limit(1))
 
 
 def record(tx: Connection, *new: Event) -> None:
     """Append events inside the caller's transaction."""
     if not new:
         return
-    previous = tx.execute(sa.select(events.c.hash).order_by(events.c.id.desc()).limit(1)).scalar() or ""
+    previous = _LAST.scalar(tx) or ""
     rows = []
     for event in new:
         previous = chain_hash(previous, event)

@@ -8,7 +8,11 @@ from sqlalchemy.engine import Connection
 from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
 from tocsin.state import bulk
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import alert_intake
+
+_OLDEST = Prepared(sa.select(alert_intake).order_by(alert_intake.c.seq).limit(sa.bindparam("most")))
+_TAKEN = Prepared(sa.delete(alert_intake).where(alert_intake.c.seq <= sa.bindparam("last")))
 
 
 def put(tx: Connection, alerts: list[Alert], *, now_ms: int, trace_id: str = "") -> None:
@@ -44,9 +48,9 @@ def take(tx: Connection, *, limit: int = 2000) -> list[tuple[Alert, str]]:
 
 def take_reports(tx: Connection, *, limit: int = 2000) -> list[tuple[str, Alert, str]]:
     """The same with the fingerprint first, which costs more to work out than to read."""
-    rows = tx.execute(sa.select(alert_intake).order_by(alert_intake.c.seq).limit(limit)).all()
+    rows = _OLDEST.all(tx, most=limit)
     if rows:
-        tx.execute(sa.delete(alert_intake).where(alert_intake.c.seq <= rows[-1].seq))
+        _TAKEN.run(tx, last=rows[-1].seq)
     return [
         (
             row.fingerprint,

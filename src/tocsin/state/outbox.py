@@ -14,14 +14,37 @@ from sqlalchemy.engine import Connection, Row
 
 from tocsin.model.notification import Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Random
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import notifications
 
 WAITING = (NotificationState.PENDING.value, NotificationState.HELD.value)
+_COLUMNS = (
+    "id", "incident", "kind", "channel", "address", "recipient", "reason", "dedup_key", "settings_ref", "payload", "state",
+    "state_reason", "due_at_ms", "created_ms", "expires_ms", "order_key", "trace_id", "extra",
+)  # fmt: skip
+_ADD = {
+    name: Prepared(
+        insert(notifications)
+        .values({column: sa.bindparam(column, type_=notifications.c[column].type) for column in _COLUMNS})
+        .on_conflict_do_nothing(index_elements=["dedup_key"])
+    )
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_NEWEST = Prepared(sa.select(sa.func.max(notifications.c.id)))
+_CANCEL = Prepared(
+    sa.update(notifications)
+    .where(
+        notifications.c.incident == sa.bindparam("of"),
+        notifications.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+        notifications.c.state.in_(WAITING),
+    )
+    .values(state=NotificationState.CANCELLED.value, state_reason=sa.bindparam("reason"), done_ms=sa.bindparam("done"))
+)
 
 
 def new_ids(tx: Connection, *, now_ms: int, random: Random) -> Iterator[str]:
     """Fresh delivery ids, each above every id in the outbox; take as many as are needed within the transaction."""
-    newest = tx.execute(sa.select(sa.func.max(notifications.c.id))).scalar() or ""
+    newest = _NEWEST.scalar(tx) or ""
     last = int(newest[:16], 16) if newest else 0
     while True:
         last = max(now_ms << 16, last + 1)
@@ -32,45 +55,36 @@ def enqueue(tx: Connection, rows: Sequence[Notification]) -> int:
     """Add notifications; one whose dedup key exists already is left as it was. Returns how many are new."""
     if not rows:
         return 0
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(notifications).on_conflict_do_nothing(index_elements=["dedup_key"])
+    add = _ADD[tx.dialect.name]
     added = 0
     for row in rows:
-        values = {
-            "id": row.id,
-            "incident": row.incident,
-            "kind": row.kind.value,
-            "channel": row.channel,
-            "address": row.address,
-            "recipient": row.recipient,
-            "reason": row.reason,
-            "dedup_key": row.dedup_key,
-            "settings_ref": row.settings_ref,
-            "payload": dict(row.payload),
-            "state": row.state.value,
-            "state_reason": row.state_reason,
-            "due_at_ms": row.due_at_ms,
-            "created_ms": row.created_ms,
-            "expires_ms": row.expires_ms,
-            "order_key": row.order_key,
-            "trace_id": row.trace_id,
-            "extra": {},
-        }
-        added += tx.execute(statement.values(values)).rowcount
+        added += add.run(
+            tx,
+            id=row.id,
+            incident=row.incident,
+            kind=row.kind.value,
+            channel=row.channel,
+            address=row.address,
+            recipient=row.recipient,
+            reason=row.reason,
+            dedup_key=row.dedup_key,
+            settings_ref=row.settings_ref,
+            payload=dict(row.payload),
+            state=row.state.value,
+            state_reason=row.state_reason,
+            due_at_ms=row.due_at_ms,
+            created_ms=row.created_ms,
+            expires_ms=row.expires_ms,
+            order_key=row.order_key,
+            trace_id=row.trace_id,
+            extra={},
+        )
     return added
 
 
 def cancel(tx: Connection, incident: int, *, kinds: Sequence[NotificationKind], reason: str, now_ms: int) -> int:
     """Cancel what is still waiting for an incident (not what is being sent). Returns how many."""
-    return tx.execute(
-        sa.update(notifications)
-        .where(
-            notifications.c.incident == incident,
-            notifications.c.kind.in_([kind.value for kind in kinds]),
-            notifications.c.state.in_(WAITING),
-        )
-        .values(state=NotificationState.CANCELLED.value, state_reason=reason, done_ms=now_ms)
-    ).rowcount
+    return _CANCEL.run(tx, of=incident, kinds=[kind.value for kind in kinds], reason=reason, done=now_ms)
 
 
 def of_row(row: Row) -> Notification:  # type: ignore[type-arg]
