@@ -275,3 +275,19 @@ async def test_a_person_sets_a_manual_check(desk: Desk) -> None:
     assert desk.rows(schema.check_runs)[0].manual_by == "ana"
     with pytest.raises(CommandError):
         await desk.receiver.set_manual("shop", CheckState.UP, "", by="ana")
+
+
+async def test_a_broken_page_s_picture_is_kept_every_ten_minutes_and_for_who_asked(desk: Desk) -> None:
+    desk.receiver.apply([SHOP])
+    picture = {"screenshot": "data:image/jpeg;base64,AAAA", "title": "Oops"}
+    await desk.see("bb", facts=picture)
+    await desk.see("b", facts=picture, manual_by="ana")
+    desk.clock.t_ms += 600_000
+    await desk.see("b", facts=picture)
+    kept = [row.result["facts"] for row in desk.rows(schema.check_runs)]
+    assert [("screenshot" in facts, facts["title"]) for facts in kept] == [
+        (True, "Oops"),
+        (False, "Oops"),
+        (True, "Oops"),
+        (True, "Oops"),
+    ]

@@ -230,7 +230,8 @@ def _errors(raw: Mapping[str, Any], problems: list[_Problem]) -> ValidationError
 def _spec(entry: CheckEntry, settings: Check, source: str) -> CheckSpec:
     alert = entry.alert
     every_ms = entry.every if "every" in entry.model_fields_set else settings.default_every_ms
-    timeout_ms = entry.timeout if entry.timeout is not None else min(10_000, max(every_ms * 9 // 10, 500))
+    default_ms = min(settings.default_timeout_ms, max(every_ms * 9 // 10, 500))
+    timeout_ms = entry.timeout if entry.timeout is not None else default_ms
     return CheckSpec(
         id=entry.id or slug(entry.name),
         name=entry.name,

@@ -30,6 +30,7 @@ class Check(BaseModel, ABC):
     file_only: ClassVar[bool] = False
     """Touches this machine or runs a program: may be declared in the configuration file only."""
     default_every_ms: ClassVar[int] = 60_000
+    default_timeout_ms: ClassVar[int] = 10_000
     up_series: ClassVar[str] = ""
     """Name of the series by which the field's exporters say that the server is up, such as pg_up; 1 or 0 of each result."""
 

@@ -10,24 +10,34 @@ from collections.abc import Sequence
 _MOST_OUTPUT = 64 * 1024
 
 
-async def run_command(words: Sequence[str], *, environment: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit code (-signal when killed) and output (both streams, at most 64 KiB). Raises OSError when it cannot start.
+async def run_command(
+    words: Sequence[str],
+    *,
+    environment: dict[str, str] | None = None,
+    given: bytes | None = None,
+    most_output: int = _MOST_OUTPUT,
+) -> tuple[int, str]:
+    """Exit code (-signal when killed) and output, cut at `most_output`. Raises OSError when it cannot start.
 
+    The output is both streams; with `given` (its input) it is stdout, for a program that answers in a format.
     Cancelled with the check: the whole process group is killed.
     """
     process = await asyncio.create_subprocess_exec(
         *words,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=asyncio.subprocess.STDOUT if given is None else asyncio.subprocess.DEVNULL,
         env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", **(environment or {})},
         start_new_session=True,
     )
     assert process.stdout is not None
     output = b""
     try:
+        if process.stdin is not None:
+            process.stdin.write(given or b"")
+            process.stdin.close()
         while data := await process.stdout.read(8192):
-            output = (output + data)[:_MOST_OUTPUT]
+            output = (output + data)[:most_output]
         return await process.wait(), output.decode("utf-8", "replace")
     finally:
         if process.returncode is None:

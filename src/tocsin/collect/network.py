@@ -11,6 +11,8 @@ from tocsin.model.egress import EgressRules, literal_address
 
 # A resolver that hangs keeps a thread for its whole timeout (often 10 s or more): enough threads that others go on.
 _RESOLVER_THREADS = 64
+_BROWSERS = 2
+"""At once: each is some 300 MB and most of a processor, and would slow what the others measure."""
 _FAMILIES = {"any": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 
 
@@ -20,6 +22,7 @@ class Network:
     def __init__(self, *, clock: Clock, egress: EgressRules | None = None) -> None:
         self.clock = clock
         self.egress = egress or EgressRules()
+        self.browsers = asyncio.Semaphore(_BROWSERS)
         self._resolvers: ThreadPoolExecutor | None = None
 
     async def resolve(self, host: str, *, ip: str = "any") -> list[str]:

@@ -51,6 +51,8 @@ class _Planned:
     due_ms: int
     attempt: int = 1
     busy: bool = False
+    good_ms: float = 0.0
+    """How long the last good runs took: a re-check must not be shorter than what the target needs."""
 
 
 class Prober:
@@ -189,6 +191,8 @@ class Prober:
         """Take the result into account and plan the next look."""
         if not selftest.is_local(selftest.host_of(planned.spec.settings)):
             self._sees(result)
+        if result.ok:
+            planned.good_ms = max(result.duration_ms, planned.good_ms * 0.9)
         planned.status = step(planned.spec, planned.status, result)
         delay_ms = recheck_delay_ms(planned.spec, planned.status)
         planned.attempt = planned.attempt + 1 if delay_ms else 1
@@ -222,7 +226,7 @@ class Prober:
     async def _execute(self, planned: _Planned, *, attempt: int, due_ms: int) -> CheckResult:
         spec, check = planned.spec, planned.check
         assert check is not None
-        timeout_ms = min(spec.timeout_ms, RECHECK_TIMEOUT_MS) if attempt > 1 else spec.timeout_ms
+        timeout_ms = _timeout_ms(planned, check, attempt)
         async with self._slots:
             running.set(running.value() + 1)
             started_ms, start_s = self._clock.now_ms(), self._clock.monotonic_s()
@@ -293,6 +297,14 @@ class Prober:
             self._blind = ""
             selftest.blind_gauge.set(0.0, self._location)
             log.warning("the prober's own network is back")
+
+
+def _timeout_ms(planned: _Planned, check: Check, attempt: int) -> int:
+    """The check's own timeout; a re-check's is shorter, for an early verdict, but never shorter than what good runs took."""
+    if attempt == 1:
+        return planned.spec.timeout_ms
+    enough_ms = max(RECHECK_TIMEOUT_MS, check.default_timeout_ms // 2, round(planned.good_ms * 2))
+    return min(planned.spec.timeout_ms, enough_ms)
 
 
 async def _bounded(check: Check, io: Io, timeout_ms: int) -> Outcome:

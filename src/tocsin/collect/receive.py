@@ -42,6 +42,7 @@ _REPUBLISH_MS = 60_000
 """Rules look back five minutes: the state of a rarely run check must be said more often than it changes."""
 _AT_ONCE = 25
 _KEEP_GOOD_MS = 600_000
+_PICTURE = "screenshot"
 _KEEP_RUNS_MS = 31 * 86_400_000
 _SILENT_GRACE_MS = 60_000
 
@@ -70,6 +71,7 @@ class CheckReceiver:
         self._dirty: dict[Key, CheckResult | None] = {}
         self._published_ms: dict[str, int] = {}
         self._kept_good_ms: dict[Key, int] = {}
+        self._kept_picture_ms: dict[Key, int] = {}
         self._pruned_ms = 0
         self._heartbeats = Heartbeats(db, clock)
 
@@ -143,7 +145,7 @@ class CheckReceiver:
             if spec is None or key not in self._places:
                 results_total.inc("unknown_check")
                 continue
-            result = self._honest(result)
+            result = self._without_picture(key, self._honest(result))
             change = self._step(spec, key, result)
             if change:
                 changes.append(change)
@@ -163,6 +165,15 @@ class CheckReceiver:
         """An agent's clock may be wrong: nothing happens in the future."""
         latest_ms = self._clock.now_ms() - round(result.duration_ms)
         return replace(result, started_ms=latest_ms) if result.started_ms > latest_ms else result
+
+    def _without_picture(self, key: Key, result: CheckResult) -> CheckResult:
+        """A page that stays broken looks the same each time: its picture is kept every ten minutes, and for who asked."""
+        if _PICTURE not in result.facts or result.manual_by:
+            return result
+        if result.started_ms - self._kept_picture_ms.get(key, 0) >= _KEEP_GOOD_MS:
+            self._kept_picture_ms[key] = result.started_ms
+            return result
+        return replace(result, facts={name: value for name, value in result.facts.items() if name != _PICTURE})
 
     def _step(self, spec: CheckSpec, key: Key, result: CheckResult) -> _Change | None:
         before = self.status(spec.id)

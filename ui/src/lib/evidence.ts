@@ -2,12 +2,19 @@
 
 import type { CheckResult } from './api'
 
+const PICTURE = 'screenshot'
 const FIRST = ['status', 'url', 'final_url', 'address', 'version', 'content_type', 'assertion', 'certificate_days', 'error']
 
 export function evidence(result: CheckResult): [string, string][] {
-  const names = Object.keys(result.facts)
+  const names = Object.keys(result.facts).filter((name) => name !== PICTURE)
   const order = [...FIRST.filter((name) => names.includes(name)), ...names.filter((name) => !FIRST.includes(name))]
   return order.map((name) => [words(name), text(result.facts[name])] as [string, string]).filter(([, value]) => value !== '')
+}
+
+// What a browser check saw of the page; nothing but a picture of our own making is ever shown.
+export function picture(result: CheckResult): string {
+  const value = result.facts[PICTURE]
+  return typeof value === 'string' && /^data:image\/jpeg;base64,[A-Za-z0-9+/=]+$/.test(value) ? value : ''
 }
 
 export function words(name: string): string {
