@@ -16,9 +16,21 @@ from tocsin.alerts.rows import KnownAlert
 from tocsin.alerts.work import Work
 from tocsin.model.alert import Alert
 from tocsin.state import bulk, intake
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import alert_group_members, alert_groups, episodes
 from tocsin.state.schema import alerts as alerts_table
 
+_a, _e = alerts_table.c, episodes.c
+_OVER = Prepared(
+    sa.select(_a.fingerprint)
+    .join(episodes, _e.fingerprint == _a.fingerprint)
+    .where(_a.ends_at_ms > 0, _a.ends_at_ms <= sa.bindparam("now"), _e.ends_at_ms == 0)
+)
+_END = (
+    sa.update(episodes)
+    .where(_e.fingerprint == sa.bindparam("fp"), _e.ends_at_ms == 0)
+    .values(ends_at_ms=sa.bindparam("end"), ended_by=sa.bindparam("by"))
+)
 _BATCH = 5000
 _MOST_BATCHES = 10
 
@@ -87,13 +99,7 @@ def _take_one(
 
 def expire(work: Work, turned: Turned) -> None:
     """End the episodes of alerts whose time is up: their sender stopped reporting them, or named an end that has come."""
-    alerts = alerts_table.c
-    query = (
-        sa.select(alerts.fingerprint)
-        .join(episodes, episodes.c.fingerprint == alerts.fingerprint)
-        .where(alerts.ends_at_ms > 0, alerts.ends_at_ms <= work.now_ms, episodes.c.ends_at_ms == 0)
-    )
-    over = work.read_alerts(work.tx.execute(query).scalars())
+    over = work.read_alerts(row.fingerprint for row in _OVER.all(work.tx, now=work.now_ms))
     if not over:
         return
     log = _EpisodeLog()
@@ -224,9 +230,7 @@ class _EpisodeLog:
         if self._ended:
             bulk.execute(
                 work.tx,
-                sa.update(episodes)
-                .where(episodes.c.fingerprint == sa.bindparam("fp"), episodes.c.ends_at_ms == 0)
-                .values(ends_at_ms=sa.bindparam("end"), ended_by=sa.bindparam("by")),
+                _END,
                 self._ended,
             )
         if self._new:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts.group import Group
@@ -14,9 +15,29 @@ from tocsin.model.alert import Alert, AlertPhase, SuppressedBy, Suppression
 from tocsin.model.labels import Labels, Matcher, MatchOp
 from tocsin.model.route import Silence
 from tocsin.state import bulk
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import alert_group_members, alert_groups, alert_states, alerts, meta, silences
 
 _CHUNK = 5000
+_KEYS: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+_SEEN = "alerts.seen_ms"
+_ALERTS = Prepared(sa.select(alerts).where(alerts.c.fingerprint.in_(_KEYS)))
+_SUPPRESS = sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(suppressed_by=sa.bindparam("causes"))
+_EXPLAIN = sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(explanation=sa.bindparam("sentence"))
+_GROUPS = Prepared(sa.select(alert_groups).where(alert_groups.c.key.in_(_KEYS)))
+_DUE_GROUPS = Prepared(
+    sa.select(alert_groups).where(alert_groups.c.next_flush_ms <= sa.bindparam("now")).order_by(alert_groups.c.key)
+)
+_m = alert_group_members.c
+_MEMBERS = Prepared(sa.select(_m.group_key, _m.fingerprint).where(_m.group_key.in_(_KEYS)).order_by(_m.fingerprint))
+_GROUPS_OF = Prepared(sa.select(_m.fingerprint, _m.group_key).where(_m.fingerprint.in_(_KEYS)).order_by(_m.group_key))
+_JOIN = {
+    "sqlite": sqlite.insert(alert_group_members).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(alert_group_members).on_conflict_do_nothing(),
+}
+_LEAVE = sa.delete(alert_group_members).where(_m.group_key == sa.bindparam("key_"), _m.fingerprint == sa.bindparam("fp"))
+_SILENCES = Prepared(sa.select(silences).where(silences.c.ends_at_ms > sa.bindparam("after")))
+_LAST_SEEN = Prepared(sa.select(meta.c.value).where(meta.c.key == _SEEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +57,7 @@ class KnownAlert:
 def read_alerts(connection: Connection, fingerprints: Iterable[str]) -> dict[str, KnownAlert]:
     found: dict[str, KnownAlert] = {}
     for chunk in _chunks(sorted(set(fingerprints))):
-        for row in connection.execute(sa.select(alerts).where(alerts.c.fingerprint.in_(chunk))):
+        for row in _ALERTS.all(connection, keys=chunk):
             found[row.fingerprint] = _known(row)
     return found
 
@@ -71,7 +92,7 @@ def write_suppression(tx: Connection, changed: Mapping[str, tuple[SuppressedBy, 
     if changed:
         bulk.execute(
             tx,
-            sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(suppressed_by=sa.bindparam("causes")),
+            _SUPPRESS,
             [{"fp": fp, "causes": dump_causes(causes)} for fp, causes in changed.items()],
             json=frozenset({"causes"}),
         )
@@ -81,7 +102,7 @@ def write_explanations(tx: Connection, sentences: Mapping[str, str]) -> None:
     if sentences:
         bulk.execute(
             tx,
-            sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(explanation=sa.bindparam("sentence")),
+            _EXPLAIN,
             [{"fp": fp, "sentence": sentence} for fp, sentence in sentences.items()],
         )
 
@@ -161,14 +182,13 @@ def read_groups(connection: Connection, keys: Iterable[str] | None = None) -> di
         return {row.key: _group(row) for row in connection.execute(sa.select(alert_groups).order_by(alert_groups.c.key))}
     found: dict[str, Group] = {}
     for chunk in _chunks(sorted(set(keys))):
-        for row in connection.execute(sa.select(alert_groups).where(alert_groups.c.key.in_(chunk))):
+        for row in _GROUPS.all(connection, keys=chunk):
             found[row.key] = _group(row)
     return found
 
 
 def read_due_groups(connection: Connection, now_ms: int) -> dict[str, Group]:
-    query = sa.select(alert_groups).where(alert_groups.c.next_flush_ms <= now_ms).order_by(alert_groups.c.key)
-    return {row.key: _group(row) for row in connection.execute(query)}
+    return {row.key: _group(row) for row in _DUE_GROUPS.all(connection, now=now_ms)}
 
 
 def write_groups(tx: Connection, groups: Sequence[Group]) -> None:
@@ -232,12 +252,8 @@ def _group_row(group: Group) -> dict[str, Any]:
 def read_members(connection: Connection, keys: Iterable[str]) -> dict[str, list[str]]:
     """Fingerprints of each group's members, in order."""
     found: dict[str, list[str]] = {}
-    table = alert_group_members
     for chunk in _chunks(sorted(set(keys))):
-        query = (
-            sa.select(table.c.group_key, table.c.fingerprint).where(table.c.group_key.in_(chunk)).order_by(table.c.fingerprint)
-        )
-        for key, fingerprint in connection.execute(query):
+        for key, fingerprint in _MEMBERS.all(connection, keys=chunk):
             found.setdefault(key, []).append(fingerprint)
     return found
 
@@ -245,12 +261,8 @@ def read_members(connection: Connection, keys: Iterable[str]) -> dict[str, list[
 def read_groups_of(connection: Connection, fingerprints: Iterable[str]) -> dict[str, list[str]]:
     """Keys of the groups that each alert is in."""
     found: dict[str, list[str]] = {}
-    table = alert_group_members
     for chunk in _chunks(sorted(set(fingerprints))):
-        query = (
-            sa.select(table.c.fingerprint, table.c.group_key).where(table.c.fingerprint.in_(chunk)).order_by(table.c.group_key)
-        )
-        for fingerprint, key in connection.execute(query):
+        for fingerprint, key in _GROUPS_OF.all(connection, keys=chunk):
             found.setdefault(fingerprint, []).append(key)
     return found
 
@@ -260,17 +272,16 @@ def add_members(tx: Connection, members: Sequence[tuple[str, str]], now_ms: int)
     if members:
         bulk.execute(
             tx,
-            bulk.insert(tx)(alert_group_members).on_conflict_do_nothing(),
+            _JOIN[tx.dialect.name],
             [{"group_key": key, "fingerprint": fp, "joined_ms": now_ms} for key, fp in members],
         )
 
 
 def remove_members(tx: Connection, members: Sequence[tuple[str, str]]) -> None:
     if members:
-        table = alert_group_members
         bulk.execute(
             tx,
-            sa.delete(table).where(table.c.group_key == sa.bindparam("key_"), table.c.fingerprint == sa.bindparam("fp")),
+            _LEAVE,
             [{"key_": key, "fp": fp} for key, fp in members],
         )
 
@@ -279,7 +290,7 @@ def remove_members(tx: Connection, members: Sequence[tuple[str, str]]) -> None:
 
 
 def read_silences(connection: Connection, *, ends_after_ms: int = -1) -> list[Silence]:
-    return [_silence(row) for row in connection.execute(sa.select(silences).where(silences.c.ends_at_ms > ends_after_ms))]
+    return [_silence(row) for row in _SILENCES.all(connection, after=ends_after_ms)]
 
 
 def read_silence(connection: Connection, silence_id: str) -> Silence | None:
@@ -323,11 +334,9 @@ def _silence_row(silence: Silence) -> dict[str, Any]:
 
 # -- when the dispatcher was last seen alive -------------------------------------------------------------------------------
 
-_SEEN = "alerts.seen_ms"
-
 
 def read_seen_ms(connection: Connection) -> int:
-    return int(connection.execute(sa.select(meta.c.value).where(meta.c.key == _SEEN)).scalar() or 0)
+    return int(_LAST_SEEN.scalar(connection) or 0)
 
 
 def write_seen_ms(tx: Connection, now_ms: int) -> None:

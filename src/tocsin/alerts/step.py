@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,6 +20,7 @@ from tocsin.model.alert import PageReason, Suppression
 from tocsin.model.ports import PageSink
 from tocsin.model.route import Routing
 from tocsin.state import events
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import alert_groups, alert_intake, silences
 from tocsin.state.schema import alerts as alerts_table
 
@@ -102,14 +104,21 @@ def _waits(known: KnownAlert) -> bool:
     return any(cause.kind is Suppression.DEPENDENCY for cause in known.suppressed_by)
 
 
-def _survey(tx: Connection, now_ms: int) -> tuple[int, int]:
-    """How many alerts fire, and the next instant at which a timer, an alert's end or a silence's edge comes; in one query."""
+def _survey_query() -> sa.Select[Any]:
+    now: sa.BindParameter[int] = sa.bindparam("now")
     ends = alerts_table.c.ends_at_ms
-    counted = sa.select(sa.func.count()).where(sa.or_(ends == 0, ends > now_ms)).select_from(alerts_table)
+    counted = sa.select(sa.func.count()).where(sa.or_(ends == 0, ends > now)).select_from(alerts_table)
     waiting = sa.select(sa.func.count()).select_from(sa.select(alert_intake.c.seq).limit(1).subquery())
     edges = [sa.select(sa.func.min(alert_groups.c.next_flush_ms))] + [
-        sa.select(sa.func.min(column)).where(column > now_ms) for column in (ends, silences.c.starts_at_ms, silences.c.ends_at_ms)
+        sa.select(sa.func.min(column)).where(column > now) for column in (ends, silences.c.starts_at_ms, silences.c.ends_at_ms)
     ]
-    queries = [counted, waiting, *edges]
-    firing, more, *times = tx.execute(sa.select(*(query.scalar_subquery() for query in queries))).one()
+    return sa.select(*(query.scalar_subquery() for query in (counted, waiting, *edges)))
+
+
+_SURVEY = Prepared(_survey_query())
+
+
+def _survey(tx: Connection, now_ms: int) -> tuple[int, int]:
+    """How many alerts fire, and the next instant at which a timer, an alert's end or a silence's edge comes; in one query."""
+    firing, more, *times = _SURVEY.first(tx, now=now_ms)
     return int(firing), now_ms if more else min((t for t in times if t is not None), default=_FAR_MS)

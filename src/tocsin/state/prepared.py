@@ -86,6 +86,8 @@ class Prepared:
         if not self._plans:
             self._read(tx)
         given = {**self._constants, **values}
+        for name in self._lists:
+            given[name] = _padded(given[name])
         plan = self._plan(tx, tuple(len(given[name]) for name in self._lists))
         for name in self._json:
             given[name] = orjson.dumps(given[name], option=orjson.OPT_NON_STR_KEYS).decode()
@@ -123,6 +125,11 @@ class Prepared:
         for name in compiled.positiontup or ():
             order += [f"{name}_{i}" for i in range(lengths[name])] if name in lengths else [name]
         return _Plan(sql, tuple(order))
+
+
+def _padded(values: Sequence[Any]) -> list[Any]:
+    """A list of 1, 2, 4, 8 ... values, so that there are few lengths to compile for; to name a value twice changes nothing."""
+    return [*values, *[values[-1]] * ((1 << (len(values) - 1).bit_length()) - len(values))]
 
 
 def _row_type(names: Sequence[str]) -> type[tuple[Any, ...]]:
