@@ -30,6 +30,14 @@ PAGES = {
     "/settings/tokens": "Settings",
     "/settings/audit": "Settings",
     "/services/shop": "shop",
+    "/hosts": "Hosts",
+    "/dashboards": "Dashboards",
+    "/d/hosts": "Hosts",
+    "/d/checks": "Checks",
+    "/d/tocsin?panel=5": "Tocsin",
+    "/reports": "Reports",
+    "/coverage": "Coverage",
+    "/?view=honeycomb": "Watch a URL",
 }
 
 

@@ -73,3 +73,18 @@ def test_a_spike_is_explained_by_the_route_that_breaks(start_tocsin: Any, open_b
     first.get_by_role("link").click()
     expect(page.get_by_role("textbox", name="PromQL expression")).to_have_value(re.compile(r'http_route="/pay"'))
     assert f"from={broke_ms}" in page.url or "from=2" in page.url
+
+    # The same by dragging over a chart: any chart, and the answer leads on to the same place.
+    page.goto(f"{tocsin.url}/services/shop?from={broke_ms - 25_000}&to={broke_ms + 25_000}")
+    plot = page.get_by_role("region", name="Errors").locator(".u-over")
+    box = plot.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.95, box["y"] + 60, steps=8)
+    page.mouse.up()
+    page.get_by_role("toolbar", name="Selected time").get_by_role("button", name="Explain").click()
+    dialog = page.get_by_role("dialog", name="Explain")
+    expect(dialog.get_by_role("listitem").first).to_contain_text('http_route="/pay"')
+    dialog.get_by_role("listitem").first.get_by_role("link").click()
+    expect(page.get_by_role("textbox", name="PromQL expression")).to_have_value(re.compile(r'http_route="/pay"'))

@@ -6,6 +6,11 @@ import { inUnit } from './format'
 export interface Band { from_ms: number; to_ms: number; look: 'warning' | 'critical' }
 export interface Threshold { value: number; label: string; look: 'warning' | 'critical' }
 
+/** An event on the time axis: a deploy, a restart, a note. */
+export interface Mark { t_ms: number; kind: string; service: string; text: string }
+/** What was dragged over: instants, and where it lies in the drawing (CSS px from the plot's left edge). */
+export interface Selection { from_ms: number; to_ms: number; left: number; width: number; direct: boolean }
+
 export interface Wanted {
   names: string[]
   unit: string
@@ -14,14 +19,16 @@ export interface Wanted {
   zone: string | undefined
   thresholds: Threshold[]
   bands: Band[]
+  marks: () => Mark[]
   root: HTMLElement
-  onzoom: (from_ms: number, to_ms: number) => void
+  onselect: (selection: Selection) => void
   onreset: () => void
   oncursor: (index: number | null) => void
 }
 
 export function build(wanted: Wanted): uPlot.Options {
   const paint = palette(wanted.root)
+  let shifted = false
   const series = wanted.names.map((label, index) => ({
     label,
     stroke: paint(`--series-${(index % 7) + 1}`),
@@ -34,29 +41,33 @@ export function build(wanted: Wanted): uPlot.Options {
   return {
     width: wanted.width,
     height: wanted.height,
+    padding: [10, 8, 0, 0],
     legend: { show: false },
-    cursor: { sync: { key: 'tocsin' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, bind: { dblclick: () => () => (wanted.onreset(), null) } },
+    cursor: { sync: { key: 'tocsin' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, bind: { dblclick: () => () => (wanted.onreset(), null), mousedown: (_plot, _node, handler) => (event) => ((shifted = event.shiftKey), handler(event)) } },
     tzDate: wanted.zone ? (t_s) => uPlot.tzDate(new Date(t_s * 1000), wanted.zone as string) : (t_s) => new Date(t_s * 1000),
     series: [{}, ...series],
     scales: { y: { range: (_plot, low, high) => reach(low, high, wanted.thresholds) } },
     axes: [
-      { ...axis, space: 70, values: TIME_TEXTS },
-      { ...axis, size: 64, space: 34, values: (_plot, splits) => splits.map((value) => inUnit(value, wanted.unit)) },
+      { ...axis, size: 42, space: 70, values: TIME_TEXTS },
+      { ...axis, size: 64, space: 34, ...(wanted.unit.startsWith('bytes') ? { incrs: POWERS_OF_TWO } : {}), values: (_plot, splits) => splits.map((value) => inUnit(value, wanted.unit)) },
     ],
     hooks: {
       drawClear: [(plot) => wanted.bands.forEach((band) => shade(plot, band, paint))],
-      draw: [(plot) => wanted.thresholds.forEach((limit) => limitLine(plot, limit, paint))],
+      draw: [(plot) => wanted.thresholds.forEach((limit, index) => limitLine(plot, limit, paint, beneath(plot, wanted.thresholds, index))), (plot) => wanted.marks().forEach((mark) => markLine(plot, mark, paint))],
       setCursor: [(plot) => wanted.oncursor(plot.cursor.idx ?? null)],
       setSelect: [
         (plot) => {
-          if (plot.select.width < 4) return
-          wanted.onzoom(plot.posToVal(plot.select.left, 'x') * 1000, plot.posToVal(plot.select.left + plot.select.width, 'x') * 1000)
-          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+          const { left, width } = plot.select
+          if (width < 4) return
+          wanted.onselect({ from_ms: plot.posToVal(left, 'x') * 1000, to_ms: plot.posToVal(left + width, 'x') * 1000, left: left + plot.bbox.left / devicePixelRatio, width, direct: shifted })
         },
       ],
     },
   }
 }
+
+// Steps of 1, 2, 4, ... bytes: "5.7 MiB" on an axis is a decimal step in disguise.
+const POWERS_OF_TWO = Array.from({ length: 60 }, (_, power) => 2 ** power)
 
 // 24 h clock, day before month: uPlot's own default is the American one.
 const TIME_TEXTS: uPlot.Axis.Values = [
@@ -101,7 +112,15 @@ function shade(plot: uPlot, band: Band, paint: (name: string) => string): void {
   ctx.restore()
 }
 
-function limitLine(plot: uPlot, limit: Threshold, paint: (name: string) => string): void {
+/** Two limits close together: the word of the lower one goes under its line. */
+function beneath(plot: uPlot, limits: Threshold[], index: number): boolean {
+  const y = (one: Threshold | undefined) => (one ? plot.valToPos(one.value, 'y', true) : NaN)
+  const own = y(limits[index])
+  if (own + 16 * devicePixelRatio > plot.bbox.top + plot.bbox.height) return false
+  return limits.some((other, at) => at !== index && y(other) <= own && own - y(other) < 16 * devicePixelRatio && (y(other) < own || at > index))
+}
+
+function limitLine(plot: uPlot, limit: Threshold, paint: (name: string) => string, under: boolean): void {
   const { ctx, bbox } = plot
   const y = plot.valToPos(limit.value, 'y', true)
   if (y < bbox.top || y > bbox.top + bbox.height) return
@@ -117,6 +136,28 @@ function limitLine(plot: uPlot, limit: Threshold, paint: (name: string) => strin
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`
   ctx.textAlign = 'left'
   ctx.textBaseline = 'alphabetic'
-  ctx.fillText(limit.label, bbox.left + 6 * devicePixelRatio, y - 5 * devicePixelRatio)
+  ctx.fillText(limit.label, bbox.left + 6 * devicePixelRatio, under ? y + 13 * devicePixelRatio : y - 5 * devicePixelRatio)
+  ctx.restore()
+}
+
+/** A thin line with a foot, in the colour of text: an event is not a state. */
+function markLine(plot: uPlot, mark: Mark, paint: (name: string) => string): void {
+  const { ctx, bbox } = plot
+  const x = Math.round(plot.valToPos(mark.t_ms / 1000, 'x', true))
+  if (x < bbox.left || x > bbox.left + bbox.width) return
+  const [bottom, foot] = [bbox.top + bbox.height, 5 * devicePixelRatio]
+  ctx.save()
+  ctx.strokeStyle = ctx.fillStyle = paint('--accent')
+  ctx.lineWidth = devicePixelRatio
+  ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio])
+  ctx.beginPath()
+  ctx.moveTo(x, bbox.top)
+  ctx.lineTo(x, bottom)
+  ctx.stroke()
+  ctx.beginPath()
+  ctx.moveTo(x, bottom - foot)
+  ctx.lineTo(x + foot, bottom)
+  ctx.lineTo(x - foot, bottom)
+  ctx.fill()
   ctx.restore()
 }

@@ -67,3 +67,25 @@ export async function explain(what: What, service: string, span: Span, signal?: 
     total_before: value(whole?.[1]),
   }
 }
+
+// -- any expression, compared by the server ------------------------------------------------------------------------------
+
+export interface Explained {
+  query: string
+  rows: { label: string; value: string; share: number; base_share: number; shift: number; matcher: string; query: string }[]
+  even: string[]
+  series: number
+  cut: boolean
+}
+
+export const BASELINES = [
+  { id: 'before', label: 'The time before' },
+  { id: 'day', label: 'The day before' },
+  { id: 'week', label: 'The week before' },
+]
+
+/** What a selection is compared with: as long a time right before it, or the same time of another day. */
+export function baseline({ from_ms, to_ms }: Span, against: string): Span {
+  const back_ms = { day: 86_400_000, week: 604_800_000 }[against] ?? to_ms - from_ms
+  return { from_ms: from_ms - back_ms, to_ms: to_ms - back_ms }
+}

@@ -99,5 +99,7 @@ export function inUnit(value: number | null | undefined, unit: string): string {
   if (unit === 'bytes') return bytes(value)
   if (unit === 'bytes/s') return value === null || value === undefined ? '–' : `${bytes(value)}/s`
   if (unit === 'ratio' || unit === '%') return percent(value)
+  if (unit === 'days') return `${number(value, 1)} d`
+  if (unit === 'bool') return value ? 'yes' : value === 0 ? 'no' : '–'
   return unit ? `${number(value)} ${unit}` : number(value)
 }

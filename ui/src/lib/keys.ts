@@ -2,7 +2,7 @@
 
 export interface Key { keys: string; what: string; group: 'Go to' | 'On lists' | 'On an incident' | 'Time and view' }
 
-export const PLACES: Record<string, string> = { o: '/', a: '/alerts', i: '/incidents', s: '/services', c: '/checks', e: '/explore', r: '/rules', d: '/oncall', n: '/notifications' }
+export const PLACES: Record<string, string> = { o: '/', a: '/alerts', i: '/incidents', s: '/services', c: '/checks', e: '/explore', h: '/hosts', d: '/dashboards', r: '/reports', n: '/oncall', u: '/rules', m: '/notifications' }
 
 export const KEYS: Key[] = [
   { keys: '/ or Ctrl K', what: 'Search', group: 'Go to' },
@@ -12,9 +12,12 @@ export const KEYS: Key[] = [
   { keys: 'g s', what: 'Services', group: 'Go to' },
   { keys: 'g c', what: 'Checks', group: 'Go to' },
   { keys: 'g e', what: 'Explore', group: 'Go to' },
-  { keys: 'g r', what: 'Rules', group: 'Go to' },
-  { keys: 'g d', what: 'On-call (duty)', group: 'Go to' },
-  { keys: 'g n', what: 'Notifications', group: 'Go to' },
+  { keys: 'g h', what: 'Hosts', group: 'Go to' },
+  { keys: 'g d', what: 'Dashboards', group: 'Go to' },
+  { keys: 'g r', what: 'Reports', group: 'Go to' },
+  { keys: 'g n', what: 'On-call (on duty now)', group: 'Go to' },
+  { keys: 'g u', what: 'Rules', group: 'Go to' },
+  { keys: 'g m', what: 'Notifications (messages)', group: 'Go to' },
   { keys: 'j  k', what: 'Next, previous row', group: 'On lists' },
   { keys: 'Enter', what: 'Open the row', group: 'On lists' },
   { keys: 'x', what: 'Select the row', group: 'On lists' },

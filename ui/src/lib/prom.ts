@@ -6,7 +6,8 @@ export interface PromSeries { metric: Labels; values?: [number, string][]; value
 export interface PromResult { resultType: 'matrix' | 'vector' | 'scalar' | 'string'; result: PromSeries[] | [number, string] }
 
 export interface Line { name: string; labels: Labels; values: (number | null)[] }
-export interface Columns { t_s: number[]; lines: Line[]; hidden: number }
+/** `hidden`: series that are not drawn; `cut`: there may be more than that, the server was told to stop. */
+export interface Columns { t_s: number[]; lines: Line[]; hidden: number; cut?: boolean }
 
 /** A chart with more lines tells nothing; the rest is counted. */
 export const MOST_LINES = 12
@@ -39,7 +40,7 @@ function name(lines: Line[]): void {
   const names = [...new Set(lines.flatMap((line) => Object.keys(line.labels)))]
   const telling = names.filter((label) => new Set(lines.map((line) => line.labels[label] ?? '')).size > 1)
   for (const line of lines) {
-    const used = telling.length > 0 ? telling : names.filter((label) => lines.length > 1 || label === '__name__')
+    const used = telling.length > 0 ? telling : lines.length > 1 || !names.includes('__name__') ? names : ['__name__']
     line.name = seriesName(line.labels, used)
   }
 }
@@ -48,8 +49,15 @@ export function seriesName(labels: Labels, only = Object.keys(labels)): string {
   const metric = only.includes('__name__') ? (labels.__name__ ?? '') : ''
   const rest = only.filter((label) => label !== '__name__' && labels[label] !== undefined)
   const single = rest.length === 1 ? labels[rest[0] ?? ''] : undefined
-  if (single !== undefined && !metric) return single || `${rest[0]}=""`
-  return metric + (rest.length ? `{${rest.map((label) => `${label}="${labels[label]}"`).join(', ')}}` : metric ? '' : 'value')
+  if (single !== undefined && !metric) return short(single) || `${rest[0]}=""`
+  return metric + (rest.length ? `{${rest.map((label) => `${label}="${short(labels[label] ?? '')}"`).join(', ')}}` : metric ? '' : 'value')
+}
+
+/** Longer label values are shown by their beginning and their end; the table of Explore has them whole. */
+const LONGEST = 120
+export function short(value: string): string {
+  const letters = value.length > LONGEST ? [...value] : null
+  return letters && letters.length > LONGEST ? `${letters.slice(0, 80).join('')}…${letters.slice(-30).join('')}` : value
 }
 
 export interface Summary { min: number; mean: number; max: number; last: number; maxAt_s: number }

@@ -81,6 +81,7 @@ class Basics:
             Endpoint(prefix + "/targets", self.targets, permission=viewer, answer=TargetList),
             Endpoint(prefix + "/self", self.own_health, permission=viewer, answer=dict),
             Endpoint(prefix + "/config", self.config, permission=viewer, answer=dict),
+            Endpoint(prefix + "/coverage", self.coverage, permission=viewer, answer=dict),
             Endpoint(prefix + "/search", self.search, permission=viewer, answer=SearchResults),
             Endpoint(prefix + "/links", self.link, methods=["POST"], permission=viewer, body=LinkBody, answer=dict, status=201),
             Endpoint(prefix + "/markers", self.markers, permission=viewer, answer=MarkerList),
@@ -135,6 +136,11 @@ class Basics:
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"etag": etag})
         return await json_answer(request, body, headers={"etag": etag})
+
+    async def coverage(self, request: Request) -> Response:
+        """What nobody would hear of: things not watched, rules that end nowhere, routes to nobody; with advice."""
+        answer = await self._desk.parts.core.command("coverage", {}, actor_of(request))
+        return await json_answer(request, answer)
 
     async def search(self, request: Request) -> Response:
         """Pages, services, checks and incidents whose name holds the text; best first."""
