@@ -73,6 +73,7 @@ def command_table(
         "process.exposition": handlers.process_exposition,
         "notification.test": handlers.notification_test,
         "notification.retry": handlers.notification_retry,
+        "drill.start": handlers.drill_start,
         "oncall.state": handlers.oncall_state,
         "schedule.query": handlers.schedule_query,
         "override.add": handlers.override_add,
@@ -239,12 +240,14 @@ class _Handlers:
         """Somebody else is on call for a while."""
         now_ms, directory = self._core.clock.now_ms(), self._configuration.config.directory
         made = await self._core.db.write(lambda tx: overrides.add(tx, args, directory, actor, now_ms))
+        self._core.routine.wake()
         self._core.changes("incidents")
         return made
 
     async def override_remove(self, args: Args, actor: Actor) -> Any:
         now_ms = self._core.clock.now_ms()
         await self._core.db.write(lambda tx: overrides.remove(tx, str(args["id"]), actor, now_ms))
+        self._core.routine.wake()
         self._core.changes("incidents")
         return {}
 
@@ -318,6 +321,10 @@ class _Handlers:
             if not waiting or self._core.clock.monotonic_s() > deadline_s:
                 return found
             await asyncio.sleep(0.2)
+
+    async def drill_start(self, _args: Args, actor: Actor) -> Any:
+        """A drill through every way now -> the messages with what became of them, after some seconds at most."""
+        return await self._outcomes(await self._core.routine.drill_now(f"Drill asked for by {actor.name}"))
 
     async def notification_retry(self, args: Args, _actor: Actor) -> Any:
         return {"id": await self._core.deliverer.retry(str(args["id"]))}

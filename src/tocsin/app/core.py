@@ -170,7 +170,8 @@ class Core:
             ),
             telegram=TelegramPoller(clock=clock, http=http, command=escalator.command),
             slack_socket=SocketMode(clock=clock, http=http, random=random),
-            forwarder=Forwarder(alerts=dispatcher.own_alerts, http=http, clock=clock),
+            forwarder=forwarder,
+            alertmanagers=AlertmanagerFinder(clock=clock, found=forwarder.apply),
             watch_host=config.host_every_ms > 0,
             dead_man=DeadMan(clock=clock, http=http, broken=lambda: alive.broken(core)),
             started_ms=clock.now_ms(),
@@ -192,7 +193,8 @@ class Core:
         self.scraper.apply(config.jobs)
         self.telegram.apply(config.channels)
         self.slack_socket.apply(config.channels)
-        self.forwarder.apply(config.alertmanagers, config.external_labels)
+        self.forwarder.apply((), config.external_labels)
+        self.alertmanagers.apply(config.alertmanagers)
         self.dead_man.apply(config.dead_man_url, config.dead_man_every_ms)
         self.changes("config")
 
@@ -219,6 +221,7 @@ class Core:
             "telegram": self.telegram.run,
             "slack socket": self.slack_socket.run,
             "alertmanagers": self.forwarder.run,
+            "alertmanager discovery": self.alertmanagers.run,
         }
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin import __version__
+from tocsin.app import alive
 from tocsin.app.configuration import Configuration
 from tocsin.app.supervise import loop_lag_seconds
 from tocsin.app.values import spec_to_json
@@ -54,6 +55,8 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "loaded_ms": configuration.loaded_ms,
         "yaml": config.text,
         "nobody_paged": config.nobody_paged,
+        "dead_man": bool(config.dead_man_url),
+        "drill": config.drill is not None,
         "severities": list(config.severities),
         "external_url": config.external_url,
         "external_labels": dict(config.external_labels),
@@ -93,6 +96,9 @@ async def status(core: Core, configuration: Configuration, processes: Mapping[st
         ],
         "counts": counts,
         "store": store,
+        "path": [dataclasses.asdict(hop) for hop in await alive.path(core)],
+        "dead_man": core.dead_man.state(),
+        "ways": await core.routine.ways(),
     }
 
 

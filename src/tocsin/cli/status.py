@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,8 +35,29 @@ def status(data_dir: Path, as_json: bool) -> None:
         age = human_duration(now_ms - collector["last_ms"]) + " ago" if collector["last_ms"] else "never"
         error = f"  {collector['error']}" if collector["error"] else ""
         click.echo(f"  {collector['name']:<28} {collector['state']:<9} last {age:<14}{error}")
+    click.echo("\nthe way of a page")
+    for hop in answer["path"]:
+        click.echo(f"  {hop['name']:<10} {'ok' if hop['ok'] else 'BROKEN':<7} {hop['text']}")
+    click.echo(f"  dead man   {_dead_man(answer['dead_man'], now_ms)}")
+    for way in answer["ways"]:
+        click.echo(f"  {_way(way, now_ms)}")
     click.echo("\nrules, incidents, pages")
     for line in answer["facts"]:
         click.echo(f"  {line}")
     for problem in answer["problems"]:
         click.echo(f"  problem: {problem}")
+
+
+def _dead_man(row: dict[str, Any], now_ms: int) -> str:
+    if not row["configured"]:
+        return "MISSING  nobody notices when this machine dies: set `dead_man:`"
+    when = f"called {human_duration(now_ms - row['called_ms'])} ago" if row["called_ms"] else "not called yet"
+    trouble = f", {row['trouble']}" if row["trouble"] else ""
+    return f"{'ok' if row['called_ms'] and not trouble else 'TROUBLE'}  {when}{trouble}"
+
+
+def _way(row: dict[str, Any], now_ms: int) -> str:
+    proven = f"worked {human_duration(now_ms - row['proven_ms'])} ago" if row["proven_ms"] else "never tried"
+    drill = f", drill of {human_duration(now_ms - row['drilled_ms'])} ago: {row['state']}" if row["drilled_ms"] else ""
+    reason = f" ({row['reason']})" if row["reason"] else ""
+    return f"{'UNPROVEN' if row['unproven'] else 'way':<10} {row['lane']}: {proven}{drill}{reason}"

@@ -20,7 +20,7 @@ from tocsin.alerts.depend import find_cycle
 from tocsin.collect.catalog import parse_check
 from tocsin.collect.target import ScrapeJob
 from tocsin.config import alertmanager, prometheus
-from tocsin.config.alerting import read_alerting
+from tocsin.config.alerting import AlertmanagerGroup, read_alerting
 from tocsin.config.dashboards import read_dashboards
 from tocsin.config.doubts import doubts
 from tocsin.config.fields import problems_of
@@ -42,7 +42,6 @@ from tocsin.model.egress import parse_networks
 from tocsin.model.route import Receiver, Routing
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.notify.settings import ChannelSettings
-from tocsin.remote.alertmanager import AlertmanagerTarget
 from tocsin.remote.read import RemoteSource
 from tocsin.rules.circle import circle_problem
 from tocsin.rules.derived import check_rules
@@ -92,7 +91,7 @@ class Config:
     store: StoreSettings
     host_every_ms: int
     """0 = this host is not watched."""
-    alertmanagers: tuple[AlertmanagerTarget, ...]
+    alertmanagers: tuple[AlertmanagerGroup, ...]
     """Alerts of our own rules are sent on to these too."""
     source: RemoteSource | None
     """Rules are evaluated there instead of on our own store."""

@@ -144,14 +144,17 @@ def remove(tx: Connection, person: str, name: str, *, actor: Actor, now_ms: int)
 def forget_codes(tx: Connection, now_ms: int, *, of: str = "") -> None:
     """Take codes that are over (or those of one contact) out of the log of messages: only their hash was kept elsewhere."""
     c = notifications.c
-    which = c.settings_ref == of if of else c.created_ms <= now_ms - CODE_MS
-    old = sa.update(notifications).where(c.dedup_key.startswith("code/"), c.kind == NotificationKind.TEST.value, which)
-    tx.execute(old.values(payload={"title": _TITLE, "text": "The code is not kept."}))
+    which = c.settings_ref == of if of else c.created_ms.between(now_ms - _FORGET_WITHIN_MS, now_ms - CODE_MS)
+    for row in tx.execute(sa.select(c.id, c.payload).where(c.dedup_key.startswith("code/"), which)).all():
+        if row.payload.get("text") != _GONE:
+            tx.execute(sa.update(notifications).where(c.id == row.id).values(payload={"title": _TITLE, "text": _GONE}))
 
 
 # -- parts --
 
 _TITLE = "Confirm this contact"
+_GONE = "The code is not kept."
+_FORGET_WITHIN_MS = 30 * 86_400_000
 
 
 def _method(person: Person, name: str) -> ContactMethod:

@@ -71,6 +71,8 @@ class Escalator:
         self._directory = directory or Directory()
         self._touched: set[int] = set()
         self._audited_ms = 0
+        self.looked_ms = 0
+        """When what is due was last looked at."""
         self._lock = threading.Lock()
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,6 +138,7 @@ class Escalator:
             self._audit(ledger)
         self._count(tx)
         self._remember(ledger)
+        self.looked_ms = now_ms
         return _next_due(tx, now_ms)
 
     def _count(self, tx: Connection) -> None:

@@ -85,6 +85,8 @@ class Deliverer:
         self._asked: set[str] = set()
         self._owner = ""
         self._key = b""
+        self.looked_ms = 0
+        """When the outbox was last looked at."""
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -140,7 +142,7 @@ class Deliverer:
 
     def _claim_due(self, tx: Connection) -> tuple[list[queue.Claimed], int]:
         """One look at the outbox. Everything in this transaction: late pages, expired rows, re-decisions, leases."""
-        now_ms = self._clock.now_ms()
+        self.looked_ms = now_ms = self._clock.now_ms()
         for note in queue.late_pages(tx, now_ms, _ttl_ms, asked=self._asked):
             if queue.first_cry(tx, note.id):
                 self._undelivered(tx, note, note.state_reason or "nobody has accepted it yet", now_ms)

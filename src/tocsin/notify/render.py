@@ -134,7 +134,7 @@ def _lines(note: Notification, incident: Mapping[str, Any], state: str) -> list[
     if note.kind is NotificationKind.TEST:
         return [str(payload.get("text", "") or "If you read this, the channel works. There is nothing to do.")]
     if not incident:
-        return [str(payload.get("text", ""))]
+        return [str(line) for line in payload.get("lines") or [payload.get("text", "")]]
     lines: list[str] = []
     if payload.get("text") and note.kind is not NotificationKind.PAGE:
         lines.append(_sentence(str(payload["text"])))

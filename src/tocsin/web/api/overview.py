@@ -220,5 +220,7 @@ def _checklist(rows: _Rows, config: Mapping[str, Any], has_schedule: bool) -> li
         ChecklistItem("scrape", "Scrape a service's metrics", bool(config.get("scrape_jobs"))),
         ChecklistItem("page", "Choose where alerts go", not config.get("nobody_paged", True)),
         ChecklistItem("oncall", "Make yourself on call", has_schedule),
+        ChecklistItem("dead_man", "Let somebody notice when this machine dies", bool(config.get("dead_man"))),
+        ChecklistItem("drill", "Prove every channel once a day", bool(config.get("drill"))),
     ]
     return [] if all(item.done for item in items) else items
