@@ -22,6 +22,7 @@ from tocsin.model.incident import Incident, IncidentState
 from tocsin.model.notification import Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Random
 from tocsin.state import events, outbox
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import notifications
 
 pages_undeliverable = Counter(
@@ -37,6 +38,15 @@ _LATE_MS = 30_000
 _MOST_STEPS_AT_ONCE = 50
 _TELLING = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value, NotificationKind.ACKNOWLEDGED.value)
 _TOLD = ("accepted", "delivered", "read", "sending")
+_c = notifications.c
+_SAID = Prepared(
+    sa.select(
+        _c.id, _c.kind, _c.state, _c.recipient, _c.channel, _c.address, _c.settings_ref, _c.order_key, _c.reason, _c.attempts,
+        _c.due_at_ms, _c.possible_repeat, _c.state_reason,
+    )
+    .where(_c.incident.in_(sa.bindparam("numbers", expanding=True)))
+    .order_by(_c.id)
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -200,24 +210,8 @@ class Ledger:
     def _audience(self, incident: Incident, kind: NotificationKind) -> list[Any]:
         """The last row of each address that was told (or, for the end, is owed) since it last heard of an end."""
         numbers = rows.family(self.tx, incident.number)
-        c = notifications.c
-        query = sa.select(
-            c.id,
-            c.kind,
-            c.state,
-            c.recipient,
-            c.channel,
-            c.address,
-            c.settings_ref,
-            c.order_key,
-            c.reason,
-            c.attempts,
-            c.due_at_ms,
-            c.possible_repeat,
-            c.state_reason,
-        ).where(c.incident.in_(numbers))
         told: dict[str, Any] = {}
-        for row in self.tx.execute(query.order_by(c.id)):
+        for row in _SAID.all(self.tx, numbers=numbers):
             if row.kind == NotificationKind.RESOLVED.value and row.state != NotificationState.CANCELLED.value:
                 # A cancelled one (it fired again first) leaves its address owed the next end.
                 told.pop(row.order_key, None)

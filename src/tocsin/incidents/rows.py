@@ -13,18 +13,63 @@ from tocsin.errors import CommandError
 from tocsin.model.alert import Alert
 from tocsin.model.incident import Incident, IncidentState, Policy, PolicyStep, Target, TargetKind, Urgency
 from tocsin.model.labels import Labels
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import incident_alerts, incidents, timers
 
 FLAP_QUIET = "flap_quiet"
 """The timer of a flapping incident: how long its state must hold to be believed."""
 OPEN = tuple(state.value for state in IncidentState if state.open)
 
+_i, _a = incidents.c, incident_alerts.c
+_STATE_COLUMNS = (
+    "key", "generation", "title", "severity", "urgency", "state", "receiver", "service", "policy", "group_labels", "created_ms",
+    "acknowledged_ms", "acknowledged_by", "resolved_ms", "resolved_by", "snoozed_until_ms", "step", "loop",
+    "next_escalation_at_ms", "reopen_count", "updated_ms", "version", "trace_id",
+)  # fmt: skip
+_ALERT_COLUMNS = ("labels", "annotations", "starts_at_ms", "ends_at_ms", "value", "severity", "generator_url")
+
+
+def _named(table: sa.Table, columns: Iterable[str]) -> dict[str, sa.BindParameter[Any]]:
+    return {name: sa.bindparam(name, type_=table.c[name].type) for name in columns}
+
+
+_BY_NUMBER = Prepared(sa.select(incidents).where(_i.number == sa.bindparam("of")))
+_LATEST = Prepared(sa.select(incidents).where(_i.key == sa.bindparam("under")).order_by(_i.number.desc()).limit(1))
+_SAVE = Prepared(
+    sa.update(incidents)
+    .where(_i.number == sa.bindparam("of"), _i.version == sa.bindparam("read_at"))
+    .values(_named(incidents, _STATE_COLUMNS))
+)
+_EXTRAS = Prepared(sa.select(_i.extra).where(_i.number.in_(sa.bindparam("numbers", expanding=True))))
+_KEEP = Prepared(sa.update(incidents).where(_i.number == sa.bindparam("of")).values(_named(incidents, ["extra"])))
+_ADD_ALERT = Prepared(sa.insert(incident_alerts).values(_named(incident_alerts, ("incident", "fingerprint", *_ALERT_COLUMNS))))
+_CHANGE_ALERT = Prepared(
+    sa.update(incident_alerts)
+    .where(_a.incident == sa.bindparam("of"), _a.fingerprint == sa.bindparam("print"))
+    .values(_named(incident_alerts, _ALERT_COLUMNS))
+)
+_END_OTHERS = Prepared(
+    sa.update(incident_alerts)
+    .where(
+        _a.incident == sa.bindparam("of"),
+        _a.ends_at_ms == 0,
+        _a.fingerprint.not_in(sa.bindparam("still", expanding=True)),
+    )
+    .values(ends_at_ms=sa.bindparam("at"))
+)
+_ALERTS = Prepared(
+    sa.select(incident_alerts)
+    .where(_a.incident.in_(sa.bindparam("numbers", expanding=True)))
+    .order_by(_a.ends_at_ms != 0, _a.starts_at_ms, _a.fingerprint)
+)
+_STOP_TIMERS = Prepared(sa.delete(timers).where(timers.c.subject == sa.bindparam("of"), timers.c.kind != FLAP_QUIET))
+
 # -- incidents --
 
 
 def load(tx: Connection, number: int) -> Incident:
     """Raises CommandError 404."""
-    row = tx.execute(sa.select(incidents).where(incidents.c.number == number)).first()
+    row = _BY_NUMBER.first(tx, of=number)
     if row is None:
         raise CommandError(404, "not_found", f"there is no incident #{number}")
     return of_row(row)
@@ -32,8 +77,7 @@ def load(tx: Connection, number: int) -> Incident:
 
 def latest(tx: Connection, key: str) -> Incident | None:
     """The newest incident under a dedup key."""
-    query = sa.select(incidents).where(incidents.c.key == key).order_by(incidents.c.number.desc()).limit(1)
-    row = tx.execute(query).first()
+    row = _LATEST.first(tx, under=key)
     return of_row(row) if row else None
 
 
@@ -48,11 +92,7 @@ def insert(tx: Connection, incident: Incident, *, extra: Mapping[str, Any]) -> I
 def save(tx: Connection, incident: Incident) -> Incident:
     """Write a changed incident over the version it was read at; returns it with the next version."""
     following = replace(incident, version=incident.version + 1)
-    written = tx.execute(
-        sa.update(incidents)
-        .where(incidents.c.number == incident.number, incidents.c.version == incident.version)
-        .values(_values(following))
-    ).rowcount
+    written = _SAVE.run(tx, of=incident.number, read_at=incident.version, **_values(following))
     if written != 1:
         raise CommandError(409, "version_conflict", f"incident #{incident.number} was changed by somebody else; look again")
     return following
@@ -117,13 +157,13 @@ def _values(incident: Incident) -> dict[str, Any]:
 
 def extra(tx: Connection, number: int) -> dict[str, Any]:
     """What belongs to an incident but not to its state machine: assignee, merged_into, acked_away, previous, ..."""
-    return dict(tx.execute(sa.select(incidents.c.extra).where(incidents.c.number == number)).scalar() or {})
+    return dict(_EXTRAS.scalar(tx, numbers=[number]) or {})
 
 
 def keep(tx: Connection, number: int, **changes: Any) -> None:
     """Change entries of `extra`; None removes one."""
     merged = {name: value for name, value in {**extra(tx, number), **changes}.items() if value is not None}
-    tx.execute(sa.update(incidents).where(incidents.c.number == number).values(extra=merged))
+    _KEEP.run(tx, of=number, extra=merged)
 
 
 def leader(tx: Connection, incident: Incident) -> Incident:
@@ -138,8 +178,8 @@ def family(tx: Connection, number: int) -> list[int]:
     found = [number]
     level = found
     while level:
-        query = sa.select(incidents.c.extra).where(incidents.c.number.in_(level))
-        level = [child for row in tx.execute(query) for child in row.extra.get("children", ()) if child not in found]
+        extras = _EXTRAS.all(tx, numbers=level)
+        level = [child for row in extras for child in row.extra.get("children", ()) if child not in found]
         found = [*found, *level]
     return found
 
@@ -191,9 +231,9 @@ def put_alerts(tx: Connection, number: int, alerts: Iterable[Alert], *, ended_ms
         }
         row = known.get(alert.fingerprint)
         if row is None:
-            tx.execute(sa.insert(incident_alerts).values(incident=number, fingerprint=alert.fingerprint, **values))
+            _ADD_ALERT.run(tx, incident=number, fingerprint=alert.fingerprint, **values)
         else:
-            tx.execute(_of_alert(number, alert.fingerprint).values(**values))
+            _CHANGE_ALERT.run(tx, of=number, print=alert.fingerprint, **values)
         if not ended_ms and (row is None or row.ends_at_ms):
             fresh += 1
     return fresh
@@ -201,29 +241,12 @@ def put_alerts(tx: Connection, number: int, alerts: Iterable[Alert], *, ended_ms
 
 def end_others(tx: Connection, number: int, still: Iterable[str], *, ended_ms: int) -> None:
     """Alerts that the group no longer holds have ended."""
-    tx.execute(
-        sa.update(incident_alerts)
-        .where(
-            incident_alerts.c.incident == number,
-            incident_alerts.c.ends_at_ms == 0,
-            incident_alerts.c.fingerprint.not_in(list(still)),
-        )
-        .values(ends_at_ms=ended_ms)
-    )
+    _END_OTHERS.run(tx, of=number, still=list(still) or [""], at=ended_ms)
 
 
 def alert_rows(tx: Connection, numbers: Sequence[int]) -> list[Row[Any]]:
     """Firing first, then by start."""
-    query = (
-        sa.select(incident_alerts)
-        .where(incident_alerts.c.incident.in_(numbers))
-        .order_by(incident_alerts.c.ends_at_ms != 0, incident_alerts.c.starts_at_ms, incident_alerts.c.fingerprint)
-    )
-    return list(tx.execute(query))
-
-
-def _of_alert(number: int, fingerprint: str) -> sa.Update:
-    return sa.update(incident_alerts).where(incident_alerts.c.incident == number, incident_alerts.c.fingerprint == fingerprint)
+    return _ALERTS.all(tx, numbers=list(numbers)) if numbers else []
 
 
 # -- timers --
@@ -235,7 +258,7 @@ def start_timer(tx: Connection, number: int, kind: str, due_at_ms: int) -> None:
 
 def stop_timers(tx: Connection, number: int) -> None:
     """All but the flapping's: what people do says nothing about whether it has settled."""
-    tx.execute(sa.delete(timers).where(timers.c.subject == f"incident:{number}", timers.c.kind != FLAP_QUIET))
+    _STOP_TIMERS.run(tx, of=f"incident:{number}")
 
 
 def stop_timer(tx: Connection, number: int, kind: str) -> None:
