@@ -84,27 +84,26 @@ def test_the_second_mail_and_the_second_sms_speak_for_all_that_came_meanwhile(tm
     run_virtual(story())
 
 
-def test_news_of_one_incident_come_by_mail_now_and_then_and_its_end_at_once(tmp_path: Path) -> None:
+def test_news_of_a_storm_come_by_mail_now_and_then_and_its_end_at_once(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path).running() as h:
-            firing = [alert("A", instance="i0")]
-            await h.page(page(*firing))
-            await h.wait(1)
-            for n in range(1, 5):
-                firing.append(alert("A", instance=f"i{n}"))
-                await h.page(page(*firing, reason=PageReason.NEW_ALERTS))
-                await h.wait(30)
-            assert h.mails_to("ana") == 1
-            await h.wait(200)
-            assert h.mails_to("ana") == 2, "one mail for four pieces of news"
-            firing.append(alert("A", instance="last"))
-            await h.page(page(*firing, reason=PageReason.NEW_ALERTS))
-            await h.wait(1)
-            gone = [alert("A", ends_at_ms=h.clock.now_ms(), instance=a.labels.get("instance")) for a in firing]
-            await h.page(page(resolved=gone, reason=PageReason.ALL_RESOLVED))
-            await h.wait(2)
-            assert h.mails_to("ana") == 3 and b"Resolved" in h.smtp.mails[-1].message
+            for n in range(GROUPS):
+                await h.page(page(alert(f"A{n}"), group=f"g{n}"))
+            await h.wait(11)
+            assert h.mails_to("ana") == 2 and b"Storm" in h.smtp.mails[-1].message
+            for n in range(GROUPS, GROUPS + 4):
+                await h.page(page(alert(f"A{n}"), group=f"g{n}"))
+                await h.wait(35)
+            assert h.mails_to("ana") == 2
+            await h.wait(180)
+            assert h.mails_to("ana") == 3, "one mail for all the news"
+            for n in range(GROUPS + 4):
+                gone = alert(f"A{n}", ends_at_ms=h.clock.now_ms())
+                await h.page(page(resolved=[gone], reason=PageReason.ALL_RESOLVED, group=f"g{n}"))
+            await h.wait(11)
+            assert b"esolved" in h.smtp.mails[-1].message
             await h.wait(400)
-            assert h.mails_to("ana") == 3
+            waiting = h.db.read_now(lambda tx: tx.exec_driver_sql(WAITING).scalar())
+            assert waiting == 0
 
     run_virtual(story())

@@ -61,7 +61,7 @@ class Channel(BaseModel):
     takes_updates: ClassVar[bool] = True
     """False where every message interrupts a person (SMS): only pages and the end are sent."""
     news_every_ms: ClassVar[int] = 0
-    """Mere news of one incident are sent here at most this often; pages, acknowledgements and the end at once."""
+    """Mere news of a storm are sent here at most this often; pages, acknowledgements and the end at once."""
     idempotent: ClassVar[bool] = False
     """The receiver folds a repeated delivery id into one: sending again after a lost answer is harmless."""
     best_effort: ClassVar[bool] = False

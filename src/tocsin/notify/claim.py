@@ -27,7 +27,7 @@ _REPORTED_WITHIN_MS = 3 * 86_400_000
 _PENDING, _SENDING, _HELD = "pending", "sending", "held"
 _TOLD = ("accepted", "delivered", "read")
 _RANK = {"accepted": 0, "failed": 1, "delivered": 1, "read": 2}
-SPACED = "waits: news of one incident come here now and then, not at once"
+SPACED = "waits: news of a storm come here now and then, not each at once"
 _STATE_OF_WORLD = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value)
 c = notifications.c
 
@@ -138,8 +138,8 @@ def _now(tx: Connection, row: Any, now_ms: int) -> Now:
             c.order_key == row.order_key,
             c.id > row.id,
             c.kind.in_(_STATE_OF_WORLD),
-            c.state.in_(outbox.WAITING),
-            c.due_at_ms <= now_ms,
+            # One that overtook this one, which was put off, tells it as well.
+            sa.or_(sa.and_(c.state.in_(outbox.WAITING), c.due_at_ms <= now_ms), c.state.in_(_TOLD)),
         )
         newer = tx.execute(later).scalar() or ""
     told = sa.select(c.id).where(

@@ -73,11 +73,11 @@ def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
 
 
 def spaced(tx: Connection, row: Any, now_ms: int, *, every_ms: int) -> bool:
-    """Put mere news of an incident off while its last message to this address is younger than `every_ms`. True = it waits.
+    """Put mere news of a storm off while its last message to this address is younger than `every_ms`. True = it waits.
 
     What waits does not stand in the way of the incident's end, and what has changed by then is decided then.
     """
-    if row.kind != NotificationKind.UPDATE.value or not every_ms or row.attempts:
+    if row.kind != NotificationKind.UPDATE.value or not row.payload.get("storm") or not every_ms or row.attempts:
         return False
     last = sa.select(sa.func.max(c.sent_ms)).where(c.order_key == row.order_key, c.id < row.id)
     allowed_ms = int(tx.execute(last).scalar() or 0) + every_ms

@@ -16,7 +16,7 @@ class Now:
     """None = the message has no incident."""
     holder: str = ""
     newer: str = ""
-    """Id of a newer page or update to the same address that is due as well."""
+    """Id of a newer page or update to the same address that is due as well, or was sent."""
     moved: bool = False
     """The incident is in another state than when the message was written."""
     told: bool = False
