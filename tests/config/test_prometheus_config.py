@@ -212,10 +212,3 @@ def test_scrape_config_files_are_read_with_their_own_places(tmp_path: Path) -> N
     with pytest.raises(ConfigError) as caught:
         read_text(text, str(main))
     assert (caught.value.problems[0].place.file, caught.value.problems[0].place.line) == (str(tmp_path / "jobs" / "two.yml"), 3)
-
-
-def test_alertmanagers_are_handed_on() -> None:
-    part = read_text("alerting: {alertmanagers: [{static_configs: [{targets: ['am:9093']}]}]}")
-    assert part.alertmanagers[0]["static_configs"][0]["targets"] == ["am:9093"]
-    with pytest.raises(ConfigError):
-        read_text("alerting: {alertmanager: []}")

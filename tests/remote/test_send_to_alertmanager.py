@@ -13,8 +13,6 @@ import pytest
 from tests.conformance.alertmanager_peer import real_alertmanager
 
 from tocsin.clock import SystemClock
-from tocsin.config.alerting import read_alerting
-from tocsin.config.tree import parse_yaml
 from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
 from tocsin.model.ports import HttpError, HttpResponse
@@ -91,28 +89,6 @@ async def test_many_alerts_go_in_batches() -> None:
     sending.apply([AlertmanagerTarget("http://one")])
     await sending.round()
     assert [len(body) for _, _, body in http.requests] == [256, 256, 88]
-
-
-def test_the_section_of_prometheus_yml() -> None:
-    text = """
-alerting:
-  alertmanagers:
-    - scheme: https
-      path_prefix: /am/
-      timeout: 5s
-      basic_auth: {username: u, password: p}
-      static_configs:
-        - targets: [one:9093, two:9093]
-"""
-    tree = parse_yaml(text, "prometheus.yml")
-    targets, problems = read_alerting(tree.value["alerting"], tree)
-    assert not problems
-    assert [(t.url, t.timeout_s) for t in targets] == [("https://one:9093/am", 5.0), ("https://two:9093/am", 5.0)]
-    assert targets[0].headers == {"Authorization": "Basic dTpw"}
-    wrong = parse_yaml("alerting: {alertmanagers: [{kubernetes_sd_configs: []}]}", "prometheus.yml")
-    targets, problems = read_alerting(wrong.value["alerting"], wrong)
-    assert targets == ()
-    assert any("kubernetes_sd_configs" in str(problem) for problem in problems)
 
 
 @pytest.mark.peer

@@ -217,7 +217,8 @@ class _Handlers:
         return {"ok": not problems, "problems": [status.problem_row(problem) for problem in problems]}
 
     async def config_state(self, _args: Args, _actor: Actor) -> Any:
-        return status.config_state(self._configuration)
+        places = [f"{url}/api/v2/alerts" for url in self._core.forwarder.states]
+        return {**status.config_state(self._configuration), "alertmanagers": places}
 
     async def rules_state(self, _args: Args, _actor: Actor) -> Any:
         return {"groups": self._core.evaluator.state()["groups"]}

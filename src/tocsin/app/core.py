@@ -16,6 +16,7 @@ import uvicorn
 from tocsin import __version__
 from tocsin.alerts.dispatch import Dispatcher
 from tocsin.app import alive
+from tocsin.app.alertmanagers import AlertmanagerFinder
 from tocsin.app.commands import command_table, ingest_table
 from tocsin.app.configuration import Configuration
 from tocsin.app.deadman import DeadMan
@@ -42,6 +43,7 @@ from tocsin.metrics import Gauge
 from tocsin.model.egress import EgressRules, parse_networks
 from tocsin.model.event import SYSTEM
 from tocsin.model.ports import Http, Random, Smtp
+from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.http import RealHttp
 from tocsin.notify.smtp import RealSmtp
@@ -84,6 +86,7 @@ class Core:
     telegram: TelegramPoller
     slack_socket: SocketMode
     forwarder: Forwarder
+    alertmanagers: AlertmanagerFinder
     dead_man: DeadMan
     started_ms: int
     watch_host: bool = True
@@ -136,6 +139,12 @@ class Core:
         )
         receiver = CheckReceiver(
             writer=store, db=db, clock=clock, changed=changes, confirmed=in_background("evaluate check", evaluator.evaluate_check)
+        )
+        forwarder = Forwarder(
+            alerts=dispatcher.own_alerts,
+            http=http,
+            clock=clock,
+            http_with=lambda settings: ConfiguredHttp(http, settings, now_ms=clock.now_ms),
         )
         core = cls(
             clock=clock,

@@ -1,73 +1,110 @@
-"""`alerting.alertmanagers` of prometheus.yml: the Alertmanagers that our alerts are sent on to."""
+"""`alerting` of prometheus.yml: the Alertmanagers that our alerts are sent on to, and how alerts are rewritten before."""
 
 from __future__ import annotations
 
-import base64
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError, model_validator
 
-from tocsin.config.fields import DurationMs, Section, Text, problems_of
+from tocsin.collect.relabel import RelabelRule
+from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, ScrapeJob, TargetGroup
+from tocsin.config.fields import DurationMs, Section, problems_of
+from tocsin.config.httpclient import HttpClientSection, build_http_client
+from tocsin.config.prometheus_scrape import UNSUPPORTED_DISCOVERY, DnsSd, FileSd, HttpSd, RelabelConfig, StaticConfig
+from tocsin.config.tree import Path as TreePath
 from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
-from tocsin.remote.alertmanager import AlertmanagerTarget
+from tocsin.model.httpclient import HttpClient
+from tocsin.model.labels import Labels
 
 
-class _StaticConfig(Section):
-    targets: tuple[Text, ...] = ()
-    labels: dict[str, Text] = Field(default_factory=dict)
+@dataclass(frozen=True, slots=True)
+class AlertmanagerGroup:
+    """One entry of `alertmanagers`. `job` says where its members come from and how they are relabelled, as for scraping."""
+
+    job: ScrapeJob
+    path: str = "/api/v2/alerts"
+    timeout_s: float = 10.0
+    http: HttpClient = field(default_factory=HttpClient)
+    alert_relabel: tuple[RelabelRule, ...] = ()
+    """What is done to the alerts for this group: `alert_relabel_configs` of the whole and then its own."""
 
 
-class _BasicAuth(Section):
-    username: str = ""
-    password: Text = ""
-
-
-class _Authorization(Section):
-    type: str = "Bearer"
-    credentials: Text = ""
-
-
-class AlertmanagerSection(Section):
-    """One group of Alertmanagers. Discovery other than `static_configs` is not done."""
-
+class AlertmanagerSection(HttpClientSection):
     scheme: Literal["http", "https"] = "http"
     path_prefix: str = ""
     timeout: DurationMs = 10_000
     api_version: Literal["v2"] = "v2"
-    basic_auth: _BasicAuth | None = None
-    authorization: _Authorization | None = None
-    static_configs: tuple[_StaticConfig, ...] = Field(min_length=1)
+    static_configs: tuple[StaticConfig, ...] = ()
+    file_sd_configs: tuple[FileSd, ...] = ()
+    http_sd_configs: tuple[HttpSd, ...] = ()
+    dns_sd_configs: tuple[DnsSd, ...] = ()
+    relabel_configs: tuple[RelabelConfig, ...] = ()
+    alert_relabel_configs: tuple[RelabelConfig, ...] = ()
 
-    def targets(self) -> list[AlertmanagerTarget]:
-        headers = {}
-        if self.basic_auth is not None:
-            pair = f"{self.basic_auth.username}:{self.basic_auth.password}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        if self.authorization is not None:
-            headers["Authorization"] = f"{self.authorization.type} {self.authorization.credentials}"
-        prefix = "/" + self.path_prefix.strip("/") if self.path_prefix.strip("/") else ""
-        return [
-            AlertmanagerTarget(f"{self.scheme}://{target}{prefix}", headers, self.timeout / 1000)
-            for entry in self.static_configs
-            for target in entry.targets
-        ]
+    @model_validator(mode="before")
+    @classmethod
+    def _known_discovery(cls, value: Any) -> Any:
+        """An unsupported discovery would silently tell nobody: refuse it by name."""
+        for key in value if isinstance(value, dict) else ():
+            if key in UNSUPPORTED_DISCOVERY:
+                text = "use file_sd_configs, http_sd_configs, dns_sd_configs or static_configs"
+                raise ValueError(f"the discovery {key!r} is not supported; {text}")
+        return value
+
+    def build(self, index: int, base: Path, before: tuple[RelabelRule, ...]) -> AlertmanagerGroup:
+        name = f"alertmanagers/{index}"
+        prefix = self.path_prefix.strip("/")
+        job = ScrapeJob(
+            name=name,
+            static=tuple(TargetGroup(g.targets, Labels(g.labels), f"{name}/{i}") for i, g in enumerate(self.static_configs)),
+            discovery=(
+                *(FileDiscovery(tuple(str(base / f) for f in sd.files), sd.refresh_interval) for sd in self.file_sd_configs),
+                *(HttpDiscovery(sd.url, sd.refresh_interval, sd.http(base)) for sd in self.http_sd_configs),
+                *(DnsDiscovery(sd.names, sd.type, sd.port, sd.refresh_interval) for sd in self.dns_sd_configs),
+            ),
+            scheme=self.scheme,
+            relabel=tuple(entry.rule() for entry in self.relabel_configs),
+        )
+        return AlertmanagerGroup(
+            job=job,
+            path=f"/{prefix}/api/v2/alerts" if prefix else "/api/v2/alerts",
+            timeout_s=self.timeout / 1000,
+            http=build_http_client(self, base, os.environ),
+            alert_relabel=(*before, *(entry.rule() for entry in self.alert_relabel_configs)),
+        )
 
 
 class AlertingSection(Section):
     alertmanagers: tuple[AlertmanagerSection, ...] = ()
-    alert_relabel_configs: tuple[dict[str, Any], ...] = ()
+    alert_relabel_configs: tuple[RelabelConfig, ...] = ()
 
 
-def read_alerting(raw: Mapping[str, Any] | None, tree: Tree) -> tuple[tuple[AlertmanagerTarget, ...], list[Problem]]:
-    """Targets of the section `alerting`, and what is wrong with it (then there are no targets)."""
+def read_alerting(raw: Mapping[str, Any] | None, tree: Tree) -> tuple[tuple[AlertmanagerGroup, ...], list[Problem]]:
+    """The Alertmanagers of the section `alerting`, and what is wrong with it (then there are none)."""
     try:
-        section = AlertingSection.model_validate(raw or {})
+        section = AlertingSection.model_validate(_given(raw or {}))
     except ValidationError as error:
         return (), problems_of(error, tree, ("alerting",))
-    problems = []
-    if section.alert_relabel_configs:
-        path = ("alerting", "alert_relabel_configs")
-        problems.append(Problem(tree.place(path), path_text(path), "not used: alerts are sent on as they are", warning=True))
-    return tuple(target for group in section.alertmanagers for target in group.targets()), problems
+    before = tuple(entry.rule() for entry in section.alert_relabel_configs)
+    problems: list[Problem] = []
+    groups: list[AlertmanagerGroup] = []
+    for index, entry in enumerate(section.alertmanagers):
+        path: TreePath = ("alerting", "alertmanagers", index)
+        place = tree.place(path)
+        try:
+            groups.append(entry.build(index, Path(place.file).parent, before))
+        except ValueError as error:
+            problems.append(Problem(place, path_text(path), str(error)))
+    return tuple(groups), problems
+
+
+def _given(value: Any) -> Any:
+    """A key without a value is not set."""
+    if isinstance(value, Mapping):
+        return {key: _given(item) for key, item in value.items() if item is not None}
+    return [_given(item) for item in value] if isinstance(value, list) else value

@@ -5,6 +5,7 @@ paths ──read_sources──▶ Sources ──build──▶ Config        (bu
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping
@@ -123,16 +124,28 @@ def read_sources(paths: Iterable[Path], *, optional: bool = False) -> Sources:
         for named in _named_files(texts[str(path)], path):
             if named.exists():  # a missing one is reported with the line that names it
                 texts[str(named)] = read_text(named)
+        for named in _template_files(texts[str(path)], path):
+            with contextlib.suppress(ConfigError):  # said with the pattern that names it; the page is sent all the same
+                texts[str(named)] = read_text(named)
     return Sources(tuple(str(path) for path in main), texts)
 
 
 def _named_files(text: str, path: Path) -> list[Path]:
     """Rule files and dashboards."""
+    return _files_under(text, path, ("rule_files", "dashboard_files"))
+
+
+def _template_files(text: str, path: Path) -> list[Path]:
+    """Templates of messages."""
+    return [named for named in _files_under(text, path, ("templates",)) if named.exists()]
+
+
+def _files_under(text: str, path: Path, keys: tuple[str, ...]) -> list[Path]:
     try:
         value = parse_yaml(text, str(path)).value
     except ConfigError:
         return []  # reported when it is built
-    lists = [value.get(key) for key in ("rule_files", "dashboard_files")] if isinstance(value, dict) else []
+    lists = [value.get(key) for key in keys] if isinstance(value, dict) else []
     return expand([str(p) for patterns in lists if isinstance(patterns, list) for p in patterns], path.parent)
 
 
@@ -322,6 +335,7 @@ class _Builder:
             policies=policies,
             original=yaml.safe_dump(hide_secrets(part), sort_keys=False, allow_unicode=True) if part else "",
             depends_on={service.name: service.depends_on for service in own.services},
+            texts=self._sources.texts,
         )
         self._problems += problems
         if file.route is None and policies:

@@ -77,8 +77,6 @@ class PrometheusPart:
     evaluation_interval_ms: int = 60_000
     rule_query_offset_ms: int = 0
     external_labels: Mapping[str, str] = field(default_factory=dict)
-    alertmanagers: tuple[Mapping[str, Any], ...] = ()
-    """Entries of `alerting.alertmanagers` as written."""
     max_exemplars: int = 100_000
     warnings: tuple[Problem, ...] = ()
 
@@ -97,9 +95,8 @@ def read(part: Mapping[str, Any], tree: Tree) -> PrometheusPart:
     """The sections `KEYS` of a document (secrets resolved; `global` holds `GLOBAL_KEYS` only). Raises ConfigError."""
     settings, problems = _global(part.get("global") or {}, tree)
     jobs, more = _jobs(part, settings, tree)
-    alertmanagers, others = _alertmanagers(part.get("alerting") or {}, tree)
     max_exemplars, storage = _storage(part.get("storage"), tree)
-    problems += [*more, *others, *storage]
+    problems += [*more, *storage]
     problems += [
         Problem(tree.place((key,)), key, f"has no effect: {why}", warning=True)
         for key, why in _WITHOUT_EFFECT.items()
@@ -112,7 +109,6 @@ def read(part: Mapping[str, Any], tree: Tree) -> PrometheusPart:
         settings.evaluation_interval,
         settings.rule_query_offset,
         settings.external_labels,
-        alertmanagers,
         max_exemplars,
         tuple(problems),
     )
@@ -149,19 +145,6 @@ def _jobs(part: Mapping[str, Any], settings: GlobalScrape, tree: Tree) -> tuple[
         except ValueError as error:
             problems.append(Problem(place, path_text(path), str(error)))
     return jobs, problems
-
-
-def _alertmanagers(value: Any, tree: Tree) -> tuple[tuple[Mapping[str, Any], ...], list[Problem]]:
-    entries = value.get("alertmanagers") or [] if isinstance(value, Mapping) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        return (), [Problem(tree.place(("alerting",)), "alerting", "expected a mapping with a list `alertmanagers`")]
-    known = {"alertmanagers", "alert_relabel_configs"}
-    problems = [
-        Problem(tree.place(("alerting", key)), f"alerting.{key}", f"unknown key {key!r}; check the spelling or remove it")
-        for key in value
-        if key not in known
-    ]
-    return tuple(entries), problems
 
 
 def _global(value: Any, tree: Tree) -> tuple[GlobalScrape, list[Problem]]:

@@ -8,8 +8,9 @@ lets the alerts run out by itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -18,6 +19,7 @@ from tocsin.formats.alertmanager_json import postable_alert
 from tocsin.log import get_log
 from tocsin.metrics import Counter
 from tocsin.model.alert import Alert
+from tocsin.model.httpclient import HttpClient
 from tocsin.model.ports import Http, HttpError
 
 RESEND_MS = 60_000
@@ -31,11 +33,16 @@ _SENT = Counter("tocsin_alertmanager_sent_total", "Alerts sent on to Alertmanage
 
 @dataclass(frozen=True, slots=True)
 class AlertmanagerTarget:
-    """One Alertmanager: `url` up to before /api/v2. Headers may hold credentials."""
+    """One Alertmanager: `url` up to before `path`. Headers may hold credentials."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 10.0
+    path: str = "/api/v2/alerts"
+    http: HttpClient | None = None
+    """Credentials, TLS, proxy; None = nothing special."""
+    rewrite: Callable[[Mapping[str, str]], dict[str, str] | None] | None = field(default=None, repr=False)
+    """What is done to the labels of each alert, external labels included; None = not sent."""
 
 
 @dataclass(slots=True)
@@ -57,9 +64,13 @@ class Forwarder:
         http: Http,
         clock: Clock,
         external_labels: Mapping[str, str] | None = None,
+        http_with: Callable[[HttpClient], Http] | None = None,
     ) -> None:
+        """`http_with` gives the client for a target's own settings."""
         self._alerts = alerts
         self._http = http
+        self._http_with = http_with
+        self._clients: dict[str, Http] = {}
         self._clock = clock
         self._external_labels = dict(external_labels or {})
         self._targets: tuple[AlertmanagerTarget, ...] = ()
@@ -68,6 +79,7 @@ class Forwarder:
 
     def apply(self, targets: Sequence[AlertmanagerTarget], external_labels: Mapping[str, str] | None = None) -> None:
         self._targets = tuple(targets)
+        self._clients = {t.url: self._http_with(t.http) for t in targets if t.http is not None and self._http_with is not None}
         if external_labels is not None:
             self._external_labels = dict(external_labels)
         self.states = {target.url: self.states.get(target.url, TargetState()) for target in self._targets}
@@ -89,25 +101,23 @@ class Forwarder:
         """Send everything to everybody once; a target that fails does not keep the others waiting."""
         now_ms = self._clock.now_ms()
         alerts = await self._alerts(now_ms - RESOLVED_FOR_MS)
-        bodies = list(self._bodies(alerts, now_ms))
-        await asyncio.gather(*(self._send(target, bodies, len(alerts)) for target in self._targets))
+        entries = [self._entry(alert, now_ms) for alert in alerts]
+        await asyncio.gather(*(self._send(target, _for_target(target, entries)) for target in self._targets))
 
-    def _bodies(self, alerts: Sequence[Alert], now_ms: int) -> Iterator[bytes]:
-        for start in range(0, len(alerts), _BATCH):
-            batch = []
-            for alert in alerts[start : start + _BATCH]:
-                entry = postable_alert(alert, ends_at_ms=now_ms + _AHEAD_MS)
-                entry["labels"] = {**self._external_labels, **entry["labels"]}
-                batch.append(entry)
-            yield orjson.dumps(batch)
+    def _entry(self, alert: Alert, now_ms: int) -> dict[str, Any]:
+        entry = postable_alert(alert, ends_at_ms=now_ms + _AHEAD_MS)
+        return {**entry, "labels": {**self._external_labels, **entry["labels"]}}
 
-    async def _send(self, target: AlertmanagerTarget, bodies: Sequence[bytes], count: int) -> None:
+    async def _send(self, target: AlertmanagerTarget, entries: Sequence[Mapping[str, Any]]) -> None:
+        count = len(entries)
+        http = self._clients.get(target.url, self._http)
         state = self.states[target.url]
         headers = {"Content-Type": "application/json", **target.headers}
-        for body in bodies:
+        for start in range(0, count, _BATCH):
+            body = orjson.dumps(entries[start : start + _BATCH])
             try:
-                response = await self._http.request(
-                    "POST", f"{target.url}/api/v2/alerts", headers=headers, body=body, timeout_s=target.timeout_s
+                response = await http.request(
+                    "POST", f"{target.url}{target.path}", headers=headers, body=body, timeout_s=target.timeout_s
                 )
             except HttpError as error:
                 self._note(target, state, str(error), count)
@@ -123,3 +133,11 @@ class Forwarder:
             log.warning("cannot send alerts on", alertmanager=target.url, error=message)
         state.ok, state.message = False, message
         _SENT.inc(target.url, "failed", by=count)
+
+
+def _for_target(target: AlertmanagerTarget, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The alerts as this target gets them."""
+    if target.rewrite is None:
+        return list(entries)
+    changed = ((entry, target.rewrite(entry["labels"])) for entry in entries)
+    return [{**entry, "labels": labels} for entry, labels in changed if labels]
