@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
-from tocsin.incidents import affected, commands, flapping, intake, rows, undelivered
+from tocsin.incidents import affected, commands, due, flapping, intake, rows, undelivered
 from tocsin.incidents.audit import audit
 from tocsin.incidents.changes import Muted
 from tocsin.incidents.incident import TIMER_CHANGES
@@ -34,7 +34,7 @@ from tocsin.model.incident import IncidentState
 from tocsin.model.notification import Notification
 from tocsin.model.ports import Changed, Random
 from tocsin.state.muted import muted
-from tocsin.state.schema import incidents, schedule_overrides, timers
+from tocsin.state.schema import timers
 from tocsin.state.sql import Database
 
 log = get_log("incidents")
@@ -142,9 +142,7 @@ class Escalator:
         return _next_due(tx, now_ms)
 
     def _count(self, tx: Connection) -> None:
-        c = incidents.c
-        query = sa.select(c.state, sa.func.count()).where(c.state.in_(rows.OPEN)).group_by(c.state)
-        counts = {row[0]: int(row[1]) for row in tx.execute(query)}
+        counts = {row.state: int(row.n) for row in due.COUNTS.all(tx, states=list(rows.OPEN))}
         for state in rows.OPEN:
             incidents_by_state.set(counts.get(state, 0), state)
 
@@ -162,16 +160,13 @@ class Escalator:
 
     def _hush(self, ledger: Ledger) -> None:
         """Stop paging for incidents whose every alert was silenced or inhibited since: no page comes to say so."""
-        c = incidents.c
-        query = sa.select(c.number).where(c.state == IncidentState.TRIGGERED.value)
-        for number, by in muted(ledger.tx, [row.number for row in ledger.tx.execute(query)]).items():
+        for number, by in muted(ledger.tx, [row.number for row in due.TRIGGERED.all(ledger.tx)]).items():
             # The children of a merged family are looked at one by one; a leader with audible children goes on.
             if set(muted(ledger.tx, family := rows.family(ledger.tx, number))) >= set(_firing(ledger.tx, family)):
                 ledger.change(rows.load(ledger.tx, number), Muted(by))
 
     def _fire_timers(self, ledger: Ledger) -> None:
-        due = sa.select(timers).where(timers.c.due_at_ms <= ledger.now_ms, timers.c.subject.like("incident:%"))
-        for row in ledger.tx.execute(due.order_by(timers.c.due_at_ms, timers.c.id).limit(_MOST_AT_ONCE)).all():
+        for row in due.TIMERS.all(ledger.tx, now=ledger.now_ms, most=_MOST_AT_ONCE):
             deleted = ledger.tx.execute(sa.delete(timers).where(timers.c.id == row.id)).rowcount
             change = TIMER_CHANGES.get(row.kind)
             number = int(row.subject.removeprefix("incident:"))
@@ -182,11 +177,7 @@ class Escalator:
                 flapping.settle(ledger, rows.load(ledger.tx, number))
 
     def _run_steps(self, ledger: Ledger) -> None:
-        c = incidents.c
-        due = sa.select(incidents).where(
-            c.state == IncidentState.TRIGGERED.value, c.next_escalation_at_ms > 0, c.next_escalation_at_ms <= ledger.now_ms
-        )
-        for row in ledger.tx.execute(due.order_by(c.next_escalation_at_ms, c.number).limit(_MOST_AT_ONCE)).all():
+        for row in due.STEPS.all(ledger.tx, now=ledger.now_ms, most=_MOST_AT_ONCE):
             ledger.run_due_steps(rows.of_row(row))
 
     # -- commands --
@@ -218,9 +209,8 @@ class Escalator:
 
     def directory_at(self, tx: Connection, now_ms: int) -> Directory:
         """The directory with the schedule overrides that people entered in the dashboard."""
-        c = schedule_overrides.c
         found: dict[str, list[Override]] = {}
-        for row in tx.execute(sa.select(schedule_overrides).where(c.end_ms > now_ms).order_by(c.created_ms, c.id)):
+        for row in due.OVERRIDES.all(tx, now=now_ms):
             found.setdefault(row.schedule, []).append(override_of(row))
         if not found:
             return self._directory
@@ -257,11 +247,5 @@ def _firing(tx: Connection, numbers: list[int]) -> set[int]:
 
 
 def _next_due(tx: Connection, now_ms: int) -> int:
-    c = incidents.c
-    step = tx.execute(
-        sa.select(sa.func.min(c.next_escalation_at_ms)).where(
-            c.state == IncidentState.TRIGGERED.value, c.next_escalation_at_ms > 0
-        )
-    ).scalar()
-    timer = tx.execute(sa.select(sa.func.min(timers.c.due_at_ms)).where(timers.c.subject.like("incident:%"))).scalar()
+    step, timer = due.SOONEST.first(tx)
     return min([t for t in (step, timer) if t is not None], default=now_ms + _LONGEST_NAP_MS)

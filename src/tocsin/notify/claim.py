@@ -12,24 +12,24 @@ from sqlalchemy.engine import Connection
 from tocsin.model.event import Event
 from tocsin.model.incident import IncidentState
 from tocsin.model.notification import Delivery, Notification, NotificationKind, NotificationState
+from tocsin.notify import questions as ask
 from tocsin.notify.inbound import Report
 from tocsin.notify.redecide import Now, Verdict, redecide
 from tocsin.notify.retry import FALLBACK_AFTER_MS, Next, fallback_after_ms
 from tocsin.state import events, outbox
 from tocsin.state.muted import muted
-from tocsin.state.schema import attempts, channel_refs, incidents, notifications
+from tocsin.state.schema import attempts, channel_refs, notifications
 
 LEASE_MS = 90_000
 MOST_AT_ONCE = 200
 _MOST_CANDIDATES = 2000
 _HUSH_MS = 5_000
 _REPORTED_WITHIN_MS = 3 * 86_400_000
-_PENDING, _SENDING, _HELD = "pending", "sending", "held"
-_TOLD = ("accepted", "delivered", "read")
+_PENDING, _SENDING = "pending", "sending"
 _RANK = {"accepted": 0, "failed": 1, "delivered": 1, "read": 2}
 SPACED = "waits: news of a storm come here now and then, not each at once"
-_STATE_OF_WORLD = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value)
 c = notifications.c
+_DUE = ask.due(put_off_freely=SPACED, most=_MOST_CANDIDATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +75,7 @@ def recover(tx: Connection, *, owner: str, now_ms: int, everything: bool) -> int
 
 def due(tx: Connection, now_ms: int, *, blocked: Iterable[str] = ()) -> list[Any]:
     """Rows that may be sent now, oldest first: due, at the head of their order key, not of a blocked settings reference."""
-    earlier = notifications.alias("earlier")
-    e = earlier.c
-    in_the_way = (
-        sa.select(e.id)
-        .where(
-            e.order_key == c.order_key,
-            e.order_key != "",
-            e.id < c.id,
-            sa.or_(
-                e.state == _SENDING,
-                sa.and_(e.state.in_(outbox.WAITING), sa.or_(e.attempts > 0, e.due_at_ms <= now_ms)),
-                # Put off on its way (told together with others, silenced for a moment): a reason stands on it.
-                sa.and_(e.state == _PENDING, e.state_reason.not_in(("", SPACED))),
-            ),
-        )
-        .exists()
-    )
-    query = sa.select(notifications).where(c.state.in_(outbox.WAITING), c.due_at_ms <= now_ms, ~in_the_way)
-    if refs := list(blocked):
-        query = query.where(c.settings_ref.not_in(refs))
-    return list(tx.execute(query.order_by(c.due_at_ms, c.id).limit(_MOST_CANDIDATES)))
+    return _DUE.all(tx, now=now_ms, blocked=list(blocked) or [""])
 
 
 def hushed(tx: Connection, row: Any, now_ms: int) -> bool:
@@ -109,7 +89,7 @@ def hushed(tx: Connection, row: Any, now_ms: int) -> bool:
 
 
 def still_waits(tx: Connection, id_: str) -> bool:
-    return tx.execute(sa.select(c.state).where(c.id == id_)).scalar() in outbox.WAITING
+    return ask.STATE.scalar(tx, of=id_) in outbox.WAITING
 
 
 def judge(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Verdict:
@@ -128,29 +108,18 @@ def judge(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Verdict
 def _now(tx: Connection, row: Any, now_ms: int) -> Now:
     if not row.incident:
         return Now(state=None)
-    query = sa.select(incidents.c.state, incidents.c.acknowledged_by).where(incidents.c.number == row.incident)
-    incident = tx.execute(query).first()
+    incident = ask.INCIDENT.first(tx, of=row.incident)
     if incident is None:
         return Now(state=None)
     newer = ""
-    if row.kind in _STATE_OF_WORLD:
-        later = sa.select(sa.func.max(c.id)).where(
-            c.order_key == row.order_key,
-            c.id > row.id,
-            c.kind.in_(_STATE_OF_WORLD),
-            # One that overtook this one, which was put off, tells it as well.
-            sa.or_(sa.and_(c.state.in_(outbox.WAITING), c.due_at_ms <= now_ms), c.state.in_(_TOLD)),
-        )
-        newer = tx.execute(later).scalar() or ""
-    told = sa.select(c.id).where(
-        c.order_key == row.order_key, c.id < row.id, sa.or_(c.state.in_(_TOLD), c.possible_repeat.is_(True))
-    )
+    if row.kind in ask.STATE_OF_WORLD:
+        newer = ask.NEWER.scalar(tx, key=row.order_key, than=row.id, now=now_ms) or ""
     return Now(
         state=IncidentState(incident.state),
         holder=incident.acknowledged_by,
         newer=newer,
         moved=row.payload.get("incident", {}).get("state", incident.state) != incident.state,
-        told=tx.execute(told.limit(1)).first() is not None,
+        told=ask.TOLD_BEFORE.first(tx, key=row.order_key, than=row.id) is not None,
     )
 
 
@@ -172,39 +141,23 @@ def drop(tx: Connection, row: Any, verdict: Verdict, now_ms: int) -> Dropped:
 def claim(tx: Connection, row: Any, *, owner: str, now_ms: int) -> Claimed:
     """Take the lease and open the attempt."""
     n = row.attempts + 1
-    tx.execute(
-        sa.update(notifications)
-        .where(c.id == row.id)
-        .values(
-            state=_SENDING,
-            attempts=n,
-            lease_owner=owner,
-            lease_until_ms=now_ms + LEASE_MS,
-            sent_ms=row.sent_ms or now_ms,
-        )
-    )
-    opened = tx.execute(sa.insert(attempts).values(notification=row.id, n=n, started_ms=now_ms)).inserted_primary_key
-    assert opened is not None
-    query = sa.select(channel_refs.c.data).where(
-        channel_refs.c.incident == row.incident, channel_refs.c.order_key == row.order_key
-    )
-    refs = tx.execute(query).scalar() or {}
-    return Claimed(outbox.of_row(row), int(opened[0]), bool(row.possible_repeat), dict(refs))
+    ask.LEASE.run(tx, of=row.id, n=n, owner=owner, until=now_ms + LEASE_MS, sent=row.sent_ms or now_ms)
+    opened = ask.ATTEMPT.scalar(tx, note=row.id, nth=n, now=now_ms)
+    refs = ask.REFS.scalar(tx, of=row.incident, key=row.order_key) or {}
+    return Claimed(outbox.of_row(row), int(opened), bool(row.possible_repeat), dict(refs))
 
 
 def finish(tx: Connection, claimed: Claimed, delivery: Delivery, following: Next, now_ms: int, *, attempts_made: int) -> bool:
     """Write down what an attempt came to. True when the page wants another way and has not asked for one yet."""
     note = claimed.note
-    tx.execute(
-        sa.update(attempts)
-        .where(attempts.c.id == claimed.attempt_id)
-        .values(
-            ended_ms=now_ms,
-            outcome=delivery.outcome.value,
-            status=delivery.status,
-            reason=delivery.reason,
-            provider_id=delivery.provider_id,
-        )
+    ask.ATTEMPT_ENDED.run(
+        tx,
+        of=claimed.attempt_id,
+        now=now_ms,
+        result=delivery.outcome.value,
+        code=delivery.status,
+        why=delivery.reason,
+        theirs=delivery.provider_id,
     )
     values: dict[str, Any] = {
         "state": following.state.value,
@@ -246,7 +199,7 @@ def reported(tx: Connection, report: Report, now_ms: int) -> Notification | None
 
 def first_cry(tx: Connection, id_: str) -> bool:
     """Mark that a page asked for another way; False when it did before."""
-    extra = tx.execute(sa.select(c.extra).where(c.id == id_)).scalar() or {}
+    extra = ask.EXTRA.scalar(tx, of=id_) or {}
     if extra.get("fell_back"):
         return False
     tx.execute(sa.update(notifications).where(c.id == id_).values(extra={**extra, "fell_back": True}))
@@ -265,13 +218,8 @@ def late_pages(tx: Connection, now_ms: int, ttl_of: Callable[[str], int], *, ask
 
     `asked` is a cache of ids known to have asked.
     """
-    query = sa.select(notifications).where(
-        c.kind == NotificationKind.PAGE.value,
-        c.state.in_((_PENDING, _SENDING)),
-        c.created_ms <= now_ms - FALLBACK_AFTER_MS,
-    )
     late = []
-    for row in tx.execute(query.order_by(c.id)):
+    for row in ask.UNACCEPTED.all(tx, before=now_ms - FALLBACK_AFTER_MS):
         if row.id in asked:
             continue
         if row.extra.get("fell_back"):
@@ -283,25 +231,6 @@ def late_pages(tx: Connection, now_ms: int, ttl_of: Callable[[str], int], *, ask
             if row.expires_ms - ttl_of(row.settings_ref) <= now_ms - patience_ms:
                 late.append(outbox.of_row(row))
     return late
-
-
-def next_due(tx: Connection, now_ms: int) -> int | None:
-    """When the next row that is not due yet becomes due; None when there is none."""
-    query = sa.select(sa.func.min(c.due_at_ms)).where(c.state.in_(outbox.WAITING), c.due_at_ms > now_ms)
-    return tx.execute(query).scalar()
-
-
-def count_states(tx: Connection) -> dict[str, int]:
-    """How many rows wait, by state."""
-    query = sa.select(c.state, sa.func.count()).where(c.state.in_((_PENDING, _SENDING, _HELD))).group_by(c.state)
-    return {row[0]: int(row[1]) for row in tx.execute(query)}
-
-
-def pages_under_way(tx: Connection, now_ms: int) -> bool:
-    """Whether a page that is due has not been accepted yet: it may become late, so look often."""
-    waiting = sa.and_(c.state == _PENDING, sa.or_(c.attempts > 0, c.due_at_ms <= now_ms))
-    query = sa.select(c.id).where(c.kind == NotificationKind.PAGE.value, sa.or_(c.state == _SENDING, waiting))
-    return tx.execute(query.limit(1)).first() is not None
 
 
 def _event(tx: Connection, note: Notification, now_ms: int, verb: str, text: str) -> None:

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin.model.notification import NotificationKind, NotificationState
+from tocsin.notify import questions as ask
 from tocsin.notify.claim import SPACED, judge
 from tocsin.notify.retry import room_at
-from tocsin.state import outbox
 from tocsin.state.schema import notifications
 
 _KINDS = (NotificationKind.PAGE.value, NotificationKind.RESOLVED.value)
@@ -45,15 +45,8 @@ def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
     """Take what waited for the same person and method into this message; returns the row as it is then."""
     if not _for_person(row) or row.attempts:
         return row
-    query = sa.select(notifications).where(
-        c.settings_ref == row.settings_ref,
-        c.kind == row.kind,
-        c.incident != row.incident,
-        c.state.in_(outbox.WAITING),
-        c.due_at_ms <= now_ms,
-        c.attempts == 0,
-    )
-    others = [other for other in tx.execute(query.order_by(c.id)) if other.extra.get("crowded")]
+    found = ask.CROWD.all(tx, ref=row.settings_ref, of_kind=row.kind, but=row.incident, now=now_ms)
+    others = [other for other in found if other.extra.get("crowded")]
     wanted = [other for other in others if judge(tx, other, now_ms, interrupts=interrupts).state is None]
     if not wanted:
         return row
@@ -69,7 +62,7 @@ def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
     )
     together = [{"number": o.incident, "title": o.payload.get("incident", {}).get("title", "")} for o in wanted]
     tx.execute(sa.update(notifications).where(c.id == row.id).values(payload={**row.payload, "together": together}))
-    return tx.execute(sa.select(notifications).where(c.id == row.id)).one()
+    return ask.ROW.first(tx, of=row.id)
 
 
 def spaced(tx: Connection, row: Any, now_ms: int, *, every_ms: int) -> bool:
@@ -94,16 +87,6 @@ def _for_person(row: Any) -> bool:
 
 def _recent(tx: Connection, row: Any, now_ms: int) -> list[int]:
     """When the last messages of this kind to this method began, newest first; those about the same incident do not count."""
-    query = (
-        sa.select(c.sent_ms)
-        .where(
-            c.settings_ref == row.settings_ref,
-            c.kind == row.kind,
-            c.incident != row.incident,
-            c.created_ms > now_ms - _CREATED_WITHIN_MS,  # has an index, sent_ms has none
-            c.sent_ms > now_ms - _LOOK_BACK_MS,
-        )
-        .order_by(c.sent_ms.desc())
-        .limit(_MOST_RECENT)
-    )
-    return [sent_ms for (sent_ms,) in tx.execute(query)]
+    after = {"created_after": now_ms - _CREATED_WITHIN_MS, "sent_after": now_ms - _LOOK_BACK_MS}
+    found = ask.RECENT.all(tx, ref=row.settings_ref, of_kind=row.kind, but=row.incident, most=_MOST_RECENT, **after)
+    return [sent_ms for (sent_ms,) in found]

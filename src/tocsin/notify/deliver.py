@@ -24,6 +24,7 @@ from tocsin.model.notification import Delivery, Notification, NotificationKind, 
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
 from tocsin.notify import crowd, links, render
+from tocsin.notify import questions as ask
 from tocsin.notify.channel import Channel, Io
 from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.inbound import Report
@@ -166,12 +167,11 @@ class Deliverer:
 
     def _next_look(self, tx: Connection, now_ms: int) -> int:
         """When to look again if nobody wakes us: the next due row, and often while pages are under way (they may get late)."""
-        counts = queue.count_states(tx)
+        found = ask.SURVEY.first(tx, now=now_ms)
         for state in ("pending", "sending", "held"):
-            outbox_rows.set(counts.get(state, 0), state)
-        nap_ms = _BUSY_NAP_MS if queue.pages_under_way(tx, now_ms) else _LONGEST_NAP_MS
-        later = queue.next_due(tx, now_ms)
-        return min(later, now_ms + nap_ms) if later is not None else now_ms + nap_ms
+            outbox_rows.set(getattr(found, state), state)
+        nap_ms = _BUSY_NAP_MS if found.page else _LONGEST_NAP_MS
+        return min(found.soonest or now_ms + nap_ms, now_ms + nap_ms)
 
     def _consider(self, tx: Connection, row: Any, now_ms: int, claimed: list[queue.Claimed], admitted: list[Lane]) -> int:
         """Claim or drop one due row; returns how long to wait when its lane has no room, else the longest nap."""
