@@ -192,3 +192,19 @@ def test_links_begin_with_the_address_we_listen_on_when_none_is_given(tmp_path: 
     config = build(sources, address="127.0.0.1:18911")
     assert config.external_url == config.channels.external_url == config.directory.external_url == "http://127.0.0.1:18911/t"
     assert config.channels.host == "127.0.0.1"
+
+
+def test_templates_are_watched_and_part_of_the_last_good_configuration(tmp_path: Path) -> None:
+    (tmp_path / "mine.tmpl").write_text('{{ define "mine" }}{{ .Status }}{{ end }}')
+    slack = "{api_url: 'https://hooks.example/x', channel: '#a', title: '{{ template \"mine\" . }}'}"
+    text = f"templates: ['*.tmpl']\nroute: {{receiver: r}}\nreceivers:\n  - name: r\n    slack_configs: [{slack}]\n"
+    (tmp_path / "tocsin.yaml").write_text(text)
+    sources = read_sources([tmp_path / "tocsin.yaml"])
+    config = build(sources)
+    assert tmp_path / "mine.tmpl" in config.watched
+    (tmp_path / "mine.tmpl").unlink()
+    from tocsin.config.sources import Sources
+
+    again = build(Sources.from_json(sources.to_json()))
+    assert again.routing.receivers == config.routing.receivers
+    assert again.routing.receivers["r"].destinations[0].settings["text_library"]

@@ -237,16 +237,18 @@ def build_routing(
     policies: Collection[str] = (),
     original: str = "",
     depends_on: Mapping[str, tuple[str, ...]] | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> tuple[Routing, list[Problem]]:
     """The dispatcher's values, and every receiver that could not be delivered.
 
     `read_file` gives the text of a `*_file` setting (raises OSError); `policies` are the names of the escalation policies.
+    `texts` are the files that were read already.
     Without a `route` the built-in one leads to the receiver `default`, or to the only receiver there is.
     """
     at = _At(tree, [])
     receivers: dict[str, Receiver] = {}
     base = Path(tree.file).parent
-    library, doubts = library_of(config.templates, base)
+    library, doubts = library_of(config.templates, base, texts or {})
     for where, message, warning in doubts:
         at.complain(where, message, warning=warning)
     for index, section in enumerate(config.receivers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -82,14 +83,18 @@ def _given(channel: str, config: Mapping[str, Any]) -> list[tuple[tuple[str | in
     return found
 
 
-def library_of(patterns: tuple[str, ...], base: FilePath) -> tuple[dict[str, str], list[Doubt]]:
-    """The files of `templates:` by path. One that cannot be read or run is an error at the pattern that names it."""
+def library_of(patterns: tuple[str, ...], base: FilePath, texts: Mapping[str, str]) -> tuple[dict[str, str], list[Doubt]]:
+    """The files of `templates:` by path. One that cannot be read or run is an error at the pattern that names it.
+
+    `texts` are the files that were read with the configuration (of the last good one they may be all that is left).
+    """
     library: dict[str, str] = {}
     doubts: list[Doubt] = []
     for index, pattern in enumerate(patterns):
-        for path in expand([pattern], base):
+        kept = [FilePath(name) for name in texts if fnmatch(name, str(base / pattern))]
+        for path in dict.fromkeys((*expand([pattern], base), *kept)):
             try:
-                text = path.read_text()
+                text = texts[str(path)] if str(path) in texts else path.read_text()
                 compile_text("", {str(path): text})
             except (OSError, UnicodeDecodeError) as error:
                 doubts.append((("templates", index), f"cannot read {path}: {error}; its templates are missing", True))

@@ -27,6 +27,8 @@ class Moment:
             "Weekday": f"{self._moment:%A}",
             "Unix": int(self._moment.timestamp()),
             "Format": self._format,
+            "YearDay": self._moment.timetuple().tm_yday,
+            "Add": self._add,
             "UTC": self,
             "IsZero": self._moment.year == 1,
         }
@@ -35,8 +37,51 @@ class Moment:
     def _format(self, layout: str) -> str:
         return _GO_LAYOUT.sub(lambda match: self._moment.strftime(_GO_PARTS[match.group()]), layout)
 
+    def _add(self, span: Span) -> Moment:
+        return Moment(self._moment + dt.timedelta(seconds=span.seconds))
+
     def __str__(self) -> str:
-        return f"{self._moment:%Y-%m-%d %H:%M:%S} +0000 UTC"
+        fraction = f".{self._moment.microsecond:06d}".rstrip("0") if self._moment.microsecond else ""
+        return f"{self._moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
+
+
+class Span:
+    """A length of time as a template sees it: prints as Go's `1h1m1.5s`, and knows Hours, Minutes, Seconds, Milliseconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def template_field(self, name: str) -> Any:
+        parts: dict[str, Any] = {
+            "Hours": self.seconds / 3600,
+            "Minutes": self.seconds / 60,
+            "Seconds": self.seconds,
+            "Milliseconds": int(self.seconds * 1000),
+            "String": str(self),
+        }
+        return parts[name]
+
+    def __str__(self) -> str:
+        nanoseconds = round(abs(self.seconds) * 1e9)
+        sign = "-" if self.seconds < 0 else ""
+        if nanoseconds == 0:
+            return "0s"
+        for limit, unit, size in ((1_000, "ns", 1), (1_000_000, "µs", 1_000), (1_000_000_000, "ms", 1_000_000)):
+            if nanoseconds < limit:
+                return f"{sign}{_decimal(nanoseconds, size)}{unit}"
+        minutes, rest = divmod(nanoseconds, 60_000_000_000)
+        hours, minutes = divmod(minutes, 60)
+        seconds = f"{_decimal(rest, 1_000_000_000)}s"
+        if hours:
+            return f"{sign}{hours}h{minutes}m{seconds}"
+        return f"{sign}{minutes}m{seconds}" if minutes else sign + seconds
+
+
+def _decimal(value: int, size: int) -> str:
+    """value / size without roundings and without zeros at the end."""
+    whole, fraction = divmod(value, size)
+    digits = str(fraction).zfill(len(str(size)) - 1).rstrip("0") if fraction else ""
+    return f"{whole}.{digits}" if digits else str(whole)
 
 
 _GO_PARTS = {

@@ -16,7 +16,7 @@ from typing import Any
 from tocsin.errors import QueryError
 from tocsin.formats.goformat import format_float
 from tocsin.formats.gotemplate import Limits, Template, TemplateError, compile_template
-from tocsin.formats.gotemplate_text import TEXT_FUNCTIONS, Moment
+from tocsin.formats.gotemplate_text import TEXT_FUNCTIONS, Moment, Span
 from tocsin.log import get_log
 from tocsin.model.duration import parse_duration_ms
 from tocsin.model.labels import EMPTY_LABELS
@@ -237,6 +237,6 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "humanizePercentage": lambda raw: f"{_g4(_number(raw) * 100)}%",
     "humanizeTimestamp": _humanize_timestamp,
     "toTime": lambda raw: Moment(_instant(raw)),
-    "toDuration": lambda raw: f"{_number(raw):g}s",
+    "toDuration": lambda raw: Span(_number(raw)),
     "parseDuration": lambda text: parse_duration_ms(text) / 1000,
 }
