@@ -142,6 +142,18 @@ def notify_test(name: str, data_dir: Path) -> None:
     sys.exit(0 if rows and all(row["state"] in ("accepted", "delivered") for row in rows) else 1)
 
 
+@notify.command("drill")
+@data_dir_option
+def notify_drill(data_dir: Path) -> None:
+    """Send the daily drill now: one harmless message through every way by which people are paged."""
+    rows = ask(data_dir, "drill.start", timeout_s=90)
+    for row in rows:
+        click.echo(f"{row['channel']:<10} {row['address']:<40} {row['state']:<10} {row['state_reason']}")
+    if not rows:
+        click.echo("nobody is paged by anything yet")
+    sys.exit(0 if rows and all(row["state"] in ("accepted", "delivered", "held") for row in rows) else 1)
+
+
 @click.group()
 def audit() -> None:
     """The append-only log of everything that happened."""
