@@ -19,7 +19,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import httptools
 
 from tocsin import __version__
+from tocsin.collect.proxied import connect_through, host_text, proxy_credentials
 from tocsin.collect.target import HttpSettings, TlsSettings
+from tocsin.model.httpclient import proxy_for
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -168,7 +170,7 @@ class ScrapeClient:
             self._connection = None
 
     async def _ask(self, url: str, *, keep: bool) -> Answer:
-        request = self._request(url)
+        request = self._request(url, await self._with_token())
         limit = self.limit or _DEFAULT_LIMIT
         if keep and self._connection is not None and not self._connection.closed:
             try:
@@ -179,6 +181,14 @@ class ScrapeClient:
         if keep:
             self._connection = connection
         return await self._exchange(connection, request, limit, keep=keep)
+
+    async def _with_token(self) -> str:
+        """The bearer token of an oauth2 grant; empty without one."""
+        if self.http.oauth2 is None:
+            return ""
+        from tocsin.collect.oauth2 import token_for
+
+        return await token_for(self.http.oauth2)
 
     async def _exchange(self, connection: _Exchange, request: bytes, limit: int, *, keep: bool) -> Answer:
         try:
@@ -192,49 +202,57 @@ class ScrapeClient:
 
     async def _connect(self, url: str) -> _Exchange:
         parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        context = _context(self.http.tls, _stamps(self.http.tls)) if secure else None
+        secure, host = parts.scheme == "https", parts.hostname or ""
+        port = parts.port or (443 if secure else 80)
+        context = tls_context(self.http.tls) if secure else None
+        server_name = self.http.tls.server_name or host
+        if proxy := proxy_for(url, self.http.proxy):
+            return await connect_through(
+                proxy, host, port, _Exchange, context, server_name, headers=self.http.proxy.connect_header
+            )
         _, protocol = await asyncio.get_running_loop().create_connection(
-            _Exchange,
-            parts.hostname or "",
-            parts.port or (443 if secure else 80),
-            ssl=context,
-            server_hostname=(self.http.tls.server_name or parts.hostname) if secure else None,
+            _Exchange, host, port, ssl=context, server_hostname=server_name if secure else None
         )
         return protocol
 
-    def _request(self, url: str) -> bytes:
+    def _request(self, url: str, token: str) -> bytes:
         parts = urlsplit(url)
         path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        proxy = proxy_for(url, self.http.proxy) if parts.scheme == "http" else ""
         lines = [
-            f"GET {path} HTTP/1.1",
-            f"Host: {parts.netloc.rpartition('@')[2]}",
+            # A proxy is told the whole address; through its tunnel (https) the target is asked as ever.
+            f"GET {f'http://{host_text(parts)}{path}' if proxy else path} HTTP/1.1",
+            f"Host: {host_text(parts)}",
             f"User-Agent: Tocsin/{__version__}",
             f"Accept: {self.accept}",
             f"Accept-Encoding: {'gzip' if self.compression and not is_near(parts.hostname or '') else 'identity'}",
             f"X-Prometheus-Scrape-Timeout-Seconds: {self.timeout_s:g}",
         ]
         lines += [f"{name}: {value}" for name, values in self.http.headers.items() for value in values]
-        if parts.netloc.rpartition("@")[2] == urlsplit(self.url).netloc.rpartition("@")[2]:
-            lines += self._authorization(parts.username or "", parts.password or "")
+        lines += proxy_credentials(proxy)
+        if host_text(parts) == host_text(urlsplit(self.url)):
+            lines += authorization_of(self.http, parts.username or "", parts.password or "", token)
         if any("\r" in line or "\n" in line for line in lines):
             raise ScrapeFailed("a header or the URL contains a line break")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    def _authorization(self, user: str, password: str) -> list[str]:
-        """Credentials, read from their files anew each time: they may rotate."""
-        http = self.http
-        credentials = _secret(http.credentials, http.credentials_file)
-        if credentials:
-            return [f"Authorization: {http.authorization} {credentials}"]
-        user = _secret(http.username, http.username_file) or user
-        if not user:
-            return []
-        password = _secret(http.password, http.password_file) or password
-        return ["Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()]
+
+def authorization_of(http: HttpSettings, user: str = "", password: str = "", token: str = "") -> list[str]:
+    """The header line with credentials, if any; they are read from their files anew each time, for they may rotate."""
+    if token:
+        return [f"Authorization: Bearer {token}"]
+    credentials = secret_of(http.credentials, http.credentials_file)
+    if credentials:
+        return [f"Authorization: {http.authorization} {credentials}"]
+    user = secret_of(http.username, http.username_file) or user
+    if not user:
+        return []
+    password = secret_of(http.password, http.password_file) or password
+    return ["Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()]
 
 
-def _secret(text: str, file: str) -> str:
+def secret_of(text: str, file: str) -> str:
+    """A secret given as text or in a file. Raises ScrapeFailed."""
     if text or not file:
         return text
     try:
@@ -270,6 +288,11 @@ def is_near(host: str) -> bool:
 
 
 _CONTEXTS: dict[tuple[TlsSettings, tuple[float, ...]], ssl.SSLContext] = {}
+
+
+def tls_context(tls: TlsSettings) -> ssl.SSLContext:
+    """For these settings and the files as they are now. Raises ScrapeFailed, OSError, ssl.SSLError."""
+    return _context(tls, _stamps(tls))
 
 
 def _stamps(tls: TlsSettings) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from tocsin.collect.relabel import RelabelRule, relabel
 from tocsin.model.duration import format_duration, parse_duration_ms
+from tocsin.model.httpclient import OAuth2, Proxy
 from tocsin.model.labels import EMPTY_LABELS, Labels
 
 
@@ -44,8 +45,8 @@ class HttpSettings:
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     tls: TlsSettings = TlsSettings()
     follow_redirects: bool = True
-    proxy_url: str = ""
-    no_proxy: str = ""
+    proxy: Proxy = field(default_factory=Proxy, repr=False)
+    oauth2: OAuth2 | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from tocsin.config.fields import Section, Text, Texts
-from tocsin.config.prometheus_http import Authorization, BasicAuth, HeaderConfig, TlsConfig
+from tocsin.config.fields import Text
+from tocsin.config.prometheus_http import Authorization, BasicAuth, HeaderConfig, OAuth2Section, Proxied, TlsConfig
 from tocsin.model import httpclient
 
 Place = tuple[str | int, ...]
@@ -21,63 +21,7 @@ _RESERVED = {
 }  # fmt: skip
 
 
-class _Proxied(Section):
-    proxy_url: str = ""
-    no_proxy: str = ""
-    proxy_from_environment: bool = False
-    proxy_connect_header: dict[str, Texts] = Field(default_factory=dict)
-
-    @field_validator("proxy_url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        if value and not value.startswith("http://"):
-            raise ValueError("expected an http:// URL; Tocsin goes through HTTP proxies only")
-        return value
-
-    @model_validator(mode="after")
-    def _one_proxy(self) -> Self:
-        if self.proxy_from_environment and (self.proxy_url or self.no_proxy):
-            raise ValueError("with proxy_from_environment neither proxy_url nor no_proxy may be set")
-        if self.no_proxy and not self.proxy_url:
-            raise ValueError("no_proxy needs proxy_url")
-        if self.proxy_connect_header and not (self.proxy_url or self.proxy_from_environment):
-            raise ValueError("proxy_connect_header needs proxy_url or proxy_from_environment")
-        return self
-
-    def proxy(self, environment: Mapping[str, str]) -> httpclient.Proxy:
-        def from_environment(name: str) -> str:
-            return environment.get(name.lower(), "") or environment.get(name, "") if self.proxy_from_environment else ""
-
-        return httpclient.Proxy(
-            self.proxy_url,
-            self.no_proxy or from_environment("NO_PROXY"),
-            from_environment("HTTP_PROXY"),
-            from_environment("HTTPS_PROXY"),
-            {name: tuple(values) for name, values in self.proxy_connect_header.items()},
-        )
-
-
-class OAuth2Section(_Proxied):
-    client_id: str = ""
-    client_secret: Text = ""
-    client_secret_file: str = ""
-    scopes: Texts = ()
-    token_url: str = ""
-    endpoint_params: dict[str, Text] = Field(default_factory=dict)
-    tls_config: TlsConfig = TlsConfig()
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if not self.client_id:
-            raise ValueError("oauth2 client_id must be configured")
-        if not self.token_url:
-            raise ValueError("oauth2 token_url must be configured")
-        if self.client_secret and self.client_secret_file:
-            raise ValueError("at most one of oauth2 client_secret & client_secret_file must be configured")
-        return self
-
-
-class HttpClientSection(_Proxied):
+class HttpClientSection(Proxied):
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
     oauth2: OAuth2Section | None = None

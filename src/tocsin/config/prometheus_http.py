@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tocsin.collect.fields import size_bytes
 from tocsin.collect.target import HttpSettings, TlsSettings
 from tocsin.config.fields import Section, Text, Texts
+from tocsin.model import httpclient
+from tocsin.model.httpclient import OAuth2, Tls
 
 ByteSize = Annotated[int, BeforeValidator(size_bytes)]
 
@@ -90,38 +94,92 @@ class HeaderConfig(Section):
     files: Texts = ()
 
 
+class Proxied(Section):
+    """Which proxy requests go through."""
+
+    proxy_url: str = ""
+    no_proxy: str = ""
+    proxy_from_environment: bool = False
+    proxy_connect_header: dict[str, Texts] = Field(default_factory=dict)
+
+    @field_validator("proxy_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if value and not value.startswith("http://"):
+            raise ValueError("expected an http:// URL; Tocsin goes through HTTP proxies only")
+        return value
+
+    @model_validator(mode="after")
+    def _one_proxy(self) -> Self:
+        if self.proxy_from_environment and (self.proxy_url or self.no_proxy):
+            raise ValueError("with proxy_from_environment neither proxy_url nor no_proxy may be set")
+        if self.no_proxy and not self.proxy_url:
+            raise ValueError("no_proxy needs proxy_url")
+        if self.proxy_connect_header and not (self.proxy_url or self.proxy_from_environment):
+            raise ValueError("proxy_connect_header needs proxy_url or proxy_from_environment")
+        return self
+
+    def proxy(self, environment: Mapping[str, str]) -> httpclient.Proxy:
+        def from_environment(name: str) -> str:
+            return environment.get(name.lower(), "") or environment.get(name, "") if self.proxy_from_environment else ""
+
+        return httpclient.Proxy(
+            self.proxy_url,
+            self.no_proxy or from_environment("NO_PROXY"),
+            from_environment("HTTP_PROXY"),
+            from_environment("HTTPS_PROXY"),
+            {name: tuple(values) for name, values in self.proxy_connect_header.items()},
+        )
+
+
+class OAuth2Section(Proxied):
+    """A token by the client credentials grant."""
+
+    client_id: str = ""
+    client_secret: Text = ""
+    client_secret_file: str = ""
+    scopes: Texts = ()
+    token_url: str = ""
+    endpoint_params: dict[str, Text] = Field(default_factory=dict)
+    tls_config: TlsConfig = TlsConfig()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.client_id:
+            raise ValueError("oauth2 client_id must be configured")
+        if not self.token_url:
+            raise ValueError("oauth2 token_url must be configured")
+        if self.client_secret and self.client_secret_file:
+            raise ValueError("at most one of oauth2 client_secret & client_secret_file must be configured")
+        return self
+
+
 _RESERVED_HEADERS = {
     "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
     "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding", "x-prometheus-scrape-timeout-seconds",
 }  # fmt: skip
 
 
-class HttpClientConfig(Section):
-    """The keys that scrapes and http_sd share."""
+class HttpClientConfig(Proxied):
+    """The keys that scrapes and discoveries share."""
 
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
-    oauth2: Any = None
+    oauth2: OAuth2Section | None = None
     bearer_token: Text = ""
     bearer_token_file: str = ""
     tls_config: TlsConfig = TlsConfig()
     follow_redirects: bool = True
     enable_http2: bool = True
     http_headers: dict[str, HeaderConfig] = {}  # noqa: RUF012  (pydantic copies it)
-    proxy_url: str = ""
-    no_proxy: str = ""
-    proxy_from_environment: bool = False
-    proxy_connect_header: Any = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.oauth2 is not None:
-            raise ValueError("oauth2 is not supported; use authorization with credentials_file kept fresh by another program")
-        if self.proxy_url or self.proxy_from_environment or self.proxy_connect_header:
-            raise ValueError("scraping through a proxy (proxy_url, proxy_from_environment) is not supported")
-        ways = [self.basic_auth, self.authorization, self.bearer_token or None, self.bearer_token_file or None]
+        ways = [self.basic_auth, self.authorization, self.oauth2, self.bearer_token or None, self.bearer_token_file or None]
         if sum(way is not None for way in ways) > 1:
-            raise ValueError("at most one of basic_auth, authorization, bearer_token & bearer_token_file must be configured")
+            raise ValueError(
+                "at most one of basic_auth, authorization, oauth2, bearer_token & bearer_token_file must be configured"
+            )
         for name in self.http_headers:
             if name.lower() in _RESERVED_HEADERS:
                 raise ValueError(f"setting header {name!r} is not allowed")
@@ -144,6 +202,34 @@ class HttpClientConfig(Section):
             headers={name: _header(entry, base) for name, entry in self.http_headers.items()},
             tls=self.tls_config.settings(base),
             follow_redirects=self.follow_redirects,
+            proxy=self.proxy(os.environ),
+            oauth2=self._oauth2(base),
+        )
+
+    def _oauth2(self, base: Path) -> OAuth2 | None:
+        if (section := self.oauth2) is None:
+            return None
+        tls = section.tls_config
+        return OAuth2(
+            section.client_id,
+            section.token_url,
+            section.client_secret,
+            _path(base, section.client_secret_file),
+            tuple(section.scopes),
+            section.endpoint_params,
+            Tls(
+                tls.ca,
+                _path(base, tls.ca_file),
+                tls.cert,
+                _path(base, tls.cert_file),
+                tls.key,
+                _path(base, tls.key_file),
+                tls.server_name,
+                tls.insecure_skip_verify,
+                tls.min_version,
+                tls.max_version,
+            ),
+            section.proxy(os.environ),
         )
 
 
