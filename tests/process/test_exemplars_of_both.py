@@ -46,7 +46,10 @@ def target():
     server.shutdown()
 
 
-JOB = "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: {job}\n  static_configs: [{{targets: ['{target}']}}]\n"
+JOB = (
+    "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n"
+    "scrape_configs:\n- job_name: {job}\n  static_configs: [{{targets: ['{target}']}}]\n"
+)
 
 
 def exemplars(answer, job):
@@ -74,7 +77,8 @@ def test_both_keep_the_same_exemplars(tocsin, tmp_path, target):
     (tocsin.folder / "tocsin.yaml").write_text(config + JOB.format(job="own", target=target))
     tocsin.start()
     theirs = JOB.format(job="theirs", target=target) + (
-        f"remote_write:\n- url: {tocsin.url}/api/v1/write\n  send_exemplars: true\n  queue_config: {{batch_send_deadline: 200ms}}\n  protobuf_message: {message}\n"
+        f"remote_write:\n- url: {tocsin.url}/api/v1/write\n  send_exemplars: true\n  protobuf_message: {message}\n"
+        "  queue_config: {batch_send_deadline: 200ms}\n"
     )
     with prometheus(tmp_path / "p", "--enable-feature=exemplar-storage", config=theirs) as peer:
         query = '{__name__=~"lat_bucket|req_total|g"} + 1'

@@ -13,8 +13,10 @@ from tocsin.app.configuration import Configuration
 from tocsin.app.contacts import ContactCommands
 from tocsin.app.coverage import coverage
 from tocsin.app.ingest import ingest_table
+from tocsin.app.selftest import SelfTest
 from tocsin.app.settings import ServeSettings
 from tocsin.app.silencing import silence_incident
+from tocsin.app.storecommands import StoreCommands
 from tocsin.app.values import result_to_json
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.collect.catalog import parse_check, spec_for_url
@@ -50,6 +52,7 @@ def command_table(
     handlers = _Handlers(core, configuration, settings)
     table: dict[str, CommandHandler] = {
         **ContactCommands(core, configuration, random).table(),
+        **StoreCommands(core, settings.data_dir / "snapshots", random).table(),
         **account_commands(core.db, core.clock, random, core.changes),
         "alerts.post": handlers.alerts_post,
         "alerts.groups": handlers.alerts_groups,
@@ -74,6 +77,7 @@ def command_table(
         "notification.test": handlers.notification_test,
         "notification.retry": handlers.notification_retry,
         "drill.start": handlers.drill_start,
+        "selftest": SelfTest(core, configuration, random).run,
         "oncall.state": handlers.oncall_state,
         "schedule.query": handlers.schedule_query,
         "override.add": handlers.override_add,

@@ -106,6 +106,7 @@ def _web_settings(before: WebSettings, state: Mapping[str, Any]) -> WebSettings:
         route_prefix=state["web"]["route_prefix"],
         trusted_proxies=tuple(state["web"]["trusted_proxies"]),
         allowed_hosts=tuple(state["web"]["allowed_hosts"]),
+        admin_api=state["web"]["admin_api"],
         read_samples=state["web"]["remote_read_samples"],
         external_labels=state["external_labels"],
         status_pages=state["status_pages"],

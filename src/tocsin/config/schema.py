@@ -185,6 +185,8 @@ class Web(Section):
     """Addresses or networks whose X-Forwarded-For and -Proto are believed."""
     allowed_hosts: Texts = ()
     """Host headers that are ours besides the one of `external_url` and loopback names."""
+    admin_api: bool = False
+    """Answer `/api/v1/admin/tsdb/*`: deleting series and making snapshots (the role admin is needed as well)."""
     remote_read_samples: int = Field(default=50_000_000, ge=1)
     """Most samples in an answer to a remote read that cannot take streamed chunks."""
 

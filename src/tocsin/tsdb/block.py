@@ -176,6 +176,12 @@ class Block:
             self._size = sum(path.stat().st_size for path in self.path.iterdir())
         return self._size
 
+    def last_id(self) -> int:
+        """The highest series id."""
+        ids = self.index.ids
+        self.release()
+        return int(ids.max(initial=0))
+
     def match(self, matchers: Sequence[Matcher]) -> Int64:
         """Rows that pass every matcher, ascending."""
         index = self.index

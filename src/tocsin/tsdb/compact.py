@@ -23,6 +23,7 @@ from tocsin.tsdb.chunkfile import GridChunk, LooseChunk
 from tocsin.tsdb.loose import Run
 from tocsin.tsdb.piece import GridPiece, Loose
 from tocsin.tsdb.records import Kind
+from tocsin.tsdb.tombstones import Tombstones, without, without_loose
 from tocsin.tsdb.upkeep import Job, breathe, seal_loose
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def cut(store: Store, end_ms: int) -> Job:
 
     def write() -> list[LooseChunk]:
         reader = _HeadReader(store, chunks, loose, regular_from)
-        sequence = store.blocks.next_sequence()
+        sequence = store.next_sequence()
         everything = capture()
         for start, end in reader.ranges(end_ms, store.settings.block_ms):
             source = Source(everything, reader.within(start, end), reader.columns(end - start))
@@ -113,7 +114,13 @@ class _HeadReader:
         self._files = store.files
         self._chunks = chunks
         # A damaged chunk is left out here and reported; what it held is lost with it.
-        self._loose = [part for part in (store.files.read_loose(chunk, None) for chunk in loose) if part is not None]
+        self._tombstones = store.tombstones
+        self._loose = [
+            kept
+            for chunk in loose
+            if (part := store.files.read_loose(chunk, None)) is not None
+            for kept in without_loose([part], store.tombstones.of_file(chunk.file))
+        ]
         self._regular_from = regular_from
 
     def ranges(self, end_ms: int, span_ms: int) -> list[tuple[int, int]]:
@@ -144,7 +151,7 @@ class _HeadReader:
                 high = (end_ms - 1 - chunk.offset_ms) // chunk.interval_ms
                 piece = self._files.read_grid(chunk, rows, low=low, high=high) if len(rows) else None
                 if piece is not None:
-                    pieces.append(piece)
+                    pieces += without([piece], self._tombstones.of_file(chunk.file))
             loose = []
             for part in self._loose:
                 mine = _member(ids, part.ids) & (part.t_ms >= start_ms) & (part.t_ms < end_ms)
@@ -194,12 +201,12 @@ def merge(store: Store, blocks: Sequence[Block]) -> Job:
     """Make one block of several."""
     start = min(block.name.start_ms for block in blocks)
     end = max(block.name.end_ms for block in blocks)
-    name = BlockName(store.blocks.next_sequence(), start, end)
+    name = BlockName(store.next_sequence(), start, end)
 
     def write() -> None:
         listed = catalogue.merge(catalogue.capture(block.index)() for block in blocks)
         columns = max((span_columns(block) for block in blocks), default=1)
-        source = Source(listed, read_blocks(blocks, start, end), columns * (end - start) // DAY_MS)
+        source = Source(listed, read_blocks(blocks, start, end, store.tombstones), columns * (end - start) // DAY_MS)
         build(store.blocks.folder, name, source, store.disk, {"level": 2})
 
     yield write
@@ -217,8 +224,10 @@ def span_columns(block: Block) -> int:
     return DAY_MS // min(intervals) if intervals else 1024
 
 
-def read_blocks(blocks: Sequence[Block], start_ms: int, end_ms: int) -> ReadBatch:
-    """A reader of series ids over blocks, in order of precedence."""
+def read_blocks(
+    blocks: Sequence[Block], start_ms: int, end_ms: int, tombstones: Tombstones, *, resolution_ms: int = 1
+) -> ReadBatch:
+    """A reader of series ids over blocks, in order of precedence, without what is deleted."""
     known = []
     for block in blocks:
         ids = block.index.ids.astype(np.int64)
@@ -232,8 +241,9 @@ def read_blocks(blocks: Sequence[Block], start_ms: int, end_ms: int) -> ReadBatc
             at = np.minimum(np.searchsorted(ordered, ids), len(ordered) - 1)
             mine = np.sort(rows[at[ordered[at] == ids]])
             more = block.read(mine, start_ms, end_ms - 1)
-            pieces.extend(more[0])
-            loose.extend(more[1])
+            deleted = tombstones.of_block(block, resolution_ms=resolution_ms)
+            pieces.extend(without(more[0], deleted))
+            loose.extend(without_loose(more[1], deleted))
         return pieces, loose
 
     return read

@@ -14,10 +14,10 @@ from tocsin.clock import Clock
 from tocsin.errors import DiskFull, StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
-from tocsin.model.labels import Labels
+from tocsin.model.labels import Labels, Matcher
 from tocsin.model.ports import AppendResult
 from tocsin.model.series import Batch, Float64, Int64
-from tocsin.tsdb import compact, exemplars, limits, records, rollup, upkeep
+from tocsin.tsdb import checkpoint, compact, deletion, exemplars, limits, records, rollup, upkeep
 from tocsin.tsdb.block import BlockName
 from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.disk import SYSTEM_DISK, Disk, file_name, numbered
@@ -78,6 +78,8 @@ class Store(Reading):
         self._measured_ms = 0
         self.merged: set[BlockName] = set()
         """Blocks whose content is in a larger one already; they are about to be deleted."""
+        self.tombstones_due = True
+        """Whether some of them may have nothing left to hide."""
         self._later: list[tuple[int, Callable[[], None]]] = []
         self.loose_batch = 0
         self._full = ""
@@ -107,11 +109,15 @@ class Store(Reading):
         for blocks in (self.blocks, self.rollups):
             blocks.sweep()
             blocks.refresh()
+        self.tombstones.refresh()
         replay = Replay(self.head, self.files, verify=True, blocks_changed=lambda: None)
         for reader in load(self.head, self.files, replay, self.path):
             drain(reader, replay, final=True)
             reader.close()
         self.head.find_strays()
+        if not numbered(self.path / "tables", checkpoint.SUFFIX):
+            # Blocks without a head (a snapshot of blocks alone): their ids must not be given again.
+            self.head.index.next_id = max(self.head.index.next_id, *(block.last_id() + 1 for block in self.blocks.blocks), 1)
         self.head.exemplars.resize(self.settings.max_exemplars)
         self.start_segment()
         HEAD_SERIES.set(self.head.index.series_count)
@@ -352,10 +358,31 @@ class Store(Reading):
         except (OSError, StoreError) as error:
             self._rest(error)
 
-    async def snapshot(self, target: Path) -> None:
-        """A consistent copy of everything, for `tools.restore`. Raises StoreError, OSError."""
+    async def snapshot(self, target: Path, *, with_head: bool = True) -> None:
+        """A consistent copy of everything, or of the blocks alone, for `tools.restore`. Raises StoreError, OSError."""
         async with self._one_job:
-            await upkeep.drive(upkeep.snapshot(self, target))
+            await upkeep.drive(upkeep.snapshot(self, target, with_head=with_head))
+
+    async def delete_series(self, sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> None:
+        """Delete samples within [start, end] of series that pass one of the matcher lists; readers know when this returns
+        (followers a moment later). Raises StoreError, OSError."""
+        async with self._one_job:
+            await upkeep.drive(deletion.delete(self, sets, start_ms, end_ms))
+
+    async def clean_tombstones(self) -> None:
+        """Free the room of deleted samples that are in blocks. Raises OSError."""
+        async with self._one_job:
+            await upkeep.drive(deletion.clean(self))
+
+    def next_sequence(self) -> int:
+        """For the next block; no rollup of another block has it."""
+        return max(self.blocks.next_sequence(), self.rollups.last_sequence() + 1)
+
+    def sync_log(self) -> None:
+        """Make everything flushed so far durable. Raises OSError."""
+        self.files.sync()
+        if self._wal is not None:
+            self._wal.sync()
 
     def _rest(self, error: Exception) -> None:
         self._quiet_until_ms = self._clock.now_ms() + _REST_MS
@@ -397,6 +424,10 @@ class Store(Reading):
         end_ms = compact.cut_end_ms(self, now_ms)
         if end_ms is not None:
             yield compact.cut(self, end_ms)
+            self.tombstones_due = True
+        if self.tombstones_due and self.tombstones.listed:
+            self.tombstones_due = False
+            yield deletion.forget_obsolete(self)
         blocks = compact.due_merge(self, now_ms)
         if blocks:
             yield compact.merge(self, blocks)

@@ -50,6 +50,7 @@ class Follower(Reading):
         self.files.retire_missing()
         self.blocks.refresh()
         self.rollups.refresh()
+        self.tombstones.refresh()
 
     @staticmethod
     def _keep(head: Head, window: Window) -> None:

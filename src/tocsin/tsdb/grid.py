@@ -24,6 +24,7 @@ from tocsin.tsdb.piece import GridPiece
 from tocsin.tsdb.table import UInt32
 
 SLOTS = 64
+_NEVER = 1 << 62
 BLOCK_ROWS = 512
 _BLOCK_BITS = 9
 NOBODY = 0xFFFFFFFF
@@ -60,7 +61,10 @@ class Grid:
         self.last: Int64 = np.zeros(0, np.int64)
         """Per block: lowest and highest number written in this window; last < low = nothing."""
         self.segment: Int64 = np.zeros(0, np.int64)
-        """Per block: WAL segment that holds the window's first samples."""
+        """Per block: oldest WAL segment that may hold a sample of this window."""
+        self._closed_at: Int64 = np.zeros(0, np.int64)
+        self._closed_in: Int64 = np.zeros(0, np.int64)
+        """Per block: the scrape that closed the window before this one, and the WAL segment it was written to."""
         self.used: list[int] = []
         self._free: dict[int, list[int]] = {}
         self._open: dict[int, int] = {}
@@ -123,6 +127,8 @@ class Grid:
         self.low = np.append(self.low, 0)
         self.last = np.append(self.last, -1)
         self.segment = np.append(self.segment, 0)
+        self._closed_at = np.append(self._closed_at, _NEVER)
+        self._closed_in = np.append(self._closed_in, 0)
         self.used.append(0)
         return block
 
@@ -186,11 +192,11 @@ class Grid:
         cells = self.values.view(np.uint64)[rows, number % SLOTS]
         return int((cells != values.view(np.uint64)).sum())
 
-    def close(self, block: int, ids: UInt32, *, number: int | None = None) -> Window | None:
+    def close(self, block: int, ids: UInt32, *, number: int | None = None, segment: int = 0) -> Window | None:
         """Take the window out of a block; None when it was empty. `ids` are the series ids by slot.
 
         To make room for scrape `number`, only the older part goes: the last five minutes stay, so that an instant query
-        never has to open a chunk. Without a number everything goes.
+        never has to open a chunk. Without a number everything goes. `segment` is the WAL segment of this moment.
         """
         low, last = int(self.low[block]), int(self.last[block])
         if last < low:
@@ -209,6 +215,11 @@ class Grid:
             self.values[rows].take(numbers % SLOTS, axis=1),
         )
         self._forget(block, rows, numbers)
+        if number is not None:
+            # What stays came after the close before this one, so the log before that is no longer needed for it.
+            if rest >= self._closed_at[block]:
+                self.segment[block] = self._closed_in[block]
+            self._closed_at[block], self._closed_in[block] = number, segment
         return window
 
     def _forget(self, block: int, rows: slice, numbers: Int64) -> None:

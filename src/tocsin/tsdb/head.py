@@ -13,8 +13,8 @@ import numpy as np
 
 from tocsin.model.labels import Labels, Matcher
 from tocsin.model.series import Bool, Float64, Int64, is_absent
-from tocsin.tsdb.exemplars import ExemplarStore, Named
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk, rows_of
+from tocsin.tsdb.exemplars import ExemplarStore, Named
 from tocsin.tsdb.grid import BLOCK_ROWS, NOBODY, Grid, Window
 from tocsin.tsdb.headview import HeadView, flatten, window_pieces
 from tocsin.tsdb.index import Index
@@ -22,6 +22,7 @@ from tocsin.tsdb.layout import Layout
 from tocsin.tsdb.loose import LooseHead
 from tocsin.tsdb.piece import GridPiece
 from tocsin.tsdb.records import Placed
+from tocsin.tsdb.tombstones import Tombstones, not_deleted
 
 _NONE = np.empty(0, np.int64)
 _SPELL = 8192
@@ -276,7 +277,7 @@ class Head:
 
     def close_window(self, grid: Grid, block: int, *, number: int | None = None) -> None:
         """Seal a window; with `number`, as much of it as that scrape needs room."""
-        window = grid.close(block, self.index.ids, number=number)
+        window = grid.close(block, self.index.ids, number=number, segment=self.segment)
         if window is not None:
             self._on_window(window)
 
@@ -400,7 +401,7 @@ class Head:
             loose_chunks = [chunk for chunk in self.loose_chunks if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
         return HeadView(ids, labels, pieces, loose, chunks, loose_chunks, regular_start)
 
-    def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Int64:
+    def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, tombstones: Tombstones) -> Int64:
         """Slots of series with samples in range; for sealed windows it is enough that the window overlaps it."""
         with self.lock:
             slots = self.index.match(matchers)
@@ -414,7 +415,9 @@ class Head:
             every: list[GridChunk | LooseChunk] = [chunk for chunks in self.chunks.values() for chunk in chunks]
             every += [chunk for places in self.strays.values() for chunk, _ in places]
             inside = [chunk for chunk in (*every, *self.loose_chunks) if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
-            held += [chunk.ids.astype(np.int64) for chunk in inside]
+            for chunk in inside:
+                span = max(start_ms, chunk.start_ms), min(end_ms, chunk.end_ms)
+                held.append(not_deleted(chunk.ids.astype(np.int64), *span, tombstones.of_file(chunk.file)))
             held += [window.ids.astype(np.int64) for window in self.kept]
             held.append(self.loose.read(np.sort(ids), start_ms, end_ms).ids)
             found = np.isin(ids, np.unique(np.concatenate(held)))

@@ -12,6 +12,7 @@ from tocsin.model.series import Int64, is_absent
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk
 from tocsin.tsdb.grid import Window
 from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.tombstones import Tombstones, without, without_loose
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +30,25 @@ class HeadView:
     """A chunk may begin before this; what it holds there is in a block, where loose samples have been laid over it."""
 
 
-def read_view(view: HeadView, files: ChunkFiles, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Loose]]:
-    """Read the chunks of a view: pieces and loose samples within [start, end], in order of precedence."""
+def read_view(
+    view: HeadView, files: ChunkFiles, start_ms: int, end_ms: int, tombstones: Tombstones
+) -> tuple[list[GridPiece], list[Loose]]:
+    """Read the chunks of a view: pieces and loose samples within [start, end] that are not deleted, in order of precedence."""
     pieces: list[GridPiece] = []
     for chunk, rows in view.chunks:
         low = -((chunk.offset_ms - max(start_ms, view.regular_from_ms)) // chunk.interval_ms)
         high = (end_ms - chunk.offset_ms) // chunk.interval_ms
         piece = files.read_grid(chunk, rows, low=low, high=high)
         if piece is not None:
-            pieces.append(piece)
+            pieces += without([piece], tombstones.of_file(chunk.file))
     loose: list[Loose] = []
     wanted = np.sort(view.ids)
     for entry in view.loose_chunks if len(wanted) else ():
         part = files.read_loose(entry, wanted)
         if part is not None:
             inside = (part.t_ms >= start_ms) & (part.t_ms <= end_ms)
-            loose.append(Loose(part.ids[inside], part.t_ms[inside], part.values[inside]))
+            within = Loose(part.ids[inside], part.t_ms[inside], part.values[inside])
+            loose += without_loose([within], tombstones.of_file(entry.file))
     return pieces + view.pieces, [*loose, view.loose]
 
 

@@ -19,6 +19,7 @@ from tocsin.tsdb.headview import read_view
 from tocsin.tsdb.index import Index
 from tocsin.tsdb.piece import GridPiece, Loose
 from tocsin.tsdb.rollup import FINE_MS, Rollups
+from tocsin.tsdb.tombstones import Tombstones, not_deleted, without, without_loose
 
 _NO_HINTS = SelectHints()
 
@@ -71,6 +72,7 @@ class Reading:
         self.files = files
         self.blocks = BlockSet(path / "blocks")
         self.rollups = Rollups(path / "rollups")
+        self.tombstones = Tombstones(path)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints = _NO_HINTS) -> Selection:
         """Series that pass every matcher and have samples within [start, end], with those samples."""
@@ -81,22 +83,23 @@ class Reading:
         loose: list[Loose] = []
         warnings: tuple[str, ...] = ()
         raw_from = self._raw_from_ms()
-        blocks = [(block, end_ms) for block in self.blocks.overlapping(start_ms, end_ms)]
+        blocks = [(block, end_ms, 1) for block in self.blocks.overlapping(start_ms, end_ms)]
         if start_ms < raw_from:
             resolution, aggregate = self.rollups.choose(hints)
             last = min(end_ms, raw_from - 1)
             rolled = self.rollups.sets[resolution, aggregate].overlapping(start_ms, last)
-            blocks = [(block, last) for block in rolled] + blocks
+            blocks = [(block, last, resolution) for block in rolled] + blocks
             if rolled:
                 warnings = (_rollup_note(resolution, aggregate),)
-        for block, last_ms in blocks:
+        for block, last_ms, resolution_ms in blocks:
             rows = block.match(matchers)
             if len(rows):
                 more = block.read(rows, start_ms, last_ms)
-                pieces.extend(more[0])
-                loose.extend(more[1])
+                deleted = self.tombstones.of_block(block, resolution_ms=resolution_ms)
+                pieces.extend(without(more[0], deleted))
+                loose.extend(without_loose(more[1], deleted))
                 names.add(block, rows)
-        more = read_view(view, self.files, start_ms, end_ms)
+        more = read_view(view, self.files, start_ms, end_ms, self.tombstones)
         found = assemble(pieces + more[0], loose + more[1], names.of)
         return Selection(found.groups, warnings) if warnings and found.groups else found
 
@@ -113,14 +116,14 @@ class Reading:
         As in Prometheus, a block or sealed window that overlaps the range counts as a whole.
         """
         found: set[Labels] = set()
-        for index, slots in self._present(matchers, start_ms, end_ms):
+        for index, slots in self.present(matchers, start_ms, end_ms):
             found.update(index.labels(slots))
         ordered = sorted(found)
         return ordered[:limit] if limit else ordered
 
     def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
         found: set[str] = set()
-        for index, slots in self._present(matchers, start_ms, end_ms):
+        for index, slots in self.present(matchers, start_ms, end_ms):
             found |= index.names(slots)
         return sorted(found)[: limit or None]
 
@@ -128,19 +131,24 @@ class Reading:
         self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0
     ) -> list[str]:
         found: set[str] = set()
-        for index, slots in self._present(matchers, start_ms, end_ms):
+        for index, slots in self.present(matchers, start_ms, end_ms):
             found |= index.values(name, slots)
         return sorted(found)[: limit or None]
 
-    def _present(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> Iterator[tuple[Index, Int64]]:
+    def present(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> Iterator[tuple[Index, Int64]]:
         """Each index with its series in range, locked until the next one."""
         head = self.head
         for one in matchers or [[]]:
             with head.lock:
-                yield head.index, head.present(one, start_ms, end_ms)
+                yield head.index, head.present(one, start_ms, end_ms, self.tombstones)
             older = self.rollups.sets[FINE_MS, "last"].overlapping(start_ms, min(end_ms, self._raw_from_ms()))
             for block in [*older, *self.blocks.overlapping(start_ms, end_ms)]:
                 rows = block.match(one)
+                deleted = self.tombstones.of_block(block)
+                if deleted:
+                    span = max(start_ms, block.name.start_ms), min(end_ms, block.name.end_ms - 1)
+                    ids = block.index.ids[rows].astype(np.int64)
+                    rows = rows[np.isin(ids, not_deleted(ids, *span, deleted))]
                 with block.lock:
                     yield block.index, rows
 

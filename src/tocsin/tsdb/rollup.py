@@ -65,6 +65,10 @@ class Rollups:
         coarse = hints.range_ms >= 2 * COARSE_MS and hints.step_ms >= COARSE_MS
         return COARSE_MS if coarse else FINE_MS, _FOR_FUNCTION.get(hints.func, "last")
 
+    def last_sequence(self) -> int:
+        """The highest of any block."""
+        return max((block.name.sequence for blocks in self.sets.values() for block in blocks.blocks), default=0)
+
     def expire(self, before_ms: int) -> None:
         for blocks in self.sets.values():
             blocks.remove([block for block in blocks.blocks if block.name.end_ms <= before_ms])
@@ -117,7 +121,7 @@ def _write(store: Store, block: Block, resolution_ms: int, how: str, aggregate: 
     start, end = block.name.start_ms, block.name.end_ms
     # The last point may be stamped after the block's end when that is not a whole hour.
     name = BlockName(block.name.sequence, start, -(-end // resolution_ms) * resolution_ms)
-    read = _reduced(read_blocks([block], start, end), resolution_ms, how)
+    read = _reduced(read_blocks([block], start, end, store.tombstones), resolution_ms, how)
     source = Source(catalogue.capture(block.index)(), read, DAY_MS // 15_000 if resolution_ms == FINE_MS else 300)
     build(blocks.folder, name, source, store.disk, {"resolution_ms": resolution_ms, "aggregate": aggregate})
 

@@ -186,8 +186,8 @@ def _seconds(t_ms: int) -> str:
 
 def restore(snapshot: Path, path: Path) -> None:
     """Put a snapshot in place of a store that does not exist yet. Raises StoreError."""
-    if not (snapshot / "wal").is_dir():
-        raise StoreError(f"{snapshot} is not a snapshot of a store: it has no folder `wal`")
+    if not (snapshot / "wal").is_dir() and not (snapshot / "blocks").is_dir():
+        raise StoreError(f"{snapshot} is not a snapshot of a store: it has no folder `wal` or `blocks`")
     if path.exists() and any(path.iterdir()):
         raise StoreError(f"{path} is not empty; move the old store away first")
     shutil.copytree(snapshot, path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock"))

@@ -17,7 +17,7 @@ import numpy as np
 from tocsin.errors import StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
-from tocsin.tsdb import checkpoint, exemplars, records
+from tocsin.tsdb import checkpoint, exemplars, records, tombstones
 from tocsin.tsdb.chunkfile import LooseChunk
 from tocsin.tsdb.disk import numbered
 from tocsin.tsdb.grid import SLOTS
@@ -157,15 +157,23 @@ def breathe() -> None:
     """Work for a thread that only lets the loop breathe."""
 
 
-def snapshot(store: Store, target: Path) -> Job:
+_HEAD_PARTS = ("head", "tables", "wal")
+
+
+def snapshot(store: Store, target: Path, *, with_head: bool = True) -> Job:
     """A consistent copy of the store beside it: immutable files are linked, growing ones copied. Raises StoreError, OSError."""
     if target.exists() and any(target.iterdir()):
         raise StoreError(f"{target} is not empty")
-    yield from roll(store)
-    store.flush()
+    if with_head:
+        yield from roll(store)
+        store.flush()
 
     def write() -> None:
-        for part in ("blocks", "rollups", "head", "tables", "wal"):
+        target.mkdir(parents=True, exist_ok=True)
+        for name in (tombstones.FILE, exemplars.FILE):
+            if (store.path / name).is_file():
+                shutil.copyfile(store.path / name, target / name)
+        for part in ("blocks", "rollups", *(_HEAD_PARTS if with_head else ())):
             for source in sorted((store.path / part).rglob("*")):
                 if not source.is_file() or source.suffix == ".tmp" or source.parent.suffix in (".tmp", ".gone"):
                     continue

@@ -65,7 +65,7 @@ class Parameters:
 
     @classmethod
     async def of(cls, request: Request) -> Parameters:
-        form = await form_pairs(request) if request.method == "POST" else []
+        form = await form_pairs(request) if request.method in ("POST", "PUT") else []
         return cls([*form, *request.query_params.multi_items()])
 
     def get(self, name: str, default: str = "") -> str:

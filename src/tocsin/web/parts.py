@@ -57,6 +57,8 @@ class WebSettings:
     lookback_ms: int = 300_000
     read_samples: int = 50_000_000
     """A remote-read answer of plain samples with more than this is refused; streamed chunks have no such limit."""
+    admin_api: bool = False
+    """Whether `/api/v1/admin/tsdb/*` is answered."""
     external_labels: Mapping[str, str] = field(default_factory=dict)
     """What this Tocsin is called from outside: `global.external_labels`."""
     ingest_limit: int = 32 * 1024 * 1024

@@ -10,8 +10,8 @@ from tocsin.web import api_alertmanager
 from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
 from tocsin.web.api.checks import Checks
-from tocsin.web.api.dashboards import Dashboards
 from tocsin.web.api.contacts import Contacts
+from tocsin.web.api.dashboards import Dashboards
 from tocsin.web.api.explain import Explain
 from tocsin.web.api.incidents import Incidents
 from tocsin.web.api.notifications import Notifications
@@ -19,6 +19,7 @@ from tocsin.web.api.oncall import OnCall
 from tocsin.web.api.overview import OverviewPage
 from tocsin.web.api.people import People
 from tocsin.web.api.silences import Silences
+from tocsin.web.charts import Charts
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Errors, MiB, Permission
 from tocsin.web.enqueue import Enqueue
@@ -28,6 +29,7 @@ from tocsin.web.links import Links
 from tocsin.web.live import stream_handler
 from tocsin.web.openapi import openapi_endpoint
 from tocsin.web.probes import Probes
+from tocsin.web.prometheus.admin import Admin
 from tocsin.web.prometheus.federate import Federate
 from tocsin.web.prometheus.labels import LabelQueries
 from tocsin.web.prometheus.query import Queries
@@ -59,6 +61,7 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *Health(desk).endpoints(),
         *SignIn(desk, passwords).endpoints(),
         *Links(desk).endpoints(),
+        *Charts(desk).endpoints(),
         *StatusPages(desk).endpoints(),
         *Runbooks(desk).endpoints(),
         *Dashboard(desk).endpoints(),
@@ -103,8 +106,18 @@ def prometheus_endpoints(desk: Desk) -> list[Endpoint]:
     api = [
         read(f"/api/v1/{path}", handler, methods=methods, errors=Errors.PROMETHEUS) for path, handler, methods in [*both, *only]
     ]
+    admin = Admin(desk)
+    change = partial(Endpoint, permission=Permission.ADMIN, methods=("POST", "PUT"), errors=Errors.PROMETHEUS)
+    tsdb = [
+        change(f"/api/v1/admin/tsdb/{path}", handler)
+        for path, handler in (
+            ("delete_series", admin.delete_series),
+            ("clean_tombstones", admin.clean_tombstones),
+            ("snapshot", admin.snapshot),
+        )
+    ]
     remote = read("/api/v1/read", RemoteRead(desk).read, methods=("POST",), errors=Errors.PLAIN, max_body=_READ_REQUEST)
-    return [*api, remote, read("/federate", federate.federate, errors=Errors.PLAIN)]
+    return [*api, *tsdb, remote, read("/federate", federate.federate, errors=Errors.PLAIN)]
 
 
 def alertmanager_endpoints(desk: Desk) -> list[Endpoint]:
