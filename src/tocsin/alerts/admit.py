@@ -155,7 +155,7 @@ def _join_groups(work: Work, started: Iterable[KnownAlert]) -> None:
         labels = known.alert.labels
         severest = work.severest(labels.get("severity"))
         told = []
-        for node in work.tree.match(labels):
+        for node in work.tree.hearers(known.alert):
             group = new_group(node, labels, work.now_ms)
             due_ms = first_flush_ms(node.route, starts_at_ms=known.alert.starts_at_ms, severest=severest, now_ms=work.now_ms)
             hurry_ms = due_ms if severest and node.route.critical_group_wait_ms is not None else 0
@@ -166,7 +166,7 @@ def _join_groups(work: Work, started: Iterable[KnownAlert]) -> None:
                 hurry_ms = min(h for h in (hurry_ms, other_hurry_ms) if h) if hurry_ms or other_hurry_ms else 0
             wanted[group.key] = (group, due_ms, hurry_ms)
             told.append(waiting_text(node.route.receiver, due_ms))
-        work.sentences[known.fingerprint] = " ".join(told)
+        work.sentences[known.fingerprint] = " ".join(told) or "Severity none, and no route of its own: nobody is told."
     existing = rows.read_groups(work.tx, wanted)
     changed = []
     for key, (group, due_ms, hurry_ms) in wanted.items():

@@ -26,7 +26,7 @@ def regroup_all(tx: Connection, tree: RouteTree, now_ms: int) -> None:
     for fingerprint, alert in alerts.items():
         if not alert.firing(now_ms):
             continue
-        for node in tree.match(alert.labels):
+        for node in tree.hearers(alert):
             group = new_group(node, alert.labels, now_ms)
             wanted.setdefault(group.key, group)
             first_ms = first_flush_ms(node.route, starts_at_ms=alert.starts_at_ms, severest=False, now_ms=now_ms)

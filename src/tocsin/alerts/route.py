@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tocsin.formats.matchers import format_matchers, parse_matchers
+from tocsin.model.alert import Alert
 from tocsin.model.labels import all_match
 from tocsin.model.route import InhibitRule, Receiver, Route, Routing
 
 DEFAULT_RECEIVER = "default"
+NO_SEVERITY = "none"
 DEFAULT_GROUP_BY = ("alertname", "service", "check", "job")
 DEFAULT_INHIBITIONS = (
     InhibitRule(
@@ -78,6 +80,14 @@ class RouteTree:
 
     def match(self, labels: Mapping[str, str]) -> list[Node]:
         return [self.nodes[route.id] for route in match(self.root, labels)]
+
+    def hearers(self, alert: Alert) -> list[Node]:
+        """Whose routes tell of it. An alert of our own rules with severity `none` (the Watchdog) is for routes that ask for it:
+        where only the root takes it, nobody is told."""
+        nodes = self.match(alert.labels)
+        asked_for = any(node.route is not self.root for node in nodes)
+        silent = not asked_for and alert.labels.get("severity") == NO_SEVERITY and alert.source.startswith("rule:")
+        return [] if silent else nodes
 
     def __contains__(self, route_id: str) -> bool:
         return route_id in self.nodes

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from tocsin.errors import TocsinError
 from tocsin.model.duration import human_duration
 from tocsin.model.incident import IncidentState
-from tocsin.state.schema import alert_groups, alert_intake, incidents, notifications
+from tocsin.state.schema import alert_groups, alert_intake, alerts, incidents, notifications
 
 if TYPE_CHECKING:
     from tocsin.app.core import Core
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LATE_MS = 180_000
 """A hop that has not moved for this long does not work."""
 _OVERDUE_MS = 120_000
+_WATCHDOG = "Watchdog"
+"""The shipped rule that always fires (infrastructure/monitoring/alerts.yml)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,18 @@ def _recent(name: str, last_ms: int, now_ms: int, verb: str) -> Hop:
 
 async def _stages(core: Core, now_ms: int) -> list[Hop]:
     try:
-        alerts, steps, pages = await core.db.read(lambda tx: (_alerts(tx, now_ms), _steps(tx, now_ms), _pages(tx, now_ms)))
+        watchdog = core.evaluator.has_rule(_WATCHDOG)
+        routed, steps, pages = await core.db.read(
+            lambda tx: (_alerts(tx, now_ms, watchdog=watchdog), _steps(tx, now_ms), _pages(tx, now_ms))
+        )
     except (TocsinError, sa.exc.SQLAlchemyError) as error:
         return [Hop("alerts", False, f"the state database does not answer: {error}")]
     looked = _recent("incidents", core.escalator.looked_ms, now_ms, "looked at")
     sent = _recent("messages", core.deliverer.looked_ms, now_ms, "looked for")
-    return [alerts, looked if steps is None else steps, sent if pages is None else pages]
+    return [routed, looked if steps is None else steps, sent if pages is None else pages]
 
 
-def _alerts(tx: Connection, now_ms: int) -> Hop:
+def _alerts(tx: Connection, now_ms: int, *, watchdog: bool) -> Hop:
     oldest = tx.execute(sa.select(sa.func.min(alert_intake.c.received_ms))).scalar()
     if oldest and now_ms - oldest > _OVERDUE_MS:
         return Hop("alerts", False, f"one waits to be routed since {human_duration(now_ms - oldest)}")
@@ -80,7 +85,16 @@ def _alerts(tx: Connection, now_ms: int) -> Hop:
     due = tx.execute(sa.select(sa.func.min(c.next_flush_ms)).where(c.next_flush_ms > 0)).scalar()
     if due and now_ms - due > _OVERDUE_MS:
         return Hop("alerts", False, f"a group is overdue since {human_duration(now_ms - due)}")
+    if watchdog and not _watchdog_fires(tx):
+        return Hop("alerts", False, f"{_WATCHDOG}, which always fires, has not come from the rules")
     return Hop("alerts", True, "none waits")
+
+
+def _watchdog_fires(tx: Connection) -> bool:
+    """The dispatcher knows that it does: rules, state database and intake have brought it there."""
+    c = alerts.c
+    named = sa.select(c.labels).where(c.ends_at_ms == 0, sa.cast(c.labels, sa.Text).contains(f'"{_WATCHDOG}"'))
+    return any(labels.get("alertname") == _WATCHDOG for labels in tx.execute(named).scalars())
 
 
 def _steps(tx: Connection, now_ms: int) -> Hop | None:

@@ -350,6 +350,11 @@ class Evaluator:
         """When any rule was last evaluated; 0 = never."""
         return max((run.evaluated_ms for scheduled in self._groups.values() for run in scheduled.run.runs), default=0)
 
+    def has_rule(self, name: str) -> bool:
+        """Whether an alerting rule of that name is evaluated."""
+        runs = (run for scheduled in self._groups.values() for run in scheduled.run.runs)
+        return any(run.rule.name == name and isinstance(run.rule, AlertRule) for run in runs)
+
     def state(self) -> dict[str, Any]:
         """`{"groups": [...], "alerts": [...]}` in the shapes of Prometheus's /api/v1/rules and /api/v1/alerts."""
         runs = [scheduled.run for scheduled in self._groups.values()]

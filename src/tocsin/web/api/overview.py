@@ -20,11 +20,13 @@ from starlette.responses import Response
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckState
 from tocsin.state.schema import declared_checks, events, meta
-from tocsin.web.answers import bytes_answer, dumps
-from tocsin.web.api.alerts import RuleIndex, alert_rows
+from tocsin.web.answers import bytes_answer, dumps, json_answer
+from tocsin.web.api import past
+from tocsin.web.api.alerts import RuleIndex, alert_rows, alerts_at
 from tocsin.web.api.checks import check_rows
 from tocsin.web.api.incidents import directory_of, open_incidents
 from tocsin.web.api.metrics_view import MetricsView, read_metrics
+from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.services import service_rows
 from tocsin.web.api.shapes import (
     AlertCounts,
@@ -73,9 +75,11 @@ class OverviewPage:
         return [Endpoint(prefix + "/overview", self.show, permission=Permission.VIEWER, answer=Overview)]
 
     async def show(self, request: Request) -> Response:
-        """The home screen."""
+        """The home screen; `at` = as it was then."""
+        now_ms = self._desk.now_ms()
+        if is_past(request):
+            return await json_answer(request, await self._then(moment_of(request, now_ms), now_ms))
         async with self._lock:
-            now_ms = self._desk.now_ms()
             cursor = self._desk.hub.cursor
             kept = self._kept
             if kept is None or kept.key != (cursor,) or now_ms >= kept.until_ms:
@@ -105,16 +109,41 @@ class OverviewPage:
             engine=engine,
             incidents=rows.incidents,
             alerts=_alert_counts(rows.alerts),
-            checks=CheckCounts(
-                counts=Counter(row.state for row in rows.checks),
-                problems=[row for row in rows.checks if row.state in _PROBLEMS],
-            ),
+            checks=_check_counts(rows.checks),
             services=services,
             hosts=metrics.hosts,
             kpis=metrics.kpis,
             oncall=oncall,
             changes=rows.changes,
             checklist=_checklist(rows, config, bool(duty.get("schedules"))),
+        )
+
+    async def _then(self, at_ms: int, now_ms: int) -> Overview:
+        """The home screen at a past moment, with today's names of checks, rules and people. `now_ms` stays the clock's."""
+        state = self._desk.state
+        specs: Sequence[Mapping[str, Any]] = await state.try_ask("check.list", [])
+        rules = RuleIndex.of(await state.try_ask("rules.state", {}))
+        config: Mapping[str, Any] = await state.try_ask("config.state", {})
+        severities, directory = self._desk.settings.severities, await directory_of(self._desk)
+        engine = self._desk.parts.engine
+        metrics = await self._desk.queries.together(lambda: read_metrics(engine, at_ms))
+        rows = await self._desk.parts.database.read(lambda tx: _Rows.at(tx, specs, rules, directory, at_ms))
+        services = service_rows(rows.checks, rows.alerts, metrics, config.get("services", {}), severities)
+        working = Engine(ok=True, last_evaluation_ms=at_ms, last_sample_ms=at_ms, core_started_ms=0, lag_ms=0)
+        return Overview(
+            now_ms=now_ms,
+            cursor=self._desk.hub.cursor,
+            sentence=sentence(working, rows.incidents, rows.alerts, rows.checks, services, [], severities),
+            engine=await self.engine(),
+            incidents=rows.incidents,
+            alerts=_alert_counts(rows.alerts),
+            checks=_check_counts(rows.checks),
+            services=services,
+            hosts=metrics.hosts,
+            kpis=metrics.kpis,
+            oncall=[],
+            changes=rows.changes,
+            checklist=[],
         )
 
     async def engine(self) -> Engine:
@@ -155,21 +184,43 @@ class _Rows:
     def read(
         cls, tx: Connection, specs: Sequence[Mapping[str, Any]], rules: RuleIndex, directory: Directory, now_ms: int
     ) -> _Rows:
-        changes = tx.execute(
-            sa.select(events).where(events.c.verb.in_(_CHANGE_VERBS)).order_by(events.c.id.desc()).limit(_CHANGES)
-        )
         return cls(
             checks=check_rows(tx, specs, now_ms),
             alerts=alert_rows(tx, {"firing", "clearing", "pending"}, rules, now_ms),
             incidents=open_incidents(tx, directory),
-            changes=[ChangeRow(row.t_ms, row.actor, row.text, row.subject) for row in changes],
+            changes=_changes(tx, now_ms),
             added_checks=tx.execute(sa.select(sa.func.count()).select_from(declared_checks)).scalar() or 0,
             dismissed=tx.execute(sa.select(meta.c.value).where(meta.c.key == "checklist")).scalar() == "dismissed",
         )
 
+    @classmethod
+    def at(cls, tx: Connection, specs: Sequence[Mapping[str, Any]], rules: RuleIndex, directory: Directory, at_ms: int) -> _Rows:
+        return cls(
+            checks=past.checks_at(tx, specs, at_ms),
+            alerts=alerts_at(tx, rules, at_ms),
+            incidents=past.incidents_at(tx, directory, at_ms),
+            changes=_changes(tx, at_ms),
+            added_checks=0,
+            dismissed=True,
+        )
+
+
+_WATCHDOG = "none"
+"""Severity of what is told to nobody because it always fires."""
+
+
+def _changes(tx: Connection, until_ms: int) -> list[ChangeRow]:
+    query = sa.select(events).where(events.c.verb.in_(_CHANGE_VERBS), events.c.t_ms <= until_ms)
+    found = tx.execute(query.order_by(events.c.id.desc()).limit(_CHANGES))
+    return [ChangeRow(row.t_ms, row.actor, row.text, row.subject) for row in found]
+
+
+def _check_counts(rows: Sequence[CheckRow]) -> CheckCounts:
+    return CheckCounts(counts=Counter(row.state for row in rows), problems=[row for row in rows if row.state in _PROBLEMS])
+
 
 def _alert_counts(rows: Sequence[AlertRow]) -> AlertCounts:
-    told = [row for row in rows if row.state != "pending" and not row.suppressed_by]
+    told = [row for row in rows if row.state != "pending" and not row.suppressed_by and row.severity != _WATCHDOG]
     return AlertCounts(
         firing=Counter(row.severity or "none" for row in told),
         pending=sum(row.state == "pending" for row in rows),
@@ -190,7 +241,9 @@ def sentence(
     if not engine.ok:
         return "Tocsin's own engine is not answering: what you see is old."
     parts = []
-    firing = Counter(row.severity for row in alerts if row.state != "pending" and not row.suppressed_by)
+    firing = Counter(
+        row.severity for row in alerts if row.state != "pending" and not row.suppressed_by and row.severity != _WATCHDOG
+    )
     ordered = [f"{firing[name]} {name}" for name in reversed(severities) if firing[name]]
     if ordered:
         parts.append(f"{', '.join(ordered)} {'alert' if sum(firing.values()) == 1 else 'alerts'}.")
