@@ -153,6 +153,7 @@ def data_of(message: Message, clean: Clean = str) -> Struct:
         TocsinHTML=html_body(message),
         TocsinURL=message.incident_url,
         TocsinAcknowledgeURL=message.ack_url,
+        TocsinSilenceURL=message.silence_url,
     )
 
 
