@@ -33,6 +33,7 @@ _COMMANDS = {
     "user": ("tocsin.cli.accounts", "user"),
     "signin": ("tocsin.cli.accounts", "signin"),
     "notify": ("tocsin.cli.incidents", "notify"),
+    "selftest": ("tocsin.cli.selftest", "selftest"),
     "contact": ("tocsin.cli.contacts", "contact"),
     "oncall": ("tocsin.cli.oncall", "oncall"),
     "tsdb": ("tocsin.cli.tsdb", "tsdb"),
