@@ -43,6 +43,10 @@ class FakeChats(Provider):
             return json_answer(200, {"ok": True, "result": self.updates})
         if method in ("answerCallbackQuery", "editMessageReplyMarkup"):
             return json_answer(200, {"ok": True, "result": True}, parsed=json_body(seen))
+        if method == "sendPhoto":
+            _must("multipart/form-data; boundary=" in seen.headers["content-type"], "not a form with a file")
+            _must('name="photo"; filename=' in seen.body and 'name="chat_id"' in seen.body, "no photo or chat")
+            return json_answer(200, {"ok": True, "result": {"message_id": self.sent}}, parsed={"photo": True})
         body = json_body(seen)
         _must(method == "sendMessage", f"unknown method {method}")
         _must(1 <= len(body["text"]) <= 4096, "text must have 1 to 4096 characters")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from tests.fakes.provider import Answer, Broken, Provider, Seen, json_answer, json_body, main
 
@@ -20,10 +21,15 @@ class FakeSlack(Provider):
         super().__init__(**more)
         self.messages: dict[tuple[str, str], dict[str, Any]] = {}
         """(channel, ts) -> the message as it stands, for the Web API."""
+        self.files: list[dict[str, Any]] = []
+        """Files that are shown."""
+        self._expected = 0
 
     def handle(self, seen: Seen) -> Answer:
         if seen.path.startswith("/services/"):
             return self._webhook(seen)
+        if seen.path.startswith("/upload/"):
+            return self._upload(seen)
         if seen.path.startswith("/api/"):
             return self._api(seen, seen.path.removeprefix("/api/"))
         raise Broken(f"unknown path {seen.path}", Answer(404, b"no_service"))
@@ -34,9 +40,29 @@ class FakeSlack(Provider):
             raise Broken(problem, Answer(400, b"invalid_blocks"))
         return Answer(200, b"ok", parsed=body)
 
+    def _upload(self, seen: Seen) -> Answer:
+        """A file in three steps: where to, the bytes, where to show it."""
+        if seen.path.startswith("/upload/"):
+            if int(seen.headers["content-length"]) != self._expected:
+                raise Broken("the length is not what was said", Answer(400, b"bad length"))
+            return Answer(200, b"OK - 1")
+        if "getUploadURLExternal" in seen.path:
+            form = dict(parse_qsl(seen.body))
+            if not form.get("filename") or not form.get("length", "").isdecimal():
+                raise Broken("no filename or length", json_answer(200, {"ok": False, "error": "invalid_arguments"}))
+            self._expected = int(form["length"])
+            return json_answer(200, {"ok": True, "upload_url": f"{self.url}/upload/1", "file_id": "F1"})
+        body = json_body(seen)
+        if body["files"][0]["id"] != "F1" or (body["channel_id"], body["thread_ts"]) not in self.messages:
+            raise Broken("an unknown file or thread", json_answer(200, {"ok": False, "error": "invalid_channel"}))
+        self.files.append(body)
+        return json_answer(200, {"ok": True, "files": body["files"]}, parsed=body)
+
     def _api(self, seen: Seen, method: str) -> Answer:
         if not seen.headers.get("authorization", "").startswith("Bearer xoxb-"):
             raise Broken("no bot token", json_answer(200, {"ok": False, "error": "not_authed"}))
+        if method.startswith("files."):
+            return self._upload(seen)
         body = json_body(seen)
         if method not in ("chat.postMessage", "chat.update"):
             raise Broken(f"unknown method {method}", json_answer(200, {"ok": False, "error": "unknown_method"}))

@@ -11,8 +11,8 @@ from tests.web.conftest import START_MS
 
 from tocsin.bus.wire import Change
 from tocsin.model.event import Actor
-from tocsin.notify.links import AckLink, ensure_key, sign
-from tocsin.state.schema import incidents
+from tocsin.notify.links import AckLink, chart_url, ensure_key, load_key, sign
+from tocsin.state.schema import incident_alerts, incidents
 from tocsin.web.api.metrics_view import text_of
 from tocsin.web.live import Hub
 from tocsin.web.prometheus.search import Names, ranked
@@ -129,6 +129,44 @@ async def test_a_forged_or_old_link_says_so_and_guessing_is_limited(house, link)
     assert statuses == {404, 429}
     house.clock.t_ms += 3_700_000
     assert (await house.client.post(link)).status == 404
+
+
+async def test_the_same_link_silences_resolves_and_judges_as_the_incident_allows(house, link):
+    for command in ("silence", "resolve", "verdict"):
+        house.core.answers[f"incident.{command}"] = {}
+    assert "Silence 1 h" in (await house.client.get(link)).text
+    assert "Silenced" in (await house.client.post(link, form={"answer": "silence"})).text
+    assert (await house.client.post(link, form={"answer": "resolve"})).status == 200
+    house.db.write_now(lambda tx: tx.execute(sa.update(incidents).where(incidents.c.number == 7).values(state="resolved")))
+    page = (await house.client.get(link)).text
+    assert "It was noise" in page and "Acknowledge" not in page
+    assert (await house.client.post(link, form={"answer": "noise"})).status == 200
+    assert (await house.client.post(link, form={"answer": "drop tables"})).status == 400
+    assert [args for name, args, _ in house.core.seen if name.startswith("incident.")] == [
+        {"number": 7, "duration_ms": 3_600_000},
+        {"number": 7},
+        {"number": 7, "verdict": "noise"},
+    ]
+
+
+async def test_a_chart_is_shown_to_who_has_its_address_and_to_nobody_else(house, link):
+    key = house.db.read_now(load_key)
+    path = chart_url("", key, incident=7, at_ms=START_MS)
+    assert (await house.client.get(path)).status == 404, "this incident's alerts say nothing of a rule"
+    house.db.write_now(
+        lambda tx: tx.execute(
+            sa.insert(incident_alerts).values(
+                incident=7,
+                fingerprint="f",
+                labels={},
+                annotations={},
+                generator_url="https://t/graph?g0.expr=vector%281%29+%3E+0",
+            )
+        )
+    )
+    shown = await house.client.get(path)
+    assert (shown.status, shown.headers["content-type"]) == (200, "image/png") and shown.body.startswith(b"\x89PNG")
+    assert (await house.client.get(path.replace("/7.", "/8."))).status == 404
 
 
 async def test_short_addresses_lead_to_the_incident_after_sign_in(house):

@@ -20,6 +20,7 @@ from tocsin.app.alertmanagers import AlertmanagerFinder
 from tocsin.app.commands import command_table, ingest_table
 from tocsin.app.configuration import Configuration
 from tocsin.app.deadman import DeadMan
+from tocsin.app.drawing import drawer
 from tocsin.app.people import ensure_admin
 from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
@@ -42,10 +43,11 @@ from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.model.egress import EgressRules, parse_networks
 from tocsin.model.event import SYSTEM
-from tocsin.model.ports import Http, Random, Smtp
+from tocsin.model.ports import Http, Queryable, Random, Smtp
 from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.http import RealHttp
+from tocsin.notify.pictures import Pictures
 from tocsin.notify.smtp import RealSmtp
 from tocsin.notify.socket_mode import SocketMode
 from tocsin.notify.telegram_poll import TelegramPoller
@@ -111,6 +113,7 @@ class Core:
         changes = Changes()
         store = Store(path=store_path, settings=config.store, clock=clock)
         engine = Engine(store, EngineOptions(features=frozenset(config.features)))
+        queryable: Queryable = RemoteQueryable(config.source) if config.source else engine
         escalator: Escalator
         deliverer = Deliverer(
             db=db,
@@ -120,6 +123,7 @@ class Core:
             random=random,
             changed=changes,
             undelivered=lambda tx, note, why, now_ms: escalator.undelivered(tx, note, why, now_ms),
+            pictures=None if inline else Pictures(drawer(queryable)),
         )
         escalator = Escalator(db=db, clock=clock, changed=changes, wake_notify=deliverer.wake, random=random)
         dispatcher = Dispatcher(
@@ -127,7 +131,7 @@ class Core:
         )
         evaluator = Evaluator(
             db=db,
-            queryable=RemoteQueryable(config.source) if config.source else engine,
+            queryable=queryable,
             writer=store,
             clock=clock,
             changed=changes,

@@ -133,8 +133,12 @@ class Message:
     incident_url: str = ""
     ack_url: str = ""
     """Signed, expiring; GET shows a page, POST acknowledges."""
+    answer_url: str = ""
+    """The same page in every state: also to silence, resolve, and say whether it was real."""
     runbook_url: str = ""
     silence_url: str = ""
+    chart_url: str = ""
+    """The chart as an image, signed, expiring; may answer 404 when there is nothing to draw."""
     fields: tuple[tuple[str, str], ...] = ()
     alerts: tuple[Mapping[str, Any], ...] = ()
     """Alertmanager-shaped alerts for webhooks."""

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tocsin.model.httpclient import HttpClient
 from tocsin.model.notification import Delivery, Message
 from tocsin.model.ports import Http, Smtp
+from tocsin.notify.pictures import NO_PICTURE, Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Io:
     refs: MutableMapping[str, Any] = field(default_factory=dict)
     host: str = "tocsin.invalid"
     """Right side of message ids."""
+    picture: Picture = NO_PICTURE
+    """The chart; ask it with a budget, a message never waits for it."""
 
 
 class Channel(BaseModel):
@@ -62,6 +65,8 @@ class Channel(BaseModel):
     """False where every message interrupts a person (SMS): only pages and the end are sent."""
     news_every_ms: ClassVar[int] = 0
     """Mere news of a storm are sent here at most this often; pages, acknowledgements and the end at once."""
+    illustrates: ClassVar[bool] = False
+    """`illustrate` adds the chart to the first message of an incident, after it was sent."""
     idempotent: ClassVar[bool] = False
     """The receiver folds a repeated delivery id into one: sending again after a lost answer is harmless."""
     best_effort: ClassVar[bool] = False
@@ -74,6 +79,10 @@ class Channel(BaseModel):
     @abstractmethod
     async def send(self, message: Message, io: Io) -> Delivery:
         """One attempt. The world's refusals are values; only a programmer's mistake raises."""
+
+    async def illustrate(self, message: Message, io: Io, image: bytes) -> str:
+        """Add the chart to a message that was sent a moment ago (`illustrates`); returns what went wrong. Best effort."""
+        return ""
 
     def lane(self) -> str:
         """Messages of one lane share the provider's limits and its circuit breaker. Holds no secret."""

@@ -20,7 +20,7 @@ from tocsin.errors import CommandError, StateError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
 from tocsin.model.event import SYSTEM, Actor
-from tocsin.model.notification import Delivery, Notification, NotificationKind, NotificationState
+from tocsin.model.notification import Delivery, Message, Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
 from tocsin.notify import crowd, links, render
@@ -29,6 +29,7 @@ from tocsin.notify.channel import Channel, Io
 from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.inbound import Report
 from tocsin.notify.lanes import Lane, Lanes
+from tocsin.notify.pictures import NO_PICTURE, Picture, Pictures, has_evidence
 from tocsin.notify.retry import PERSON_TTL_MS, after
 from tocsin.notify.settings import ChannelSettings
 from tocsin.state import outbox
@@ -46,7 +47,7 @@ outbox_rows = Gauge("tocsin_outbox_rows", "Rows of the outbox that wait or are b
 _LONGEST_NAP_MS = 30_000
 _BUSY_NAP_MS = 5_000
 _AFTER_ERROR_MS = 2_000
-_SEND_TIMEOUT_S = 45.0
+_SEND_TIMEOUT_S, _ILLUSTRATE_TIMEOUT_S = 45.0, 20.0
 _PLACE_TTL_MS = 24 * 3_600_000
 
 
@@ -70,6 +71,7 @@ class Deliverer:
         changed: Changed,
         undelivered: Undelivered,
         settings: ChannelSettings | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -79,6 +81,7 @@ class Deliverer:
         self._changed = changed
         self._undelivered = undelivered
         self._settings = settings or ChannelSettings()
+        self._pictures = pictures
         self._channels: dict[str, Channel | str] = {}
         self._clients: dict[str, Http] = {}
         self._lanes = Lanes()
@@ -208,7 +211,8 @@ class Deliverer:
         if note.kind is NotificationKind.PAGE and not note.attempts:
             page_latency.observe(max(self._clock.now_ms() - note.due_at_ms, 0) / 1000)
         refs = dict(claimed.refs)
-        delivery = await self._attempt(channel, claimed, refs)
+        message, io = self._message(channel, claimed, refs)
+        delivery = await self._attempt(channel, message, io)
         now_ms = self._clock.now_ms()
         attempt_seconds.observe(self._clock.monotonic_s() - started, note.channel)
         following = after(
@@ -234,24 +238,56 @@ class Deliverer:
         self._release(channel, delivery, now_ms)
         self._say(note, delivery, following.state)
         self._woken.set()
+        told = following.state in (NotificationState.ACCEPTED, NotificationState.DELIVERED)
+        first = note.kind is NotificationKind.PAGE and not claimed.refs
+        if told and first and isinstance(channel, Channel) and channel.illustrates:
+            await self._illustrate(channel, message, io)
 
-    async def _attempt(self, channel: Channel | str, claimed: queue.Claimed, refs: dict[str, Any]) -> Delivery:
-        if isinstance(channel, str):
-            return Delivery.permanent(channel)
+    def _message(self, channel: Channel | str, claimed: queue.Claimed, refs: dict[str, Any]) -> tuple[Message, Io]:
         note = claimed.note
+        picture = NO_PICTURE if isinstance(channel, str) else self._picture(note)
         io = Io(
-            http=self._client(note.settings_ref, channel),
+            http=self._client(note.settings_ref, channel) if isinstance(channel, Channel) else self._http,
             smtp=self._smtp,
             now_ms=self._clock.now_ms(),
             refs=refs,
             host=self._settings.host,
+            picture=picture,
         )
         message = render.message(
             note,
             external_url=self._settings.external_url,
             ack_url=self._ack_url(note),
+            chart_url=picture.url,
             possible_repeat=claimed.possible_repeat,
         )
+        return message, io
+
+    def _picture(self, note: Notification) -> Picture:
+        """The chart, begun to be drawn; none where no rule of ours looked at anything."""
+        base = self._settings.external_url
+        if self._pictures is None or not note.incident or not has_evidence(note, base):
+            return NO_PICTURE
+        return self._pictures.of(note, links.chart_url(base, self._key, incident=note.incident, at_ms=note.created_ms))
+
+    async def _illustrate(self, channel: Channel, message: Message, io: Io) -> None:
+        """Add the chart to what is delivered and recorded already; whatever goes wrong is only logged."""
+        problem = ""
+        try:
+            async with asyncio.timeout(_ILLUSTRATE_TIMEOUT_S):
+                if image := await io.picture.png(_ILLUSTRATE_TIMEOUT_S):
+                    problem = await channel.illustrate(message, io, image)
+        except TimeoutError:
+            problem = f"not done within {_ILLUSTRATE_TIMEOUT_S:g} s"
+        except Exception as error:
+            problem = type(error).__name__
+        if problem:
+            log.warning("could not add the chart", channel=channel.type, problem=problem)
+
+    async def _attempt(self, channel: Channel | str, message: Message, io: Io) -> Delivery:
+        if isinstance(channel, str):
+            return Delivery.permanent(channel)
+        note = message.notification
         try:
             async with asyncio.timeout(_SEND_TIMEOUT_S):
                 return await channel.send(message, io)

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from tocsin.model.ports import Random
 from tocsin.state.schema import meta
 
+CHART_TTL_MS = 7 * 86_400_000
 LINK_TTL_MS = 24 * 3_600_000
 _KEY_NAME = "ack_link_key"
 _MARK_BYTES = 20
@@ -76,8 +77,38 @@ def ack_url(external_url: str, key: bytes, *, incident: int, person: str, now_ms
     return f"{external_url.rstrip('/')}/ack/{token}"
 
 
-def _mark(key: bytes, body: str) -> str:
-    return _encode(hmac.new(key, f"ack.{body}".encode(), hashlib.sha256).digest()[:_MARK_BYTES])
+@dataclass(frozen=True, slots=True)
+class ChartLink:
+    """The chart of an incident as it was at `at_ms`."""
+
+    incident: int
+    at_ms: int
+    expires_ms: int
+
+
+def chart_url(external_url: str, key: bytes, *, incident: int, at_ms: int) -> str:
+    """A signed address of a picture: it shows one incident, and only for as long as its messages are read."""
+    body = f"{incident}.{_base36(at_ms // 1000)}.{_base36((at_ms + CHART_TTL_MS) // 1000)}"
+    return f"{external_url.rstrip('/')}/charts/{body}.{_mark(key, body, 'chart')}.png"
+
+
+def verify_chart(key: bytes, token: str, now_ms: int) -> ChartLink | None:
+    """The chart behind a token; None when it is forged, damaged or too old."""
+    if not key or len(token) > _LONGEST or not token.isascii():
+        return None
+    body, _, mark = token.rpartition(".")
+    if not hmac.compare_digest(mark.encode(), _mark(key, body, "chart").encode()):
+        return None
+    try:
+        incident, at, expires = body.split(".")
+        link = ChartLink(int(incident), int(at, 36) * 1000, int(expires, 36) * 1000)
+    except ValueError:
+        return None
+    return link if now_ms < link.expires_ms else None
+
+
+def _mark(key: bytes, body: str, purpose: str = "ack") -> str:
+    return _encode(hmac.new(key, f"{purpose}.{body}".encode(), hashlib.sha256).digest()[:_MARK_BYTES])
 
 
 def _encode(raw: bytes) -> str:

@@ -12,14 +12,25 @@ from typing import Any
 
 from tocsin.model.duration import human_duration
 from tocsin.model.notification import Message, Notification, NotificationKind
+from tocsin.notify.silencelink import silence_url
 
 _SEVERITY_SHORT = {"critical": "CRIT", "warning": "WARN", "info": "INFO"}
 _MOST_LISTED = 10
-_COLOURS = {"critical": "#b3261e", "warning": "#8a5a00", "resolved": "#1b6e3c"}
+_COLOURS = {"critical": "#b3261e", "warning": "#8a5a00", "resolved": "#1b6e3c", "acknowledged": "#3730a3"}
+_NEUTRAL = "#33415c"
+_FONT = "font-family:-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"
+# Mail clients that know no style sheet show the inline styles, which are the light ones.
+_STYLE = (
+    "@media (prefers-color-scheme: dark){.b{background:#11161c!important}.c{background:#1b222b!important;"
+    "border-color:#33415c!important;color:#e6eaf0!important}.t,.t li{color:#e6eaf0!important}.q{color:#a6b0bf!important}"
+    ".o{color:#c9d3e0!important;border-color:#5b6577!important}.w{color:#f2a9a3!important}}"
+)
 _TEST_TITLE = "Test message from Tocsin"
 
 
-def message(note: Notification, *, external_url: str = "", ack_url: str = "", possible_repeat: bool = False) -> Message:
+def message(
+    note: Notification, *, external_url: str = "", ack_url: str = "", chart_url: str = "", possible_repeat: bool = False
+) -> Message:
     """Everything a channel needs. `ack_url` is empty for places: an acknowledgement always has a name."""
     payload = note.payload
     incident: Mapping[str, Any] = payload.get("incident", {})
@@ -35,7 +46,10 @@ def message(note: Notification, *, external_url: str = "", ack_url: str = "", po
         why=_why(note),
         incident_url=f"{base}/i/{note.incident}" if note.incident and base else "",
         ack_url=ack_url if note.kind in (NotificationKind.PAGE, NotificationKind.UPDATE) and state == "triggered" else "",
+        answer_url=ack_url,
+        chart_url=chart_url,
         runbook_url=_http_only(str(payload.get("runbook", ""))),
+        silence_url=silence_url(base, _common(alerts, "labels")) if state in ("triggered", "acknowledged") else "",
         fields=tuple(_common(alerts, "labels").items()),
         alerts=tuple(alerts),
         group={**payload.get("group", {}), "external_url": base, "left_out": payload.get("alerts_left_out", 0)},
@@ -67,6 +81,10 @@ def text_body(message: Message) -> str:
         parts.append(f"Incident #{message.notification.incident}: {message.incident_url}")
     if message.runbook_url:
         parts.append(f"Runbook: {message.runbook_url}")
+    if message.silence_url:
+        parts.append(f"Silence: {message.silence_url}")
+    if message.chart_url:
+        parts.append(f"Chart: {message.chart_url}")
     if listed := alert_lines(message):
         parts += ["", *listed]
     parts += ["", message.why]
@@ -75,23 +93,52 @@ def text_body(message: Message) -> str:
     return "\n".join(parts).strip() + "\n"
 
 
-def html_body(message: Message) -> str:
-    """The same as HTML, every text escaped."""
-    colour = _COLOURS.get(message.state if message.state == "resolved" else message.severity, "#33415c")
-    links = [("Acknowledge", message.ack_url), ("Open incident", message.incident_url), ("Runbook", message.runbook_url)]
-    buttons = "".join(_button(text, url, colour if i == 0 else "#33415c") for i, (text, url) in enumerate(links) if url)
-    lines = "".join(f"<p style='margin:0 0 6px'>{escape(line)}</p>" for line in message.lines)
-    alerts = "".join(f"<li>{escape(line)}</li>" for line in alert_lines(message))
-    repeat = "<p>(may be a repeat: the answer to an earlier copy was lost)</p>" if message.possible_repeat else ""
+def html_body(message: Message, *, chart_src: str = "") -> str:
+    """The same as HTML for light and dark screens, every text escaped. `chart_src`: `cid:...` of an image in the mail."""
+    tone = message.state if message.state in ("resolved", "acknowledged") else message.severity
+    colour = _COLOURS.get(tone, _NEUTRAL)
+    buttons = "".join(_button(text, url, colour if first else "") for first, text, url in _ways(message) if url)
+    lines = "".join(f"<p class='t' style='margin:0 0 8px;line-height:1.45'>{escape(line)}</p>" for line in message.lines)
+    listed = "".join(f"<li style='margin:0 0 3px'>{escape(line)}</li>" for line in alert_lines(message))
+    alerts = (
+        f"<ul class='t' style='margin:12px 0 0;padding-left:20px;font-size:14px;line-height:1.4'>{listed}</ul>" if listed else ""
+    )
+    image = (
+        f"<img src='{escape(chart_src, quote=True)}' alt='What the rule looks at, with its limit' width='592'"
+        " style='display:block;width:100%;max-width:592px;height:auto;margin:14px 0 0;border-radius:6px'>"
+        if chart_src
+        else ""
+    )
+    repeat = "<p class='q'>(may be a repeat: the answer to an earlier copy was lost)</p>" if message.possible_repeat else ""
+    ways = f"<div style='margin:16px 0 0'>{buttons}</div>" if buttons else ""
+    label = f"font-size:12px;font-weight:bold;letter-spacing:0.06em;color:{colour}"
+    word, _, title = headline(message).partition(" - ")
+    number = f" &middot; #{message.notification.incident}" if message.notification.incident else ""
     preheader = escape(" ".join((message.state, *message.lines[:1])))
     return (
-        "<!doctype html><html><head><meta charset='utf-8'></head>"
-        "<body style='font-family:sans-serif;font-size:15px;color:#1a1f2b;max-width:640px'>"
-        f"<div style='display:none'>{preheader}</div>"
-        f"<h2 style='margin:0 0 10px;color:{colour}'>{escape(headline(message))}</h2>{lines}"
-        f"<p style='margin:14px 0'>{buttons}</p>{f'<ul>{alerts}</ul>' if alerts else ''}"
-        f"<p style='color:#5b6577;font-size:13px'>{escape(message.why)}</p>{repeat}</body></html>"
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='color-scheme' content='light dark'>"
+        "<meta name='supported-color-schemes' content='light dark'><meta name='viewport' content='width=device-width'>"
+        f"<style>{_STYLE}</style></head><body class='b' style='margin:0;padding:16px;background:#f3f4f7;{_FONT}'>"
+        f"<div style='display:none;max-height:0;overflow:hidden'>{preheader}</div>"
+        "<div class='c' style='max-width:640px;margin:0 auto;background:#ffffff;border:1px solid #dfe3ea;border-radius:10px;"
+        f"border-top:5px solid {colour};padding:20px 24px;color:#1a1f2b;font-size:15px'>"
+        f"<div class='w' style='{label}'>{escape(word)}{number}</div>"
+        f"<h1 class='t' style='margin:4px 0 12px;font-size:20px;line-height:1.3;color:#1a1f2b'>{escape(title or word)}</h1>"
+        f"{lines}{ways}{image}{alerts}"
+        f"<p class='q' style='margin:16px 0 0;color:#5b6577;font-size:13px'>{escape(message.why)}</p>{repeat}</div></body></html>"
     )
+
+
+def _ways(message: Message) -> list[tuple[bool, str, str]]:
+    """(is the main one, text, address) of the buttons."""
+    over = message.state == "resolved"
+    return [
+        (True, "Acknowledge", message.ack_url),
+        (not message.ack_url, "Open incident", message.incident_url),
+        (False, "Runbook", message.runbook_url),
+        (False, "Silence", "" if message.answer_url else message.silence_url),
+        (False, "Was it real?" if over else "Silence, resolve ...", message.answer_url),
+    ]
 
 
 def alert_lines(message: Message) -> list[str]:
@@ -205,5 +252,7 @@ def _http_only(url: str) -> str:
 
 
 def _button(text: str, url: str, colour: str) -> str:
-    style = f"background:{colour};color:#fff;padding:9px 14px;border-radius:5px;text-decoration:none;margin-right:8px"
-    return f"<a href='{escape(url, quote=True)}' style='{style}'>{escape(text)}</a>"
+    """Filled when it has a colour, else outlined."""
+    look = f"background:{colour};color:#ffffff;border:1px solid {colour}" if colour else "color:#33415c;border:1px solid #b8c0cc"
+    box = "display:inline-block;margin:0 8px 8px 0;padding:10px 16px;border-radius:6px;text-decoration:none;font-weight:bold"
+    return f"<a class='{'f' if colour else 'o'}' href='{escape(url, quote=True)}' style='{box};{look}'>{escape(text)}</a>"

@@ -27,9 +27,11 @@ class Form:
     """A POST form; `hidden` fields go with it."""
 
     action: str
-    button: str
+    button: str = ""
     fields: Sequence[Field] = ()
     hidden: Mapping[str, str] = field(default_factory=dict)
+    answers: Sequence[tuple[str, str]] = ()
+    """(value, text) of several buttons in place of the one; the one pressed comes as the field `answer`."""
 
 
 def page(
@@ -73,7 +75,11 @@ def _form(form: Form) -> str:
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in form.hidden.items()
     )
     inputs = "".join(_input(item) for item in form.fields)
-    return f'<form method="post" action="{escape(form.action)}">{hidden}{inputs}<button>{escape(form.button)}</button></form>'
+    buttons = (
+        "".join(f'<button name="answer" value="{escape(value)}">{escape(text)}</button> ' for value, text in form.answers)
+        or f"<button>{escape(form.button)}</button>"
+    )
+    return f'<form method="post" action="{escape(form.action)}">{hidden}{inputs}{buttons}</form>'
 
 
 def _input(item: Field) -> str:

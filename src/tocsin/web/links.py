@@ -16,13 +16,25 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from tocsin.errors import CommandError
 from tocsin.model.duration import human_duration
 from tocsin.model.event import Actor
+from tocsin.notify.answers import ANSWERS
 from tocsin.notify.links import AckLink, load_key, verify
 from tocsin.state.schema import incidents, short_links
 from tocsin.web.desk import Desk, peer_address
 from tocsin.web.endpoint import Endpoint, Errors, Permission
+from tocsin.web.forms import read_form
 from tocsin.web.html import Form, is_own_path, page
 from tocsin.web.limits import FailureLimit
 from tocsin.web.problem import Refused, not_found
+
+_ACK, _SILENCE, _RESOLVE = ("acknowledge", "Acknowledge as {person}"), ("silence", "Silence 1 h"), ("resolve", "Resolve")
+_OFFERED = {
+    "triggered": (_ACK, _SILENCE, _RESOLVE),
+    "snoozed": (_ACK, _SILENCE, _RESOLVE),
+    "acknowledged": (_SILENCE, _RESOLVE),
+    "resolved": (("real", "It was real"), ("noise", "It was noise"), ("duplicate", "It was a duplicate")),
+}
+"""What can be answered to an incident in each state."""
+_DONE = {"acknowledge": "It is yours.", "silence": "Silenced for one hour.", "resolve": "Resolved."}
 
 
 class Links:
@@ -44,20 +56,25 @@ class Links:
     async def ask(self, request: Request) -> Response:
         """The page behind an acknowledge link: what it is about, and a button."""
         link, row = await self._open(request)
-        form = None
-        if row.state in ("triggered", "snoozed"):
-            form = Form(self._desk.path(f"/ack/{request.path_params['token']}"), f"Acknowledge as {link.person}")
-        return self._page(row, link, form=form)
+        return self._page(row, link, form=self._form(request, row, link))
 
     async def acknowledge(self, request: Request) -> Response:
-        """Acknowledge in the name of whom the link was sent to."""
+        """Acknowledge, or what the form says, in the name of whom the link was sent to."""
         link, row = await self._open(request)
+        answer = (await read_form(request)).get("answer", "acknowledge")
+        if answer not in ANSWERS:
+            raise Refused(400, "bad_answer", "This page does not know that answer.")
+        command, more = ANSWERS[answer]
         actor = Actor("user", link.person, "link", peer_address(request))
         try:
-            await self._desk.parts.core.command("incident.acknowledge", {"number": link.incident}, actor)
+            await self._desk.parts.core.command(command, {"number": link.incident, **more}, actor)
         except CommandError as error:
             return self._page(row, link, error=str(error), status=error.status)
-        return self._page(await self._row(link.incident), link)
+        return self._page(await self._row(link.incident), link, done=_DONE.get(answer, "Done."))
+
+    def _form(self, request: Request, row: Any, link: AckLink) -> Form | None:
+        answers = [(answer, text.format(person=link.person)) for answer, text in _OFFERED.get(row.state, ())]
+        return Form(self._desk.path(f"/ack/{request.path_params['token']}"), answers=answers) if answers else None
 
     async def _open(self, request: Request) -> tuple[AckLink, Any]:
         """The link and its incident. Raises Refused 404: forged, too old and unknown look the same."""
@@ -79,7 +96,9 @@ class Links:
             raise Refused(404, "bad_link", "The incident of this link does not exist any more.")
         return row
 
-    def _page(self, row: Any, link: AckLink, *, form: Form | None = None, error: str = "", status: int = 200) -> Response:
+    def _page(
+        self, row: Any, link: AckLink, *, form: Form | None = None, done: str = "", error: str = "", status: int = 200
+    ) -> Response:
         now_ms = self._desk.now_ms()
         facts = [
             ("Severity", row.severity),
@@ -92,6 +111,7 @@ class Links:
         return HTMLResponse(
             page(
                 f"#{row.number} {row.title}",
+                [done] if done else (),
                 form=form,
                 error=error,
                 facts=facts,

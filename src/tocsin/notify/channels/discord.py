@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import SecretStr
 
@@ -30,11 +30,19 @@ class Discord(Channel):
         return f"discord {self.name or fold(self.webhook_url.get_secret_value())}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
-        links = [("Acknowledge", message.ack_url), ("Incident", message.incident_url), ("Runbook", message.runbook_url)]
+        links = [
+            ("Acknowledge", message.ack_url),
+            ("Incident", message.incident_url),
+            ("Runbook", message.runbook_url),
+            ("Silence", message.silence_url),
+        ]
         text = "\n".join([*message.lines, *alert_lines(message), *(f"{name}: {url}" for name, url in links if url), message.why])
         colour = _RESOLVED if message.state == "resolved" else _COLOURS.get(message.severity, 0x33415C)
+        embed: dict[str, Any] = {"title": _cut(headline(message), 256), "description": _cut(text, 4096), "color": colour}
+        if message.chart_url.startswith("https://"):
+            embed["image"] = {"url": message.chart_url}  # fetched by Discord later; one that it cannot reach is left out
         body = {
-            "embeds": [{"title": _cut(headline(message), 256), "description": _cut(text, 4096), "color": colour}],
+            "embeds": [embed],
             "allowed_mentions": {"parse": []},
         }
         response = await post_json(io.http, f"{self.webhook_url.get_secret_value()}?wait=true", body)

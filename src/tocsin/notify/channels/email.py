@@ -20,6 +20,10 @@ from tocsin.notify.texts import Worded
 _SEVERITY_WORDS = {"critical": "CRIT", "warning": "WARN", "info": "INFO"}
 _MAILBOX = re.compile(r"^[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+$")
 _SUBJECT_LIMIT = 300
+_CHART_WITHIN_S = 0.3
+"""A mail cannot be edited: the chart is in it when it is drawn by then, else its link."""
+_CHART_ID = "chart@tocsin"
+_LARGEST_CHART = 200_000
 _PLAIN_PORTS = {465: "tls", 587: "starttls"}
 
 
@@ -68,7 +72,8 @@ class Email(Worded):
             "text": self.worded("text", message),
             "html": self.worded("html", message, clean=escape),
         }
-        mail = compose(message, sender=self.sender, recipient=self.to, host=io.host, own=own)
+        image = await io.picture.png(_CHART_WITHIN_S)
+        mail = compose(message, sender=self.sender, recipient=self.to, host=io.host, own=own, chart=image)
         answer = await io.smtp.send(
             host=host.strip("[]"),
             port=int(port),
@@ -94,10 +99,13 @@ class Email(Worded):
         return _PLAIN_PORTS.get(port) or ("starttls" if self.require_tls else "none")
 
 
-def compose(message: Message, *, sender: str, recipient: str, host: str, own: Mapping[str, str] | None = None) -> EmailMessage:
+def compose(
+    message: Message, *, sender: str, recipient: str, host: str, own: Mapping[str, str] | None = None, chart: bytes = b""
+) -> EmailMessage:
     """The mail. The Message-ID is that of the delivery, so that a repeat is the same mail to every client.
 
     `own`: the operator's subject, text and html in place of ours; the ways to answer stand under them all the same.
+    `chart`: a PNG that is shown in our HTML.
     """
     own = own or {}
     notification = message.notification
@@ -123,7 +131,13 @@ def compose(message: Message, *, sender: str, recipient: str, host: str, own: Ma
     if page:
         page += "<p>" + " ".join(f'<a href="{escape(url)}">{name}</a>' for name, url in ways) + "</p>"
     mail.set_content(text or text_body(message))
-    mail.add_alternative(page or html_body(message), subtype="html")
+    if page or not chart or len(chart) > _LARGEST_CHART:
+        mail.add_alternative(page or html_body(message), subtype="html")
+        return mail
+    mail.add_alternative(html_body(message, chart_src=f"cid:{_CHART_ID}"), subtype="html")
+    html = list(mail.iter_parts())[-1]
+    assert isinstance(html, EmailMessage)
+    html.add_related(chart, maintype="image", subtype="png", cid=f"<{_CHART_ID}>", filename="chart.png", disposition="inline")
     return mail
 
 

@@ -63,7 +63,13 @@ def _body(message: Message, alerts: list[str]) -> dict[str, Any]:
     items += [{"type": "TextBlock", "text": plain(line)[:2000], "wrap": True} for line in (*message.lines, *alerts) if line]
     if message.why:
         items.append({"type": "TextBlock", "text": plain(message.why), "wrap": True, "isSubtle": True, "size": "small"})
-    links = [("Acknowledge", message.ack_url), ("Open incident", message.incident_url), ("Runbook", message.runbook_url)]
+    links = [
+        ("Acknowledge", message.ack_url),
+        ("Open incident", message.incident_url),
+        ("Runbook", message.runbook_url),
+        ("Silence", message.silence_url),
+        ("Chart", message.chart_url),
+    ]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",

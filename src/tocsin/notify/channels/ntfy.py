@@ -59,6 +59,8 @@ class Ntfy(Channel):
         }
         if message.incident_url:
             body["click"] = message.incident_url
+        if message.chart_url.startswith("https://"):
+            body |= {"attach": message.chart_url, "filename": "chart.png"}
         actions = []
         if message.ack_url:
             actions.append({"action": "http", "label": "Acknowledge", "url": message.ack_url, "method": "POST", "clear": True})

@@ -73,11 +73,13 @@ class PagerDuty(Worded):
         }
         if event["event_action"] != "trigger":
             return event
-        links = [("Incident", message.incident_url), ("Runbook", message.runbook_url)]
+        links = [("Incident", message.incident_url), ("Runbook", message.runbook_url), ("Silence", message.silence_url)]
         event |= {
             "client": "Tocsin",
             "client_url": message.incident_url or None,
             "links": [{"href": url, "text": text} for text, url in links if url],
+            # PagerDuty shows images that come by https, from the browser of who looks.
+            "images": [{"src": message.chart_url, "alt": "Chart"}] if message.chart_url.startswith("https://") else [],
             "payload": {
                 "summary": _cut(self.worded("description", message) or message.title, _SUMMARY_LIMIT),
                 "source": str(dict(message.fields).get("instance") or dict(message.fields).get("service") or "tocsin")[:255],

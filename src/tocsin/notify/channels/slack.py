@@ -9,6 +9,7 @@ from pydantic import SecretStr, field_validator, model_validator
 from tocsin.model.notification import Delivery, Message, NotificationKind
 from tocsin.model.ports import HttpResponse
 from tocsin.notify.answers import VERDICTS
+from tocsin.notify.attach import slack_upload
 from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import excerpt, json_of, judged, post_json, retry_after_ms
@@ -24,6 +25,7 @@ class Slack(Worded):
 
     address_field: ClassVar[str] = "channel"
     url_field: ClassVar[str] = "api_url"
+    illustrates: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=1.0, burst=3, parallel=1)
 
     api_url: SecretStr = SecretStr("")
@@ -105,6 +107,15 @@ class Slack(Worded):
         reply = await self._call("chat.postMessage", news, io)
         return reply if isinstance(reply, Delivery) else Delivery.accepted(str(reply["ts"]), status=200, delivered=True)
 
+    async def illustrate(self, message: Message, io: Io, image: bytes) -> str:
+        """The chart in the thread; an incoming webhook cannot carry files."""
+        token, root = self.bot_token.get_secret_value(), io.refs.get("ts", "")
+        if not token or not root:
+            return ""
+        return await slack_upload(
+            io.http, web_api=self.web_api, token=token, channel=io.refs["channel"], thread=root, image=image, title=message.title
+        )
+
     async def _call(self, method: str, body: dict[str, Any], io: Io) -> dict[str, Any] | Delivery:
         """One Web API call. HTTP 200 with ok=false is Slack's normal way to refuse."""
         headers = {"Authorization": f"Bearer {self.bot_token.get_secret_value()}"}
@@ -180,6 +191,8 @@ def link_buttons(message: Message, *, with_ack: bool = True) -> list[dict[str, A
         ("ack", "Acknowledge", message.ack_url if with_ack else ""),
         ("open", "Open incident", message.incident_url),
         ("runbook", "Runbook", message.runbook_url),
+        ("silence", "Silence", message.silence_url if with_ack else ""),  # an app silences by itself
+        ("chart", "Chart", message.chart_url if with_ack else ""),  # an app shows the chart itself, in the thread
     ]
     buttons: list[dict[str, Any]] = []
     for action, text, url in links:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import orjson
 from pydantic import SecretStr, field_validator
 
 from tocsin.model.notification import Delivery, Message
+from tocsin.model.ports import HttpError
+from tocsin.notify.attach import multipart
 from tocsin.notify.channel import Channel, Io, Rate, channel
 from tocsin.notify.render import text_body
 from tocsin.notify.respond import json_of, judged, post_json
@@ -20,6 +23,7 @@ class Telegram(Channel):
 
     address_field: ClassVar[str] = "chat_id"
     # 1 message a second and chat, 20 a minute in a group.
+    illustrates: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=0.33, burst=3, parallel=1)
 
     bot_token: SecretStr
@@ -66,6 +70,21 @@ class Telegram(Channel):
             return Delivery.retry(f"Telegram: wait {after_s} s", after_ms=after_s * 1000, status=response.status)
         return judged(response, io.now_ms, "Telegram", reason=str(answer.get("description", "")))
 
+    async def illustrate(self, message: Message, io: Io, image: bytes) -> str:
+        """The chart as an answer to the message, without a sound."""
+        fields = {"chat_id": self.chat_id, "disable_notification": "true"}
+        if self.message_thread_id is not None:
+            fields["message_thread_id"] = str(self.message_thread_id)
+        if root := io.refs.get("message_id"):
+            fields["reply_parameters"] = orjson.dumps({"message_id": root, "allow_sending_without_reply": True}).decode()
+        kind, body = multipart(fields, file_field="photo", name="chart.png", content=image, media_type="image/png")
+        url = f"{self.api_url}/bot{self.bot_token.get_secret_value()}/sendPhoto"
+        try:
+            answer = json_of(await io.http.request("POST", url, headers={"Content-Type": kind}, body=body, timeout_s=20.0))
+        except HttpError as error:
+            return str(error)
+        return "" if answer.get("ok") is True else f"Telegram: {answer.get('description', 'no answer that is understood')}"
+
     def _keyboard(self, message: Message) -> list[dict[str, str]]:
         keys: list[dict[str, str]] = []
         if message.state == "triggered" and message.notification.incident and self.buttons:
@@ -73,4 +92,6 @@ class Telegram(Channel):
         # Telegram refuses buttons with addresses that it cannot reach itself, such as http://localhost.
         if message.incident_url.startswith("https://"):
             keys.append({"text": "Open incident", "url": message.incident_url})
+        if message.silence_url.startswith("https://"):
+            keys.append({"text": "Silence", "url": message.silence_url})
         return keys
