@@ -12,6 +12,7 @@ from tocsin.app import status
 from tocsin.app.configuration import Configuration
 from tocsin.app.contacts import ContactCommands
 from tocsin.app.coverage import coverage
+from tocsin.app.feeds import FeedCommands
 from tocsin.app.ingest import ingest_table
 from tocsin.app.selftest import SelfTest
 from tocsin.app.settings import ServeSettings
@@ -52,6 +53,7 @@ def command_table(
     handlers = _Handlers(core, configuration, settings)
     table: dict[str, CommandHandler] = {
         **ContactCommands(core, configuration, random).table(),
+        **FeedCommands(core, configuration, random).table(),
         **StoreCommands(core, settings.data_dir / "snapshots", random).table(),
         **account_commands(core.db, core.clock, random, core.changes),
         "alerts.post": handlers.alerts_post,

@@ -15,7 +15,7 @@ _FOLD = 75
 
 def calendar(schedule: Schedule, start_ms: int, end_ms: int, *, host: str, user: str = "") -> str:
     """The shifts in [start_ms, end_ms) as one VCALENDAR; of one person when `user` is given. Times are UTC."""
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Tocsin//on call//EN", f"X-WR-CALNAME:{_escape(schedule.name)}"]
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Tocsin//on call//EN", f"X-WR-CALNAME:{escape(schedule.name)}"]
     for shift in shifts(schedule, start_ms, end_ms):
         if not user or user in shift.users:
             lines += _event(schedule, shift, host)
@@ -31,7 +31,7 @@ def _event(schedule: Schedule, shift: Shift, host: str) -> list[str]:
         f"DTSTAMP:{_stamp(shift.start_ms)}",
         f"DTSTART:{_stamp(shift.start_ms)}",
         f"DTEND:{_stamp(shift.end_ms)}",
-        f"SUMMARY:{_escape('On call: ' + ', '.join(shift.users) + ' (' + schedule.name + ')')}",
+        f"SUMMARY:{escape('On call: ' + ', '.join(shift.users) + ' (' + schedule.name + ')')}",
         "TRANSP:TRANSPARENT",
         "END:VEVENT",
     ]
@@ -102,7 +102,7 @@ def _stamp(t_ms: int) -> str:
     return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     plain = "".join(c if c.isprintable() else " " for c in text)
     return plain.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from tocsin.errors import CommandError
+from tocsin.incidents import fairness as burden
 from tocsin.incidents import ical, oncall
 from tocsin.incidents.oncall import Schedule
 from tocsin.incidents.people import Directory
@@ -21,8 +23,8 @@ _MOST_QUERIES = 100
 
 def since_ms(args: Mapping[str, Any], now_ms: int) -> int:
     """From when on the overrides count that the question needs."""
-    if args.get("q") == "ical":
-        return now_ms - _CALENDAR_BACK_MS
+    if args.get("q") in ("ical", "month"):
+        return now_ms - (_CALENDAR_BACK_MS if args["q"] == "ical" else _LONGEST_MS)
     return next((instant(args, name, now_ms) for name in ("at", "from", "after") if args.get(name)), now_ms)
 
 
@@ -45,11 +47,18 @@ def schedule_query(directory: Directory, args: Mapping[str, Any], now_ms: int) -
         start_ms, end_ms = since_ms(args, now_ms), now_ms + _CALENDAR_AHEAD_MS
         host = urlsplit(directory.external_url).hostname or "tocsin"
         return {**head, "text": ical.calendar(schedule, start_ms, end_ms, host=host, user=str(args.get("user", "")))}
+    if kind == "month":
+        return {**head, **_month(schedule, str(args.get("month", "")), now_ms)}
     start_ms = instant(args, "from", now_ms)
     end_ms = instant(args, "until", start_ms + _AHEAD_MS)
     if not start_ms <= end_ms <= start_ms + _LONGEST_MS:
         raise CommandError(422, "bad_time", "until: must not be before `from`, and a year after it at most")
     window = {"from": format_instant(start_ms), "until": format_instant(end_ms)}
+    if kind == "fairness":
+        zones = {person.name: person.time_zone for person in directory.persons.values()}
+        return {**head, **window, **burden.fairness(schedule, zones, start_ms, end_ms)}
+    if kind == "changes":
+        return {**head, **window, "changes": burden.changes(schedule, start_ms, end_ms)}
     try:
         return {**head, **window, kind: answer(schedule, {"q": kind, **window})}
     except ScheduleError as error:
@@ -67,6 +76,15 @@ def schedule_evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
         raise CommandError(422, "bad_schedule", str(error)) from None
     except OverflowError:
         raise CommandError(422, "bad_schedule", "an instant lies outside the calendar (years 1 to 9999)") from None
+
+
+def _month(schedule: Schedule, text: str, now_ms: int) -> dict[str, Any]:
+    """`text` is 2026-11; empty = the month of `now_ms` in the schedule's zone."""
+    text = text or oncall.wall_time(now_ms, schedule.time_zone).strftime("%Y-%m")
+    found = re.fullmatch(r"(\d{4})-(\d{2})", text)
+    if found is None or not 1971 <= int(found[1]) <= 9998 or not 1 <= int(found[2]) <= 12:
+        raise CommandError(422, "bad_time", f"month: expected a month such as 2026-11, not {text!r}")
+    return burden.month(schedule, int(found[1]), int(found[2]))
 
 
 def _next_change(schedule: Schedule, after_ms: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,11 +13,15 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tocsin.incidents.feeds import listed
 from tocsin.incidents.questions import schedule_evaluate
+from tocsin.incidents.schedule import format_instant
+from tocsin.model.event import SYSTEM
 from tocsin.state.schema import schedule_overrides
 from tocsin.web.answers import bytes_answer, json_answer
+from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.desk import Desk, actor_of
-from tocsin.web.endpoint import Endpoint, Handler, Permission
+from tocsin.web.endpoint import Endpoint, Errors, Handler, Permission
 from tocsin.web.forms import Body, Instant, read_body
 from tocsin.web.problem import Refused
 
@@ -27,6 +31,9 @@ _QUESTIONS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "oncall": ("oncall_at", ("at",), "Who is on call at an instant, and by which layer"),
     "shifts": ("shifts", ("from", "until"), "Shifts in a window, merged; uncovered time is left out"),
     "gaps": ("gaps", ("from", "until"), "When nobody is on call in a window"),
+    "fairness": ("fairness", ("from", "until"), "Time on call per person: work, sleep and off hours, nights, how even it is"),
+    "changes": ("changes", ("from", "until"), "Every hand-off in a window: when, who went, who came"),
+    "month": ("month", ("month",), "A month (`month=2026-11`) in whole weeks, each day with who holds it when"),
     "next-change": ("next_change", ("after",), "When the people change next, within 70 days"),
 }
 
@@ -56,6 +63,27 @@ class OverrideList:
     overrides: Sequence[OverrideRow]
 
 
+class NewFeed(Body):
+    schedule: str = ""
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    id: str
+    schedule: str
+    person: str
+    created_by: str
+    created_ms: int
+    used_ms: int
+    """When a calendar last asked, to the hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedList:
+    feeds: Sequence[FeedRow]
+
+
 class OnCall:
     """Handlers of `/oncall` and `/schedules`."""
 
@@ -64,7 +92,7 @@ class OnCall:
 
     def endpoints(self, prefix: str) -> list[Endpoint]:
         viewer, responder, path = Permission.VIEWER, Permission.RESPONDER, prefix + "/oncall/overrides"
-        one = prefix + "/schedules/{name}"
+        one, feeds = prefix + "/schedules/{name}", prefix + "/oncall/feeds"
         return [
             Endpoint(prefix + "/oncall", self.now, permission=viewer, answer=dict),
             Endpoint(path, self.overrides, permission=viewer, answer=OverrideList),
@@ -76,11 +104,24 @@ class OnCall:
                 for word, (kind, names, summary) in _QUESTIONS.items()
             ),
             Endpoint(one + ".ics", self.calendar, permission=viewer),
+            Endpoint(feeds, self.feeds, permission=viewer, answer=FeedList),
+            Endpoint(feeds, self.make_feed, methods=["POST"], permission=viewer, body=NewFeed, answer=dict, status=201),
+            Endpoint(feeds + "/{id}", self.revoke_feed, methods=["DELETE"], permission=responder, status=204),
+            Endpoint("/calendar/{token}.ics", self.feed, permission=Permission.TOKEN, errors=Errors.PLAIN),
         ]
 
     async def now(self, request: Request) -> Response:
-        """Schedules with who is on call, policies, people."""
-        return await json_answer(request, await self._desk.state.ask("oncall.state"))
+        """Schedules with who is on call, policies, people; `at` = who was on call then."""
+        state = await self._desk.state.ask("oncall.state")
+        if is_past(request):
+            at_ms = moment_of(request, self._desk.now_ms())
+            state = {**state, "schedules": [await self._then(row, at_ms, request) for row in state["schedules"]]}
+        return await json_answer(request, state)
+
+    async def _then(self, row: Mapping[str, Any], at_ms: int, request: Request) -> dict[str, Any]:
+        question = {"schedule": row["schedule"], "q": "oncall_at", "at": format_instant(at_ms)}
+        found = await self._desk.parts.core.command("schedule.query", question, actor_of(request))
+        return {**row, "who": found["users"], "until_ms": 0}
 
     async def overrides(self, request: Request) -> Response:
         """Overrides, those to come first, then the latest past ones."""
@@ -122,6 +163,27 @@ class OnCall:
     async def calendar(self, request: Request) -> Response:
         """The shifts as a calendar feed (iCalendar), from 30 days back to 90 ahead; `user` = only theirs."""
         found = await self._query(request, {"q": "ical", "user": request.query_params.get("user", "")})
+        return await bytes_answer(request, found["text"].encode(), media_type="text/calendar; charset=utf-8")
+
+    async def feeds(self, request: Request) -> Response:
+        """Calendar addresses that work without signing in; their secrets are not kept."""
+        return await json_answer(request, {"feeds": await self._desk.parts.database.read(listed)})
+
+    async def make_feed(self, request: Request) -> Response:
+        """A calendar address for a `schedule`, a `person` or both; it is in this answer and nowhere else."""
+        body = await read_body(request, NewFeed)
+        return await json_answer(
+            request, await self._desk.parts.core.command("feed.create", body.model_dump(), actor_of(request)), status=201
+        )
+
+    async def revoke_feed(self, request: Request) -> Response:
+        """End a calendar address."""
+        await self._desk.parts.core.command("feed.revoke", {"id": request.path_params["id"]}, actor_of(request))
+        return Response(status_code=204)
+
+    async def feed(self, request: Request) -> Response:
+        """The calendar behind a secret address."""
+        found = await self._desk.parts.core.command("feed.read", {"token": request.path_params["token"]}, SYSTEM)
         return await bytes_answer(request, found["text"].encode(), media_type="text/calendar; charset=utf-8")
 
     async def _query(self, request: Request, question: dict[str, str]) -> Any:
