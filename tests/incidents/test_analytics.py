@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.fakes.house import WEB, House, alert, directory, page, person, policy
 from tests.fakes.virtual import START_MS, run_virtual
 
-from tocsin.incidents.analytics import analytics, week_ms
+from tocsin.incidents.analytics import SELFTEST, analytics, week_ms
+from tocsin.incidents.hours import KINDS, kind_at
 from tocsin.state.schema import incident_alerts, incidents, metadata
 from tocsin.state.sql import Database
 
@@ -49,6 +50,8 @@ def test_times_and_noise_per_rule(tmp_path: Path) -> None:
     db.close()
     assert (found["incidents"], found["acknowledged"], found["resolved"]) == (5, 3, 5)
     assert (found["mtta_ms"], found["median_tta_ms"], found["median_ttr_ms"]) == (4 * MINUTE_MS, 4 * MINUTE_MS, 20 * MINUTE_MS)
+    week = next(week for week in found["weeks"] if week["incidents"])
+    assert (week["start_ms"], week["incidents"], week["noise"], week["mtta_ms"]) == (week_ms(START_MS), 5, 1, 4 * MINUTE_MS)
     rules = {rule["rule"]: rule for rule in found["rules"]}
     assert (rules["Flappy"]["quick"], rules["Flappy"]["precision"], rules["Flappy"]["never_acknowledged"]) == (2, 0.5, 2)
     assert (rules["Real"]["quick"], rules["Real"]["precision"]) == (0, 1.0)
@@ -65,8 +68,10 @@ def test_who_was_interrupted_is_counted_by_what_arrived(tmp_path: Path) -> None:
             return h.db.read_now(lambda tx: analytics(tx, START_MS, START_MS + DAY_MS))
 
     found = run_virtual(story())
-    monday = [{"start_ms": week_ms(START_MS), "pages": 1}]
-    assert found["people"] == [{"who": name, "pages": 1, "weeks": monday} for name in ("ana", "ben")]
+    kinds = {name: int(name == kind_at(START_MS, "UTC")) for name in KINDS}
+    monday = [{"start_ms": week_ms(START_MS), "pages": 1, **kinds}]
+    assert [(row["who"], row["pages"], row["weeks"]) for row in found["people"]] == [(name, 1, monday) for name in ("ana", "ben")]
+    assert found["answered_by"] == [{"via": "ui", "count": 1}] and found["pages"] == 2
     assert found["mtta_ms"] == 30_000 and found["mttr_ms"] is None and found["rules"][0]["pages"] == 2
 
 
@@ -75,3 +80,22 @@ def test_who_was_interrupted_is_counted_by_what_arrived(tmp_path: Path) -> None:
 def test_a_week_begins_on_monday(t_ms: int) -> None:
     start = datetime.fromtimestamp(week_ms(t_ms) / 1000, UTC)
     assert (start.weekday(), start.hour, start.minute) == (0, 0, 0) and 0 <= t_ms - week_ms(t_ms) < 7 * DAY_MS
+
+
+def test_weeks_have_no_holes_and_what_comes_back_names_its_last_fix(tmp_path: Path) -> None:
+    db = Database(f"sqlite:///{tmp_path / 's.db'}", inline=True)
+    metadata.create_all(db.engine)
+
+    def write(tx: Any) -> dict[str, Any]:
+        for number in (1, 2, 3, 4):
+            insert(tx, number, "Full", end=5)
+        tx.execute(sa.update(incidents).where(incidents.c.number < 4).values(key="same"))
+        tx.execute(sa.update(incidents).where(incidents.c.number == 2).values(remediation={"summary": "made room"}))
+        tx.execute(sa.update(incidents).where(incidents.c.number == 4).values(receiver=SELFTEST))
+        return analytics(tx, START_MS - 21 * DAY_MS, START_MS + DAY_MS)
+
+    found = db.write_now(write)
+    db.close()
+    assert found["incidents"] == 3, "a self-test is nobody's incident"
+    assert [(row["times"], row["last"], row["last_fix"]) for row in found["recurring"]] == [(3, 3, "made room")]
+    assert len(found["weeks"]) == 4 and [week["incidents"] for week in found["weeks"]][-1] == 3

@@ -33,7 +33,8 @@ def weekly(**more: object) -> Schedule:
 
 
 def test_an_address_works_until_it_is_revoked_and_its_secret_is_kept_nowhere(tmp_path: Path) -> None:
-    people = directory(person("ana"), person("ben"), policy=policy(["ana"]), schedules={"web": weekly(), "db": replace(weekly(), name="db")})
+    both = {"web": weekly(), "db": replace(weekly(), name="db")}
+    people = directory(person("ana"), person("ben"), policy=policy(["ana"]), schedules=both)
     db = Database(f"sqlite:///{tmp_path / 's.db'}", inline=True)
     metadata.create_all(db.engine)
     now_ms = at("2026-03-01")

@@ -20,6 +20,7 @@ from tocsin.app.configuration import Configuration
 from tocsin.bus.wire import Args
 from tocsin.config.load import Config
 from tocsin.errors import CommandError
+from tocsin.incidents.analytics import SELFTEST
 from tocsin.incidents.people import destination_targets
 from tocsin.model.event import Actor, Event
 from tocsin.model.incident import Policy, PolicyStep, Target, TargetKind
@@ -34,7 +35,7 @@ from tocsin.state.schema import alert_states, alerts, incidents, notifications
 if TYPE_CHECKING:
     from tocsin.app.core import Core
 
-NAME = "tocsin-selftest"
+NAME = SELFTEST
 _METRIC = "tocsin_selftest"
 _HOP_S = 20.0
 _CHANNEL_S = 45.0

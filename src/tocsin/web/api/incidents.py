@@ -17,7 +17,9 @@ from tocsin.incidents.questions import instant
 from tocsin.model.incident import Person
 from tocsin.model.labels import Labels
 from tocsin.web.answers import bytes_answer, json_answer
+from tocsin.web.api import past
 from tocsin.web.api.alerts import RuleIndex
+from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rule_graph import graph_of
 from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow
 from tocsin.web.desk import Desk, actor_of
@@ -116,6 +118,7 @@ class Incidents:
         return [
             Endpoint(prefix + "/incidents", self.list, permission=viewer, answer=IncidentList),
             Endpoint(prefix + "/incidents/analytics", self.analytics, permission=viewer, answer=dict),
+            Endpoint(prefix + "/analytics", self.analytics, permission=viewer, answer=dict),
             Endpoint(one, self.detail, permission=viewer, answer=IncidentDetail),
             Endpoint(one + "/export.md", self.export, permission=viewer),
             *(
@@ -133,12 +136,19 @@ class Incidents:
         ]
 
     async def list(self, request: Request) -> Response:
-        """Incidents by `state` (open, resolved, all), `severity` and `q` (text)."""
+        """Incidents by `state` (open, resolved, all), `severity` and `q` (text); `at` = as they were then."""
         query = request.query_params
         state = query.get("state", "open")
         if state not in _STATES:
             raise Refused(400, "bad_state", f"unknown state {state!r}: expected open, resolved or all")
         directory = await directory_of(self._desk)
+        if is_past(request):
+            at_ms = moment_of(request, self._desk.now_ms())
+            found = await self._desk.parts.database.read(lambda tx: past.incidents_at(tx, directory, at_ms, state=state))
+            then = [row for row in found if not query.get("severity") or row["severity"] == query["severity"]]
+            then = [row for row in then if query.get("q", "").lower() in row["title"].lower()]
+            answer = {"now_ms": self._desk.now_ms(), "cursor": self._desk.hub.cursor, "incidents": then, "next": ""}
+            return await json_answer(request, answer)
         rows = await self._desk.parts.database.read(
             lambda tx: reads.incident_rows(
                 tx, directory, state=state, severity=query.get("severity", ""), text=query.get("q", ""), limit=_MOST
@@ -157,13 +167,16 @@ class Incidents:
         return await json_answer(request, self._with_rules(found, rules))
 
     async def analytics(self, request: Request) -> Response:
-        """Times to answer and to mend, pages per person and week, noise per rule; `from` and `to`, 30 days when left out."""
+        """Times to answer and mend, pages per person and week, noise per rule, what comes back; `from` and `to`, else 30 days."""
         args, now_ms = dict(request.query_params), self._desk.now_ms()
         to_ms = instant(args, "to", now_ms)
         from_ms = instant(args, "from", to_ms - _MONTH_MS)
         if not from_ms < to_ms <= from_ms + _YEAR_MS:
             raise Refused(422, "bad_time", "to: must be after `from`, by a year at most")
-        return await json_answer(request, await self._desk.parts.database.read(lambda tx: analytics(tx, from_ms, to_ms)))
+        people = (await self._desk.state.try_ask("oncall.state", {})).get("people", ())
+        zones = {person["name"]: person.get("time_zone", "UTC") for person in people}
+        found = await self._desk.parts.database.read(lambda tx: analytics(tx, from_ms, to_ms, zones=zones))
+        return await json_answer(request, found)
 
     async def export(self, request: Request) -> Response:
         """One incident as Markdown, for a review."""
