@@ -2,7 +2,7 @@
 
 import { absolute, relative } from './base'
 import { live } from './live.svelte'
-import { fixed, span, type Range } from './timerange'
+import { fixed, instant, span, type Range } from './timerange'
 
 /** Travel with every link: what the whole dashboard is looking at. */
 const STICKY = ['scope', 'from', 'to', 'tz', 'theme', 'kiosk', 'at']
@@ -37,6 +37,19 @@ class Router {
   }
   get range(): Range {
     return { from: this.get('from') || DEFAULT_RANGE.from, to: this.get('to') || DEFAULT_RANGE.to }
+  }
+  /** The past moment that is looked at; 0 = now. */
+  get at(): number {
+    const text = this.get('at')
+    return text ? (instant(text, live.now) ?? 0) : 0
+  }
+  /** What "now" is on this page: the clock, or the past moment. */
+  get moment(): number {
+    return this.at || live.now
+  }
+  /** An address of the API that knows the past moment. */
+  then(path: string): string {
+    return this.at ? `${path}${path.includes('?') ? '&' : '?'}at=${Math.round(this.at)}` : path
   }
   get zone(): string | undefined {
     const zone = this.get('tz')

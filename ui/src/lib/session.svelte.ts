@@ -2,6 +2,7 @@
 
 import type { Role, Session } from './api'
 import { get, useCsrf } from './client'
+import { router } from './router.svelte'
 
 const RANK: Record<Role, number> = { viewer: 0, responder: 1, admin: 2 }
 
@@ -20,9 +21,9 @@ class Current {
   get name(): string {
     return this.value?.user.name ?? ''
   }
-  /** May this user act as `role`? The server decides; this only hides what it would refuse. */
+  /** May this user act as `role`? The server decides; this only hides what it would refuse. Nobody acts on the past. */
   may(role: Role): boolean {
-    return RANK[this.value?.user.role ?? 'viewer'] >= RANK[role]
+    return !router.at && RANK[this.value?.user.role ?? 'viewer'] >= RANK[role]
   }
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from tocsin.model.labels import Labels, Matcher, all_match
 from tocsin.state import events
 from tocsin.state.schema import alert_states, alerts, episodes, incident_alerts, incidents
 from tocsin.web.answers import json_answer
+from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.paging import Page, page_of
 from tocsin.web.api.shapes import AlertDetail, AlertList, AlertRow, Episode, RuleOfAlert, TimelineEntry
 from tocsin.web.desk import Desk
@@ -28,6 +29,7 @@ from tocsin.web.problem import Refused
 _CELL_MS = 30 * 60_000
 _CELLS = 48
 _HISTORY = 200
+_MOST_PAST = 1000
 _NO_RULE = RuleOfAlert("", "", "", 0, "")
 OPEN = tuple(state.value for state in IncidentState if state.open)
 STATES = ("firing", "pending", "clearing", "resolved")
@@ -79,13 +81,18 @@ class Alerts:
         ]
 
     async def list(self, request: Request) -> Response:
-        """Alerts by `state` (firing,pending,clearing,resolved), `severity`, `m` (matcher, repeated) and `q` (text)."""
+        """Alerts by `state` (firing,pending,clearing,resolved), `severity`, `m` (repeated), `q` (text); `at` = fired then."""
         query = request.query_params
         wanted = _states(query.get("state", ""))
         chosen = Filter.of(query.get("severity", ""), query.getlist("m"), query.get("q", ""))
         page = page_of(query)
         rules = await self.rules()
         now_ms = self._desk.now_ms()
+        if is_past(request):
+            at_ms = moment_of(request, now_ms)
+            found = await self._desk.parts.database.read(lambda tx: alerts_at(tx, rules, at_ms))
+            then = [row for row in found if "firing" in wanted and chosen.keeps(row)]
+            return await json_answer(request, AlertList(now_ms, self._desk.hub.cursor, then, ""))
         rows, following = await self._desk.parts.database.read(lambda tx: alert_page(tx, wanted, rules, now_ms, page))
         kept = [row for row in rows if chosen.keeps(row)]
         return await json_answer(request, AlertList(now_ms, self._desk.hub.cursor, kept, following))
@@ -166,6 +173,15 @@ def alert_page(tx: Connection, wanted: set[str], rules: RuleIndex, now_ms: int, 
         if past:
             following = page.next_after(len(past), past[-1].starts_at_ms, past[-1].id)
     return rows, following
+
+
+def alerts_at(tx: Connection, rules: RuleIndex, at_ms: int) -> list[AlertRow]:
+    """What fired at a past moment, newest first. What held it back then was not kept."""
+    then = sa.and_(episodes.c.starts_at_ms <= at_ms, sa.or_(episodes.c.ends_at_ms == 0, episodes.c.ends_at_ms > at_ms))
+    query = sa.select(episodes).where(then).order_by(episodes.c.starts_at_ms.desc()).limit(_MOST_PAST)
+    context = _Context.read(tx, at_ms)
+    rows = [context.from_episode(row, rules) for row in tx.execute(query)]
+    return [replace(row, state="firing", ends_at_ms=0, explanation="as it was then") for row in rows]
 
 
 def _firing(tx: Connection, now_ms: int) -> list[Any]:

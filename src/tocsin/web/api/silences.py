@@ -16,6 +16,7 @@ from tocsin.model.route import Silence, SilenceState
 from tocsin.state.schema import alerts, silences
 from tocsin.web.answers import json_answer
 from tocsin.web.api.alerts import Alerts, preview
+from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.shapes import MatcherRow, SilenceList, SilencePreview, SilenceRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
@@ -78,9 +79,12 @@ class Silences:
         ]
 
     async def list(self, request: Request) -> Response:
-        """Active, pending and lately expired silences."""
+        """Active, pending and lately expired silences; `at` = those that were active or pending then."""
         now_ms = self._desk.now_ms()
-        rows = await self._desk.parts.database.read(lambda tx: silence_rows(tx, now_ms))
+        at_ms = moment_of(request, now_ms)
+        rows = await self._desk.parts.database.read(lambda tx: silence_rows(tx, at_ms))
+        if is_past(request):
+            rows = [row for row in rows if row.state != SilenceState.EXPIRED]
         return await json_answer(request, SilenceList(now_ms, self._desk.hub.cursor, rows))
 
     async def set(self, request: Request) -> Response:
