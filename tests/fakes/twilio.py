@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import xml.etree.ElementTree as ElementTree
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,12 +23,14 @@ class FakeTwilio(Provider):
         self.opted_out: set[str] = set()
         self.texts: list[tuple[str, str]] = []
         """(number, text)"""
+        self.calls: list[tuple[str, ElementTree.Element]] = []
+        """(number, what is said)"""
 
     def handle(self, seen: Seen) -> Answer:
         form = dict(parse_qsl(seen.body, keep_blank_values=True))
         if seen.path == "/sms/json":
             return self._vonage(form)
-        if not re.fullmatch(r"/2010-04-01/Accounts/AC\w+/Messages\.json", seen.path):
+        if not re.fullmatch(r"/2010-04-01/Accounts/AC\w+/(Messages|Calls)\.json", seen.path):
             raise Broken(f"unknown path {seen.path}", Answer(404))
         sid = seen.path.split("/")[3]
         login = base64.b64decode(seen.headers.get("authorization", "").removeprefix("Basic ")).decode()
@@ -37,11 +40,27 @@ class FakeTwilio(Provider):
             raise Broken("bad number", json_answer(400, {"code": 21211, "message": "Invalid 'To' Phone Number"}))
         if form["To"] in self.opted_out:
             return json_answer(400, {"code": 21610, "message": "Attempt to send to unsubscribed recipient"})
+        if seen.path.endswith("/Calls.json"):
+            return self._call(form)
         if ("From" in form) == ("MessagingServiceSid" in form):
             raise Broken("exactly one of From and MessagingServiceSid", json_answer(400, {"code": 21603, "message": "From"}))
         self._check_text(form.get("Body", ""))
         self.texts.append((form["To"], form["Body"]))
         return json_answer(201, {"sid": f"SM{len(self.texts):032d}", "status": "queued"}, parsed=form)
+
+    def _call(self, form: dict[str, str]) -> Answer:
+        """A call with its TwiML in the request: well-formed, at most 4,000 characters, one key per Gather."""
+        text = form.get("Twiml", "")
+        if not 1 <= len(text) <= 4000:
+            raise Broken("TwiML of 1 to 4000 characters", json_answer(400, {"code": 21218, "message": "Invalid TwiML"}))
+        try:
+            root = ElementTree.fromstring(text)
+        except ElementTree.ParseError as error:
+            raise Broken(f"TwiML: {error}", json_answer(400, {"code": 12100, "message": "Document parse failure"})) from None
+        if root.tag != "Response" or {child.tag for child in root} - {"Say", "Gather", "Pause"}:
+            raise Broken("unknown verbs", json_answer(400, {"code": 12200, "message": "Schema validation"}))
+        self.calls.append((form["To"], root))
+        return json_answer(201, {"sid": f"CA{len(self.calls):032d}", "status": "queued"}, parsed=form)
 
     def _vonage(self, form: dict[str, str]) -> Answer:
         if not (form.get("api_key") and form.get("api_secret") and form.get("from")):

@@ -136,6 +136,30 @@ async def test_a_phone_that_opted_out_is_a_permanent_failure() -> None:
         assert (await send("sms", {**SMS, "api_url": twilio.url}, message())).outcome is PERMANENT
 
 
+CALL = {"to": "+33 6 12 34 56 78", "from": "+15005550006", "account_sid": "AC1", "auth_token": "t"}
+
+
+async def test_a_call_says_what_is_wrong_twice_and_asks_for_a_key() -> None:
+    with FakeTwilio() as twilio:
+        settings = {**CALL, "api_url": twilio.url, "answer_url": "https://t.example/in/twilio/voice"}
+        for title in ("web is down", NASTY * 9):
+            assert (await send("voice", settings, message(title=title))).outcome is ACCEPTED, twilio.broken
+        number, root = twilio.calls[0]
+        gathers = root.findall("Gather")
+        assert number == "+33612345678" and len(gathers) == 2 and not twilio.broken
+        assert gathers[0].get("action") == "https://t.example/in/twilio/voice?incident=42"
+        assert "Critical: web is down. Press 4 to acknowledge" in (gathers[0].findtext("Say") or "")
+        assert twilio.seen[0].parsed["MachineDetection"] == "Enable"
+
+
+async def test_a_call_without_a_public_address_asks_for_nothing() -> None:
+    with FakeTwilio() as twilio:
+        assert (await send("voice", {**CALL, "api_url": twilio.url}, message())).outcome is ACCEPTED
+        assert not twilio.calls[0][1].findall("Gather") and len(twilio.calls[0][1].findall("Say")) == 2
+        twilio.opted_out.add("+33612345678")
+        assert (await send("voice", {**CALL, "api_url": twilio.url}, message())).outcome is PERMANENT
+
+
 async def test_after_two_failures_the_second_provider_takes_over() -> None:
     from dataclasses import replace
 

@@ -10,6 +10,7 @@ from tests.fakes.house import House, alert, directory, page, person, policy
 from tests.fakes.ports import FakeHttp
 from tests.fakes.virtual import VirtualClock, run_virtual
 
+from tocsin.model.alert import PageReason
 from tocsin.model.event import Actor
 from tocsin.model.incident import ContactMethod, Person
 from tocsin.model.notification import NotificationState
@@ -97,3 +98,26 @@ def test_an_acknowledge_link_is_good_for_one_person_one_incident_and_one_day() -
         assert verify(key, forged, NOW) is None, forged
     for nonsense in ("", ".", "...", "é" * 9, "1.2.3.4", token * 9):
         assert verify(key, nonsense, NOW) is None
+
+
+def test_a_call_that_a_machine_answers_takes_the_next_way_and_nobody_is_called_for_an_end(tmp_path: Path) -> None:
+    async def story() -> None:
+        ana = Person("ana", methods=(ContactMethod("voice", "voice", "+33612345678"),))
+        h = House(
+            directory(ana, person("ben"), policy=policy(["ana"], ["ben"])),
+            tmp_path / "state.db",
+            defaults={"voice": {"from": "+15005550006", "account_sid": "AC1", "auth_token": "t"}, "email": {"smarthost": "m:25"}},
+        )
+        h.http.default = HttpResponse(201, {}, b'{"sid": "CA7", "status": "queued"}')
+        async with h.running():
+            await h.page(page(alert()))
+            await h.wait(1)
+            assert h.log()[0]["state"] == "accepted" and h.mails_to("ben") == 0
+            assert await h.deliverer.report(Report("CA7", NotificationState.FAILED, "Twilio: answered by a machine"))
+            await h.wait(1)
+            assert h.log()[0]["state"] == "failed" and h.mails_to("ben") == 1
+            await h.page(page(resolved=[alert(ends_at_ms=h.clock.now_ms())], reason=PageReason.ALL_RESOLVED))
+            await h.wait(30)
+            assert len(h.http.requests) == 1, "nobody is called for good news"
+
+    run_virtual(story())

@@ -21,7 +21,7 @@ from tocsin.notify.inbound import Report
 from tocsin.notify.settings import ChannelSettings
 from tocsin.state.schema import alerts, incident_alerts, incidents
 from tocsin.web.enqueue import severity_of
-from tocsin.web.inbound import Inbound, incident_of_key
+from tocsin.web.inbound import Inbound, incident_of_key, refused_total
 
 # -- /v2/enqueue -------------------------------------------------------------------------------------------------------
 
@@ -85,9 +85,18 @@ def test_pagerdutys_severities_map_to_ours():
 
 ANA = Person(
     "ana",
-    methods=(ContactMethod("s", "slack", "@ana", {"user_id": "U1"}), ContactMethod("p", "sms", "+33 6 12 34 56 78")),
+    methods=(
+        ContactMethod("s", "slack", "@ana", {"user_id": "U1"}),
+        ContactMethod("p", "sms", "+33 6 12 34 56 78"),
+        ContactMethod("v", "voice", "+33 6 12 34 56 78"),
+    ),
 )
-SECRETS = {"slack": {"signing_secret": "s3"}, "pagerduty": {"webhook_secret": "p3"}, "sms": {"auth_token": "t3"}}
+SECRETS = {
+    "slack": {"signing_secret": "s3"},
+    "pagerduty": {"webhook_secret": "p3"},
+    "sms": {"auth_token": "t3"},
+    "voice": {"auth_token": "v3"},
+}
 
 
 @pytest.fixture
@@ -205,12 +214,117 @@ async def test_the_door_of_delivery_reports_hands_everything_to_the_core(house):
     assert args["headers"]["x-twilio-signature"] == "m"
 
 
+def call(digits="4", *, incident="42", to="+33612345678", token="v3", path="/in/twilio/voice", **more):
+    form = {"To": to, "From": "+15005550006", "CallSid": "CA7", **({"Digits": digits} if digits else {}), **more}
+    query = f"?incident={incident}" if path == "/in/twilio/voice" else ""
+    text = f"https://t.example{path}{query}" + "".join(f"{k}{form[k]}" for k in sorted(form))
+    mark = base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1")).decode()
+    headers = {"x-twilio-signature": mark}
+    return {
+        "channel": path.removeprefix("/in/"),
+        "body": urlencode(form),
+        "headers": headers,
+        "url": f"http://10.0.0.1{path}{query}",
+    }
+
+
+async def test_a_key_pressed_in_a_call_acts_in_the_name_of_who_was_called(inbound, done):
+    for key, verb, said in (("4", "acknowledge", "Acknowledged"), ("5", "escalate", "next"), ("6", "resolve", "Resolved")):
+        assert said in (await inbound(call(key), VIA))["body"]
+        assert done[-1] == (f"incident.{verb}", {"number": 42}, Actor("user", "ana", "voice", "1.2.3.4"))
+    done.clear()
+    assert "means nothing" in (await inbound(call("9"), VIA))["body"]
+    assert "does not know you" in (await inbound(call("4", to="+100000000"), VIA))["body"]
+    assert "no incident #404" in (await inbound(call("4", incident="404"), VIA))["body"]
+    for forged in (call("4", token="x"), {**call("4"), "url": "http://10.0.0.1/in/twilio/voice?incident=43"}, call("4")):
+        with pytest.raises(CommandError) as refused:  # the last one came before
+            await inbound(forged, VIA)
+        assert refused.value.status == 401
+    assert done == []
+
+
+@pytest.mark.parametrize(
+    ("status", "by", "state"),
+    [
+        ("completed", "human", NotificationState.DELIVERED),
+        ("completed", "machine_start", NotificationState.FAILED),
+        ("busy", "", NotificationState.FAILED),
+        ("no-answer", "", NotificationState.FAILED),
+        ("ringing", "", None),
+    ],
+)
+async def test_how_a_call_went_reaches_the_log_and_a_voicemail_is_nobody(inbound, done, status, by, state):
+    more = {"CallStatus": status, **({"AnsweredBy": by} if by else {})}
+    assert await inbound(call("", path="/in/twilio/voice/status", **more), VIA) == {}
+    assert [report.state for report in done] == ([state] if state else [])
+
+
+async def test_the_door_of_calls_hands_the_signed_address_to_the_core(house):
+    house.core.answers["inbound"] = {"content_type": "text/xml", "body": "<Response/>"}
+    sent = await house.client.post("/in/twilio/voice?incident=42", form={"CallSid": "CA7", "Digits": "4"})
+    (args,) = house.core.commanded("inbound")
+    assert args["channel"] == "twilio/voice" and args["url"].endswith("/in/twilio/voice?incident=42")
+    assert sent.headers["content-type"].startswith("text/xml")
+
+
+# -- PagerDuty's side --------------------------------------------------------------------------------------------------
+
+
+def pagerduty(event, secret=b"p3"):
+    body = orjson.dumps({"event": event}) if isinstance(event, dict) else event
+    mark = hmac.new(secret, body, hashlib.sha256).hexdigest()
+    return {"channel": "pagerduty", "body": body.decode("latin-1"), "headers": {"x-pagerduty-signature": f"v1={mark}"}}
+
+
+def acknowledged(agent, number="42", **more):
+    return {"event_type": "incident.acknowledged", "agent": agent, "data": {"incident_key": f"tocsin/t.example/{number}"}, **more}
+
+
+async def test_what_we_told_pagerduty_ourselves_does_not_come_back_as_new(inbound, done):
+    for echo in (
+        acknowledged({"type": "events_api_v2_inbound_integration_reference", "summary": "Tocsin"}),
+        acknowledged({"type": "user_reference", "summary": "Ben"}, client={"name": "Tocsin"}),
+    ):
+        assert await inbound(pagerduty(echo), VIA) == {}
+    assert done == []
+
+
+async def test_an_acknowledgement_in_pagerduty_comes_back_once_although_it_is_sent_twice(inbound, done):
+    sent = pagerduty(acknowledged({"type": "user_reference", "summary": "Ben"}))
+    assert await inbound(sent, VIA) == {} and await inbound(sent, VIA) == {}, "a refusal would count against the subscription"
+    assert done == [("incident.acknowledge", {"number": 42}, Actor("integration", "Ben", "pagerduty", "1.2.3.4"))]
+
+
+async def test_an_event_of_pagerduty_that_has_no_effect_is_taken_all_the_same(inbound, done):
+    gone = acknowledged({"type": "user_reference", "summary": "Ben"}, "404")
+    odd = ({"event_type": "incident.annotated"}, {"event_type": "incident.resolved", "data": None}, b"not json", b"[]")
+    for event in (gone, *odd):
+        assert await inbound(pagerduty(event), VIA) == {}
+    assert done == []
+
+
+async def test_signed_nonsense_from_slack_does_nothing(inbound, done):
+    for body in (b"payload=not-json", b"payload=[1]", b"", b"\xff\xfe"):
+        stamp = str(START_MS // 1000)
+        mark = hmac.new(b"s3", f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+        headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": f"v0={mark}"}
+        assert await inbound({"channel": "slack", "body": body.decode("latin-1"), "headers": headers}, VIA) == {}
+    assert done == []
+
+
+async def test_a_refused_callback_is_counted_for_the_administrator(inbound):
+    before = refused_total.value("slack", "bad_signature")
+    with pytest.raises(CommandError):
+        await inbound(slack(secret="x"), VIA)
+    assert refused_total.value("slack", "bad_signature") == before + 1
+
+
 async def test_a_service_without_a_secret_is_not_set_up(done):
     async def command(name, args, actor):
         done.append(name)
 
     bare = Inbound(settings=ChannelSettings, command=command, clock=StillClock(), report=command, http=FakeHttp())
-    for channel in ("slack", "pagerduty", "twilio", "twilio/status", "other"):
+    for channel in ("slack", "pagerduty", "twilio", "twilio/status", "twilio/voice", "twilio/voice/status", "other"):
         with pytest.raises(CommandError) as refused:
             await bare({"channel": channel, "body": "", "headers": {}}, VIA)
         assert refused.value.status == 404

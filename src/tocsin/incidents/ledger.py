@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from tocsin.incidents import changes, rows, snapshot
 from tocsin.incidents import incident as machine
 from tocsin.incidents import policy as escalation
-from tocsin.incidents.people import NO_UPDATES, Directory, Service
+from tocsin.incidents.people import NO_ENDS, NO_UPDATES, Directory, Service
 from tocsin.incidents.policy import Plan, Recipient, Turn
 from tocsin.metrics import Counter
 from tocsin.model.duration import human_duration
@@ -235,6 +235,8 @@ class Ledger:
 
     def _wants(self, row: Any, kind: NotificationKind) -> bool:
         if kind is not NotificationKind.RESOLVED and row.channel in NO_UPDATES:
+            return False
+        if kind is NotificationKind.RESOLVED and row.channel in NO_ENDS:
             return False
         if kind is NotificationKind.RESOLVED and row.settings_ref.startswith("receiver:"):
             found = self.directory.destination(row.settings_ref.removeprefix("receiver:"))

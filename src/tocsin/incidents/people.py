@@ -13,6 +13,9 @@ from tocsin.model.route import Destination, Receiver
 NO_UPDATES = frozenset({"sms", "voice"})
 """Channels that interrupt a person: they carry pages and the end of an incident, never mere updates."""
 
+NO_ENDS = frozenset({"voice"})
+"""Channels that nobody wants to be woken by for good news."""
+
 SECRET_ADDRESSES = frozenset({"pagerduty", "pushover"})
 """Channels whose address is itself a key: people see the contact's name instead."""
 

@@ -39,6 +39,23 @@ def twilio_report(form: Mapping[str, str]) -> Report | None:
     return Report(form["MessageSid"], state, f"Twilio: {form['MessageStatus']}{code}")
 
 
+_CALL_FAILURES = ("busy", "no-answer", "failed", "canceled")
+
+
+def twilio_call_report(form: Mapping[str, str]) -> Report | None:
+    """How a call went, by its (verified) status callback; None while it goes on. A machine that answers told nobody."""
+    status, answered_by = form.get("CallStatus", ""), form.get("AnsweredBy", "")
+    if not form.get("CallSid"):
+        return None
+    if status in _CALL_FAILURES:
+        return Report(form["CallSid"], NotificationState.FAILED, f"Twilio: {status}")
+    if status != "completed":
+        return None
+    if answered_by.startswith("machine") or answered_by == "fax":
+        return Report(form["CallSid"], NotificationState.FAILED, f"Twilio: answered by a {answered_by.partition('_')[0]}")
+    return Report(form["CallSid"], NotificationState.DELIVERED, "Twilio: answered")
+
+
 @dataclass(frozen=True, slots=True)
 class Press:
     """Somebody pressed Acknowledge in Telegram. `answer_id` is what answerCallbackQuery needs."""

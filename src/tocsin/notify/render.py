@@ -72,6 +72,13 @@ def headline(message: Message) -> str:
     return f"{word} - {message.title}" if word else message.title
 
 
+def subject_words(message: Message) -> str:
+    """One sentence to be said aloud: `Critical: web is down, and 3 more`."""
+    word = (message.severity or message.state) if message.state == "triggered" else message.state
+    others = len(message.notification.payload.get("together", ()))
+    return f"{word.capitalize()}: {' '.join(message.title.split())}" + (f", and {others} more" if others else "")
+
+
 def text_body(message: Message) -> str:
     """The whole message as plain text."""
     parts = [headline(message), "", *message.lines, ""]

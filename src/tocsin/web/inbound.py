@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
@@ -27,8 +27,8 @@ from tocsin.log import get_log
 from tocsin.metrics import Counter
 from tocsin.model.event import Actor
 from tocsin.model.ports import Http
-from tocsin.notify.answers import Answers
-from tocsin.notify.inbound import Report, twilio_report
+from tocsin.notify.answers import Answers, number_of
+from tocsin.notify.inbound import Report, twilio_call_report, twilio_report
 from tocsin.notify.settings import ChannelSettings
 from tocsin.notify.slack_actions import SlackActions
 
@@ -42,6 +42,8 @@ _OLDEST_MS = 300_000
 _REMEMBERED = 4096
 _PAGERDUTY_EVENTS = {"incident.acknowledged": "acknowledge", "incident.resolved": "resolve"}
 _SMS = re.compile(r"\s*([AER])\s*#?(\d{1,9})\s*", re.IGNORECASE)
+_KEYS = {"4": "acknowledge", "5": "escalate", "6": "resolve"}
+_SAID = {"acknowledge": "Acknowledged", "escalate": "The next ones are called", "resolve": "Resolved"}
 _SMS_ACTIONS = {"A": "acknowledge", "E": "escalate", "R": "resolve"}
 
 Command = Callable[[str, Args, Actor], Awaitable[Any]]
@@ -78,6 +80,8 @@ class Inbound:
             "pagerduty": self._pagerduty,
             "twilio": self._twilio,
             "twilio/status": self._twilio_status,
+            "twilio/voice": self._voice,
+            "twilio/voice/status": self._voice_status,
         }
         handler = handlers.get(str(args["channel"]))
         if handler is None:
@@ -156,11 +160,32 @@ class Inbound:
             await self._report(found)
         return {}
 
-    def _twilio_form(self, path: str, body: bytes, headers: Mapping[str, str], url: str) -> tuple[dict[str, str], str]:
+    async def _voice(self, body: bytes, headers: Mapping[str, str], url: str, address: str) -> Any:
+        """A key pressed in a call of ours: `To` is the person's phone, the incident stands in the signed address."""
+        form, signature = self._twilio_form("/in/twilio/voice", body, headers, url, channel="voice")
+        self._once("voice", f"{signature}{form.get('CallSid', '')}")
+        answer, number = _KEYS.get(form.get("Digits", "")), number_of(dict(parse_qsl(urlsplit(url).query)).get("incident", ""))
+        if answer is None or number is None:
+            return _spoken("That key means nothing here. Good bye.")
+        called = re.sub(r"[^\d+]", "", form.get("To", ""))
+        person = self._answers.person("voice", lambda method: re.sub(r"[^\d+]", "", method.address) == called)
+        return _spoken(await self._answers.do(person, answer, number, "voice", address) or f"{_SAID[answer]}. Good bye.")
+
+    async def _voice_status(self, body: bytes, headers: Mapping[str, str], url: str, _address: str) -> Any:
+        form, _ = self._twilio_form("/in/twilio/voice/status", body, headers, url, channel="voice")
+        found = twilio_call_report(form)
+        if found is not None:
+            await self._report(found)
+        return {}
+
+    def _twilio_form(
+        self, path: str, body: bytes, headers: Mapping[str, str], url: str, *, channel: str = "sms"
+    ) -> tuple[dict[str, str], str]:
         """The form and its signature, which covers the public URL. Raises CommandError 401."""
         form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
-        signature, token = headers.get("x-twilio-signature", ""), self._secret("sms", "auth_token")
-        public = self._settings().external_url.rstrip("/") + path
+        signature, token = headers.get("x-twilio-signature", ""), self._secret(channel, "auth_token")
+        query = urlsplit(url).query
+        public = self._settings().external_url.rstrip("/") + path + (f"?{query}" if query else "")
         if not (twilio_signed(token, public, form, signature) or twilio_signed(token, url, form, signature)):
             raise self._refused("twilio", "bad_signature", "the signature is not Twilio's")
         return form, signature
@@ -211,6 +236,11 @@ def _object(text: str | bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _spoken(text: str) -> dict[str, str]:
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Response><Say>{escape(text)}</Say><Hangup/></Response>'
+    return {"content_type": "text/xml", "body": body}
 
 
 def _twiml(text: str) -> dict[str, str]:

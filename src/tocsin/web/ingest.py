@@ -92,7 +92,7 @@ class Ingest:
 
 class Inbound:
     """Answers of people that come through chat, phone and paging services: `/in/slack`, `/in/pagerduty`, `/in/twilio`;
-    and Twilio's delivery reports, `/in/twilio/status`.
+    keys pressed in a call, `/in/twilio/voice`; and Twilio's reports, `/in/twilio/status` and `/in/twilio/voice/status`.
 
     The raw body and its headers go to the core, which verifies the signature with the channel's secret; nothing is believed here.
     """
@@ -103,7 +103,7 @@ class Inbound:
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint(f"/in/{channel}", self._taker(channel), methods=["POST"], permission=Permission.TOKEN, errors=Errors.PLAIN)
-            for channel in ("slack", "pagerduty", "twilio", "twilio/status")
+            for channel in ("slack", "pagerduty", "twilio", "twilio/status", "twilio/voice", "twilio/voice/status")
         ]
 
     def _taker(self, channel: str) -> Handler:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import re
-from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from tocsin.model.notification import Delivery, Message
-from tocsin.model.ports import HttpError, HttpResponse
 from tocsin.notify.channel import Channel, Io, Rate, channel
 from tocsin.notify.gsm import sms_text
-from tocsin.notify.respond import from_error, json_of, judged
+from tocsin.notify.respond import json_of, judged
+from tocsin.notify.twilio import create, e164, post_form
 
-_NUMBER = re.compile(r"^\+[1-9]\d{6,14}$")
 _ATTEMPTS_PER_PROVIDER = 2
-# Twilio's codes of numbers that will never take this message: invalid, opted out, no such sender, landline, blocked.
-_TWILIO_FINAL = {21211, 21610, 21612, 21614, 21408, 21606, 20003}
 _VONAGE_RETRY = {"1", "5", "10"}
 
 
@@ -44,13 +38,7 @@ class Sms(Channel):
     vonage_from: str = ""
     vonage_url: str = "https://rest.nexmo.com"
 
-    @field_validator("to")
-    @classmethod
-    def _number(cls, value: str) -> str:
-        bare = re.sub(r"[\s().-]", "", value)
-        if not _NUMBER.match(bare):
-            raise ValueError("expected a phone number with country code such as +33612345678")
-        return bare
+    _number = field_validator("to")(e164)
 
     @model_validator(mode="after")
     def _some_provider(self) -> Sms:
@@ -79,18 +67,15 @@ class Sms(Channel):
         form |= {"MessagingServiceSid": self.messaging_service_sid} if self.messaging_service_sid else {"From": self.sender}
         if self.status_callback:
             form["StatusCallback"] = self.status_callback
-        login = base64.b64encode(f"{self.account_sid}:{self.auth_token.get_secret_value()}".encode()).decode()
-        url = f"{self.api_url}/2010-04-01/Accounts/{quote(self.account_sid)}/Messages.json"
-        response = await _post_form(io, url, form, {"Authorization": f"Basic {login}"})
-        if isinstance(response, Delivery):
-            return response
-        answer = json_of(response)
-        if response.status == 201 and answer.get("sid"):
-            return Delivery.accepted(str(answer["sid"]), status=201, reason=f"Twilio: {answer.get('status', 'accepted')}")
-        code = answer.get("code", 0)
-        if code in _TWILIO_FINAL:
-            return Delivery.permanent(f"Twilio {code}: {answer.get('message', '')}", status=response.status)
-        return judged(response, io.now_ms, "Twilio", reason=f"{code or ''} {answer.get('message', '')}".strip())
+        return await create(
+            io.http,
+            io.now_ms,
+            api_url=self.api_url,
+            account_sid=self.account_sid,
+            auth_token=self.auth_token.get_secret_value(),
+            what="Messages",
+            form=form,
+        )
 
     async def _by_vonage(self, text: str, io: Io) -> Delivery:
         form = {
@@ -100,7 +85,7 @@ class Sms(Channel):
             "from": self.vonage_from or self.sender,
             "text": text,
         }
-        response = await _post_form(io, f"{self.vonage_url}/sms/json", form, {})
+        response = await post_form(io.http, f"{self.vonage_url}/sms/json", form, {})
         if isinstance(response, Delivery):
             return response
         parts = json_of(response).get("messages")
@@ -112,11 +97,3 @@ class Sms(Channel):
             return Delivery.accepted(str(parts[0].get("message-id", "")), status=200, reason="Vonage: accepted")
         text = f"Vonage {refused[0].get('status')}: {refused[0].get('error-text', '')}"
         return Delivery.retry(text, status=200) if str(refused[0].get("status")) in _VONAGE_RETRY else Delivery.permanent(text)
-
-
-async def _post_form(io: Io, url: str, form: dict[str, Any], headers: dict[str, str]) -> HttpResponse | Delivery:
-    all_headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-    try:
-        return await io.http.request("POST", url, headers=all_headers, body=urlencode(form).encode())
-    except HttpError as error:
-        return from_error(error)
