@@ -6,16 +6,28 @@ import asyncio
 import glob
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import yaml
 
 from tocsin.clock import Clock
-from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, ScrapeJob, TargetGroup
+from tocsin.collect.target import (
+    Discovery,
+    DnsDiscovery,
+    DockerDiscovery,
+    FileDiscovery,
+    HttpDiscovery,
+    KubernetesDiscovery,
+    ScrapeJob,
+    TargetGroup,
+)
 from tocsin.log import get_log
 from tocsin.metrics import Counter
 from tocsin.model.labels import Labels
+
+if TYPE_CHECKING:
+    from tocsin.collect.discover_kubernetes import KubernetesWatch
 
 log = get_log("collect.discover")
 
@@ -40,6 +52,7 @@ class Discoverer:
         self._due_ms = [0] * len(job.discovery)
         self._stamps: dict[str, tuple[int, int, tuple[TargetGroup, ...]]] = {}
         self._errors: dict[int, str] = {}
+        self._watches: dict[int, KubernetesWatch] = {}
         self._looked = False
 
     @property
@@ -65,18 +78,10 @@ class Discoverer:
         discovery = self._job.discovery[i]
         kind = type(discovery).__name__.removesuffix("Discovery").lower()
         try:
-            match discovery:
-                case FileDiscovery():
-                    self._found[i] = await asyncio.to_thread(self._files, discovery)
-                case HttpDiscovery():
-                    from tocsin.collect.discover_http import http_groups
-
-                    self._found[i] = await http_groups(discovery)
-                case DnsDiscovery():
-                    from tocsin.collect.discover_dns import dns_groups
-
-                    self._found[i] = await dns_groups(discovery)
+            self._found[i] = await self._groups(i, discovery)
             self._errors.pop(i, None)
+            if (watch := self._watches.get(i)) is not None and watch.error:
+                self._errors[i] = watch.error  # the targets are as last seen
             refreshes_total.inc(kind, "ok")
         except DiscoveryFailed as error:
             refreshes_total.inc(kind, "failed")
@@ -85,6 +90,39 @@ class Discoverer:
             self._errors[i] = str(error)
         every_ms = min(discovery.refresh_ms, _FILE_LOOK_MS) if kind == "file" else discovery.refresh_ms
         self._due_ms[i] = self._clock.now_ms() + every_ms
+
+    async def _groups(self, i: int, discovery: Discovery) -> tuple[TargetGroup, ...]:
+        """Ask the discovery; what it needs is imported when it is used. Raises DiscoveryFailed."""
+        match discovery:
+            case FileDiscovery():
+                return await asyncio.to_thread(self._files, discovery)
+            case HttpDiscovery():
+                from tocsin.collect.discover_http import http_groups
+
+                return await http_groups(discovery)
+            case DnsDiscovery():
+                from tocsin.collect.discover_dns import dns_groups
+
+                return await dns_groups(discovery)
+            case DockerDiscovery():
+                from tocsin.collect.discover_docker import docker_groups
+
+                return await docker_groups(discovery)
+            case KubernetesDiscovery():
+                return await self._watched(i, discovery)
+
+    async def _watched(self, i: int, discovery: KubernetesDiscovery) -> tuple[TargetGroup, ...]:
+        from tocsin.collect.discover_kubernetes import KubernetesWatch
+
+        if i not in self._watches:
+            self._watches[i] = KubernetesWatch(discovery, self._clock)
+        return await self._watches[i].groups()
+
+    async def close(self) -> None:
+        """End what watches in the background."""
+        for watch in self._watches.values():
+            await watch.close()
+        self._watches.clear()
 
     def _files(self, discovery: FileDiscovery) -> tuple[TargetGroup, ...]:
         """Groups of every matching file; a file that is gone takes its targets with it, a broken one keeps its last good ones."""

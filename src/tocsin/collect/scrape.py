@@ -81,7 +81,7 @@ class Scraper:
         try:
             while True:
                 self._applied.clear()
-                self._update_pools()
+                await self._update_pools()
                 await self._discover()
                 timer = asyncio.ensure_future(self._clock.sleep_until_ms(self._next_discovery_ms()))
                 wake = asyncio.ensure_future(self._applied.wait())
@@ -97,15 +97,17 @@ class Scraper:
                 for scraper in pool.active.values():
                     scraper.close()
                 pool.tasks.clear()
+                await pool.discoverer.close()
 
     # -- jobs and targets ----------------------------------------------------------------------------------------------
 
-    def _update_pools(self) -> None:
+    async def _update_pools(self) -> None:
         jobs = {job.name: job for job in self._jobs}
         for name in [name for name, pool in self._pools.items() if jobs.get(name) != pool.job]:
             pool = self._pools.pop(name)
             for target in list(pool.active):
                 self._stop(pool, target)
+            await pool.discoverer.close()
         for name, job in jobs.items():
             if name not in self._pools:
                 self._pools[name] = _Pool(job, Discoverer(job, self._clock))

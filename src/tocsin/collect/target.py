@@ -85,7 +85,38 @@ class DnsDiscovery:
     refresh_ms: int = 30_000
 
 
-Discovery = FileDiscovery | HttpDiscovery | DnsDiscovery
+@dataclass(frozen=True, slots=True)
+class DockerDiscovery:
+    """Containers of a Docker daemon at `host` (unix://, tcp://, http://, https://)."""
+
+    host: str
+    port: int = 80
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    host_networking_host: str = "localhost"
+    match_first_network: bool = True
+    refresh_ms: int = 60_000
+    http: HttpSettings = HttpSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesDiscovery:
+    """Objects of a cluster. Without `api_server` and `kubeconfig_file` we are in a pod of it, and ask `in_cluster`."""
+
+    role: str
+    api_server: str = ""
+    kubeconfig_file: str = ""
+    in_cluster: str = "https://kubernetes.default.svc"
+    namespaces: tuple[str, ...] = ()
+    own_namespace: bool = False
+    selectors: tuple[tuple[str, str, str], ...] = ()
+    """(role, label selector, field selector)."""
+    attach_node: bool = False
+    refresh_ms: int = 2_000
+    """How soon a change that the watch saw becomes targets."""
+    http: HttpSettings = HttpSettings()
+
+
+Discovery = FileDiscovery | HttpDiscovery | DnsDiscovery | DockerDiscovery | KubernetesDiscovery
 
 PROTOCOLS = ("OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4")
 

@@ -247,6 +247,8 @@ def _job(config: ScrapeConfig, settings: GlobalScrape, base: Path) -> ScrapeJob:
             *(_files(entry, base) for entry in config.file_sd_configs),
             *(HttpDiscovery(entry.url, entry.refresh_interval, entry.http(base)) for entry in config.http_sd_configs),
             *(DnsDiscovery(entry.names, entry.type, entry.port, entry.refresh_interval) for entry in config.dns_sd_configs),
+            *(entry.discovery(base) for entry in config.docker_sd_configs),
+            *(entry.discovery(base) for entry in config.kubernetes_sd_configs),
         ),
         interval_ms=interval_ms,
         timeout_ms=timeout_ms,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import re2
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tocsin.collect.fields import address_text
 from tocsin.collect.relabel import DEFAULT_REGEX, Action, RelabelRule
-from tocsin.collect.target import PROTOCOLS
+from tocsin.collect.target import PROTOCOLS, DockerDiscovery, KubernetesDiscovery
 from tocsin.config.fields import DurationMs, Section, Text, Texts
 from tocsin.config.prometheus_http import ByteSize, HttpClientConfig
 from tocsin.model.labels import compile_anchored
@@ -20,7 +24,7 @@ Count = Annotated[int, Field(ge=0)]
 UNSUPPORTED_DISCOVERY = frozenset(
     f"{name}_sd_configs"
     for name in (
-        "azure", "consul", "digitalocean", "docker", "dockerswarm", "ec2", "eureka", "gce", "hetzner", "ionos", "kubernetes",
+        "azure", "consul", "digitalocean", "dockerswarm", "ec2", "eureka", "gce", "hetzner", "ionos",
         "kuma", "lightsail", "linode", "marathon", "nerve", "nomad", "openstack", "ovhcloud", "puppetdb", "scaleway",
         "serverset", "stackit", "triton", "uyuni", "vultr",
     )
@@ -72,6 +76,12 @@ def _url(value: str) -> str:
     return value
 
 
+def _docker_host(value: str) -> str:
+    if urlsplit(value).scheme not in ("unix", "tcp", "http", "https"):
+        raise ValueError(f"expected unix:///var/run/docker.sock, http://host:2375 or https://host:2376, got {value!r}")
+    return value
+
+
 TextMap = dict[str, Text]
 Protocols = Annotated[tuple[str, ...], AfterValidator(_protocols)]
 Address = Annotated[Text, AfterValidator(_address)]
@@ -104,6 +114,94 @@ class DnsSd(Section):
         if self.type != "SRV" and not self.port:
             raise ValueError("a port is required in DNS-SD configs for all record types except SRV")
         return self
+
+
+class DockerFilter(Section):
+    name: str
+    values: Annotated[tuple[Text, ...], AfterValidator(_some)]
+
+
+class DockerSd(HttpClientConfig):
+    host: Annotated[str, AfterValidator(_docker_host)]
+    port: int = Field(80, ge=0, le=65535)
+    filters: tuple[DockerFilter, ...] = ()
+    host_networking_host: str = "localhost"
+    match_first_network: bool = True
+    refresh_interval: DurationMs = 60_000
+
+    def discovery(self, base: Path) -> DockerDiscovery:
+        filters = tuple((entry.name, tuple(entry.values)) for entry in self.filters)
+        return DockerDiscovery(
+            self.host,
+            self.port,
+            filters,
+            self.host_networking_host,
+            self.match_first_network,
+            self.refresh_interval,
+            self.http(base),
+        )
+
+
+class KubernetesNamespaces(Section):
+    own_namespace: bool = False
+    names: Texts = ()
+
+
+KubernetesRole = Literal["node", "pod", "service", "endpoints", "endpointslice", "ingress"]
+
+
+class KubernetesSelector(Section):
+    role: KubernetesRole
+    label: str = ""
+    field: str = ""
+
+
+class KubernetesMetadata(Section):
+    node: bool = False
+
+
+class KubernetesSd(HttpClientConfig):
+    role: Annotated[KubernetesRole, BeforeValidator(lambda value: str(value).lower())]
+    api_server: Annotated[str, AfterValidator(lambda value: _url(value) if value else "")] = ""
+    kubeconfig_file: str = ""
+    namespaces: KubernetesNamespaces = KubernetesNamespaces()
+    selectors: tuple[KubernetesSelector, ...] = ()
+    attach_metadata: KubernetesMetadata = KubernetesMetadata()
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        own = self.model_fields_set - {"role", "api_server", "kubeconfig_file", "namespaces", "selectors", "attach_metadata"}
+        if self.api_server and self.kubeconfig_file:
+            raise ValueError("cannot use 'kubeconfig_file' and 'api_server' simultaneously")
+        if self.kubeconfig_file and own:
+            raise ValueError("cannot use a custom HTTP client configuration together with 'kubeconfig_file'")
+        if self.api_server and self.namespaces.own_namespace:
+            raise ValueError("cannot use 'api_server' and 'namespaces.own_namespace' simultaneously")
+        if self.kubeconfig_file and self.namespaces.own_namespace:
+            raise ValueError("cannot use 'kubeconfig_file' and 'namespaces.own_namespace' simultaneously")
+        roles = [entry.role for entry in self.selectors]
+        if len(set(roles)) != len(roles):
+            raise ValueError("duplicated selector role")
+        allowed = {"endpoints": {"pod", "service", "endpoints"}, "endpointslice": {"pod", "service", "endpointslice"}}
+        known = allowed.get(self.role, {self.role}) | ({"node"} if self.attach_metadata.node else set())
+        if wrong := sorted(set(roles) - known):
+            raise ValueError(f"{self.role} role supports only {', '.join(sorted(known))} selectors, not {wrong[0]}")
+        return self
+
+    def discovery(self, base: Path, environment: Mapping[str, str] = os.environ) -> KubernetesDiscovery:
+        host, port = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")
+        in_cluster = f"https://{address_text(host, int(port))}" if host else "https://kubernetes.default.svc"
+        return KubernetesDiscovery(
+            role=self.role,
+            api_server=self.api_server,
+            kubeconfig_file=str(base / self.kubeconfig_file) if self.kubeconfig_file else "",
+            namespaces=tuple(self.namespaces.names),
+            own_namespace=self.namespaces.own_namespace,
+            selectors=tuple((entry.role, entry.label, entry.field) for entry in self.selectors),
+            attach_node=self.attach_metadata.node,
+            http=self.http(base),
+            in_cluster=in_cluster,
+        )
 
 
 _NEEDS_TARGET = (Action.REPLACE, Action.HASH_MOD, Action.LOWERCASE, Action.UPPERCASE, Action.KEEP_EQUAL, Action.DROP_EQUAL)
@@ -177,6 +275,8 @@ class ScrapeConfig(HttpClientConfig):
     file_sd_configs: tuple[FileSd, ...] = ()
     http_sd_configs: tuple[HttpSd, ...] = ()
     dns_sd_configs: tuple[DnsSd, ...] = ()
+    docker_sd_configs: tuple[DockerSd, ...] = ()
+    kubernetes_sd_configs: tuple[KubernetesSd, ...] = ()
     relabel_configs: tuple[RelabelConfig, ...] = ()
     metric_relabel_configs: tuple[RelabelConfig, ...] = ()
 
@@ -188,7 +288,7 @@ class ScrapeConfig(HttpClientConfig):
             return value
         for key in value:
             if key in UNSUPPORTED_DISCOVERY:
-                text = "use file_sd_configs, http_sd_configs, dns_sd_configs or static_configs"
+                text = "use docker, kubernetes, file, http or dns_sd_configs, or static_configs"
                 raise ValueError(f"the discovery {key!r} is not supported; {text}")
         return {key: item for key, item in value.items() if item is not None}
 
