@@ -405,6 +405,26 @@ check_runs = Table(
 )
 Index("check_runs_by_check", check_runs.c.check_id, check_runs.c.started_ms)
 
+# The last report that each place was answered for: one whose answer was lost is not counted twice.
+probe_reports = Table(
+    "probe_reports",
+    metadata,
+    Column("location", String(64), primary_key=True),
+    _text("session"),
+    Column("number", BigInteger, nullable=False, server_default="0"),
+    _ms("received_ms"),
+)
+
+# Groups of pushed samples (the Pushgateway's API): kept alive over a restart. `samples`: [[{label: value}, number], ...].
+pushed_groups = Table(
+    "pushed_groups",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("labels", JSON, nullable=False),
+    _ms("pushed_ms"),
+    Column("samples", JSON, nullable=False),
+)
+
 check_changes = Table(
     "check_changes",
     metadata,
@@ -470,6 +490,7 @@ tokens = Table(
     _ms("expires_ms"),
     _ms("used_ms"),
     _text("created_by"),
+    _text("place"),  # of a probe's token: the only place it may speak for
 )
 
 short_links = Table(
