@@ -56,6 +56,8 @@ def test_a_press_in_telegram_names_the_incident() -> None:
     assert press is not None and (press.incident, press.who) == (42, "7")
     assert telegram_press({"callback_query": {"id": "q", "from": {"id": 7}, "data": "ack:x"}}) is None
     assert telegram_press({"message": {}}) is None
+    later = telegram_press({"callback_query": {"id": "q", "from": {"id": 7}, "data": "noise:42"}})
+    assert press.answer == "acknowledge" and later is not None and later.answer == "noise"
 
 
 def test_tocsin_fetches_presses_from_telegram_and_obeys_known_people_only() -> None:

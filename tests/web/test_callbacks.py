@@ -182,7 +182,10 @@ def sms(body="A42", sender="+33612345678", token="t3"):
 async def test_a_text_message_acknowledges_and_is_answered(inbound, done):
     assert "Done" in (await inbound(sms(), VIA))["body"]
     assert done == [("incident.acknowledge", {"number": 42}, Actor("user", "ana", "sms", "1.2.3.4"))]
-    assert "Answer A" in (await inbound(sms("hello"), VIA))["body"]
+    assert "Answer a letter" in (await inbound(sms("hello"), VIA))["body"]
+    done.clear()
+    await inbound(sms("n 7"), VIA)
+    assert done == [("incident.verdict", {"number": 7, "verdict": "noise"}, Actor("user", "ana", "sms", "1.2.3.4"))]
     assert "does not know you" in (await inbound(sms("e 7", sender="+100000"), VIA))["body"]
     with pytest.raises(CommandError):
         await inbound(sms("R42", token="x"), VIA)

@@ -14,6 +14,7 @@ from tocsin.app.contacts import ContactCommands
 from tocsin.app.coverage import coverage
 from tocsin.app.feeds import FeedCommands
 from tocsin.app.ingest import ingest_table
+from tocsin.app.preview import preview
 from tocsin.app.selftest import SelfTest
 from tocsin.app.settings import ServeSettings
 from tocsin.app.silencing import silence_incident
@@ -70,6 +71,7 @@ def command_table(
         "heartbeat.ping": handlers.heartbeat_ping,
         "config.reload": handlers.config_reload,
         "config.state": handlers.config_state,
+        "config.preview": handlers.config_preview,
         "rules.state": handlers.rules_state,
         "targets.state": handlers.targets_state,
         "probe.plan": handlers.probe_plan,
@@ -103,6 +105,7 @@ def command_table(
     )
     table["inbound"] = inbound
     core.slack_socket.obeyed_by(inbound.slack_actions.obey)
+    core.telegram.commanded_by(lambda name, args, actor: table[name](args, actor))
     handlers.table = table
     return table
 
@@ -225,6 +228,10 @@ class _Handlers:
     async def config_state(self, _args: Args, _actor: Actor) -> Any:
         places = [f"{url}/api/v2/alerts" for url in self._core.forwarder.states]
         return {**status.config_state(self._configuration), "alertmanagers": places}
+
+    async def config_preview(self, args: Args, _actor: Actor) -> Any:
+        """{text} -> what would be understood of it."""
+        return await asyncio.to_thread(preview, str(args["text"]))
 
     async def rules_state(self, _args: Args, _actor: Actor) -> Any:
         return {"groups": self._core.evaluator.state()["groups"]}

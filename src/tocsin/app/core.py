@@ -48,6 +48,7 @@ from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.http import RealHttp
 from tocsin.notify.pictures import Pictures
+from tocsin.notify.pushover_poll import ReceiptPoller
 from tocsin.notify.smtp import RealSmtp
 from tocsin.notify.socket_mode import SocketMode
 from tocsin.notify.telegram_poll import TelegramPoller
@@ -55,6 +56,7 @@ from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.random import SystemRandom
 from tocsin.remote.alertmanager import Forwarder
 from tocsin.remote.read import RemoteQueryable
+from tocsin.remote.write import RemoteWriter
 from tocsin.rules.evaluate import Evaluator
 from tocsin.state.sql import Database
 from tocsin.tsdb.db import Store
@@ -87,8 +89,10 @@ class Core:
     routine: Routine
     telegram: TelegramPoller
     slack_socket: SocketMode
+    receipts: ReceiptPoller
     forwarder: Forwarder
     alertmanagers: AlertmanagerFinder
+    remote_write: RemoteWriter
     dead_man: DeadMan
     started_ms: int
     watch_host: bool = True
@@ -183,7 +187,15 @@ class Core:
             ),
             telegram=TelegramPoller(clock=clock, http=http, command=escalator.command),
             slack_socket=SocketMode(clock=clock, http=http, random=random),
+            receipts=ReceiptPoller(db=db, clock=clock, http=http, command=escalator.command, report=deliverer.report),
             forwarder=forwarder,
+            remote_write=RemoteWriter(
+                source=store,
+                folder=store_path / "remote",
+                clock=clock,
+                random=random,
+                http_with=lambda settings: ConfiguredHttp(http, settings, now_ms=clock.now_ms),
+            ),
             alertmanagers=AlertmanagerFinder(clock=clock, found=forwarder.apply),
             watch_host=config.host_every_ms > 0,
             dead_man=DeadMan(clock=clock, http=http, broken=lambda: alive.broken(core)),
@@ -206,8 +218,10 @@ class Core:
         self.scraper.apply(config.jobs)
         self.telegram.apply(config.channels)
         self.slack_socket.apply(config.channels)
+        self.receipts.apply(config.channels)
         self.forwarder.apply((), config.external_labels)
         self.alertmanagers.apply(config.alertmanagers)
+        self.remote_write.apply(config.remote_write, config.external_labels)
         self.dead_man.apply(config.dead_man_url, config.dead_man_every_ms)
         self.changes("config")
 
@@ -233,6 +247,8 @@ class Core:
             "routine": self.routine.run,
             "telegram": self.telegram.run,
             "slack socket": self.slack_socket.run,
+            "receipts": self.receipts.run,
+            "remote write": self.remote_write.run,
             "alertmanagers": self.forwarder.run,
             "alertmanager discovery": self.alertmanagers.run,
         }

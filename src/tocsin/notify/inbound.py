@@ -11,6 +11,7 @@ from typing import Any
 
 from tocsin.model.incident import Person
 from tocsin.model.notification import NotificationState
+from tocsin.notify.answers import ANSWERS, number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,16 @@ def twilio_call_report(form: Mapping[str, str]) -> Report | None:
     return Report(form["CallSid"], NotificationState.DELIVERED, "Twilio: answered")
 
 
+_OLD_PRESSES = {"ack": "acknowledge"}
+"""Buttons of messages that an older Tocsin sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Press:
-    """Somebody pressed Acknowledge in Telegram. `answer_id` is what answerCallbackQuery needs."""
+    """Somebody pressed a button in Telegram. `answer_id` is what answerCallbackQuery needs."""
 
+    answer: str
+    """One of `answers.ANSWERS`."""
     incident: int
     who: str
     answer_id: str
@@ -70,11 +77,11 @@ def telegram_press(update: Mapping[str, Any]) -> Press | None:
     query = update.get("callback_query")
     if not isinstance(query, dict):
         return None
-    kind, _, number = str(query.get("data", "")).partition(":")
-    sender = query.get("from")
-    if kind != "ack" or not number.isdecimal() or len(number) > 9 or not isinstance(sender, dict):
+    kind, _, value = str(query.get("data", "")).partition(":")
+    answer, number, sender = _OLD_PRESSES.get(kind, kind), number_of(value), query.get("from")
+    if answer not in ANSWERS or number is None or not isinstance(sender, dict):
         return None
-    return Press(int(number), str(sender.get("id", "")), str(query.get("id", "")))
+    return Press(answer, number, str(sender.get("id", "")), str(query.get("id", "")))
 
 
 def telegram_person(persons: Mapping[str, Person], who: str) -> str:

@@ -84,6 +84,8 @@ def text_body(message: Message) -> str:
     parts = [headline(message), "", *message.lines, ""]
     if message.ack_url:
         parts.append(f"Acknowledge: {message.ack_url}")
+    elif message.answer_url:
+        parts.append(f"{'Was it real' if message.state == 'resolved' else 'Resolve or silence'}: {message.answer_url}")
     if message.incident_url:
         parts.append(f"Incident #{message.notification.incident}: {message.incident_url}")
     if message.runbook_url:

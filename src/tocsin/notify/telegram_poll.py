@@ -12,6 +12,7 @@ from tocsin.errors import CommandError
 from tocsin.log import get_log
 from tocsin.model.event import Actor
 from tocsin.model.ports import Http, HttpError
+from tocsin.notify.answers import ANSWERS, VERDICTS
 from tocsin.notify.channel import Channel
 from tocsin.notify.channels.telegram import Telegram
 from tocsin.notify.inbound import telegram_person, telegram_press
@@ -21,6 +22,13 @@ from tocsin.notify.settings import ChannelSettings
 log = get_log("notify.telegram")
 
 _POLL_S = 25
+_SAID = {
+    "acknowledge": "Incident #{number} is yours.",
+    "escalate": "Incident #{number} goes to the next ones.",
+    "resolve": "Incident #{number} is resolved.",
+    "silence": "Silenced for 1 hour.",
+    **dict.fromkeys(VERDICTS, "Noted, thank you."),
+}
 _IDLE_MS, _AFTER_ERROR_MS = 30_000, 15_000
 RunCommand = Callable[[str, Mapping[str, Any], Actor], Awaitable[Any]]
 
@@ -34,6 +42,10 @@ class TelegramPoller:
         self._command = command
         self._settings = settings or ChannelSettings()
         self._offsets: dict[str, int] = {}
+
+    def commanded_by(self, command: RunCommand) -> None:
+        """Take another runner: the table of all commands is built last."""
+        self._command = command
 
     def apply(self, settings: ChannelSettings) -> None:
         self._settings = settings
@@ -81,9 +93,10 @@ class TelegramPoller:
         if not name:
             text = "Tocsin does not know who you are: ask an administrator to add your Telegram id to your contacts."
         else:
+            command, more = ANSWERS[press.answer]
             try:
-                await self._command("incident.acknowledge", {"number": press.incident}, Actor("user", name, "telegram"))
-                text = f"Incident #{press.incident} is yours."
+                await self._command(command, {"number": press.incident, **more}, Actor("user", name, "telegram"))
+                text = _SAID[press.answer].format(number=press.incident)
             except CommandError as error:
                 text = str(error)
         await self._call(bot, "answerCallbackQuery", {"callback_query_id": press.answer_id, "text": text[:200]}, timeout_s=10)

@@ -41,10 +41,12 @@ refused_total = Counter(
 _OLDEST_MS = 300_000
 _REMEMBERED = 4096
 _PAGERDUTY_EVENTS = {"incident.acknowledged": "acknowledge", "incident.resolved": "resolve"}
-_SMS = re.compile(r"\s*([AER])\s*#?(\d{1,9})\s*", re.IGNORECASE)
+_SMS = re.compile(r"\s*([AERSTND])\s*#?(\d{1,9})\s*", re.IGNORECASE)
 _KEYS = {"4": "acknowledge", "5": "escalate", "6": "resolve"}
 _SAID = {"acknowledge": "Acknowledged", "escalate": "The next ones are called", "resolve": "Resolved"}
-_SMS_ACTIONS = {"A": "acknowledge", "E": "escalate", "R": "resolve"}
+_SMS_ACTIONS = {
+    "A": "acknowledge", "E": "escalate", "R": "resolve", "S": "silence", "T": "real", "N": "noise", "D": "duplicate",
+}  # fmt: skip
 
 Command = Callable[[str, Args, Actor], Awaitable[Any]]
 
@@ -147,7 +149,9 @@ class Inbound:
         self._once("twilio", f"{signature}{form.get('MessageSid', '')}")
         found = _SMS.fullmatch(form.get("Body", ""))
         if found is None:
-            return _twiml("Answer A and the number to acknowledge, E to escalate, R to resolve: A42")
+            return _twiml(
+                "Answer a letter and the number, such as A42: A acknowledge, E escalate, R resolve, S silence 1 h, N noise"
+            )
         number = re.sub(r"[^\d+]", "", form.get("From", ""))
         person = self._answers.person("sms", lambda method: re.sub(r"[^\d+]", "", method.address) == number)
         return _twiml(await self._answers.do(person, _SMS_ACTIONS[found[1].upper()], int(found[2]), "sms", address) or "Done.")

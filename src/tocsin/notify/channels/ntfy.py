@@ -13,6 +13,11 @@ from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import json_of, judged, post_json
 
 _BODY_LIMIT, _TITLE_LIMIT = 3800, 200
+_OFFERED = {
+    "triggered": (("acknowledge", "Acknowledge"), ("silence", "Silence 1 h")),
+    "acknowledged": (("resolve", "Resolve"), ("silence", "Silence 1 h")),
+    "resolved": (("real", "Real"), ("noise", "Noise")),
+}
 _PRIORITY = {"critical": 5, "warning": 4}
 
 
@@ -61,9 +66,25 @@ class Ntfy(Channel):
             body["click"] = message.incident_url
         if message.chart_url.startswith("https://"):
             body |= {"attach": message.chart_url, "filename": "chart.png"}
-        actions = []
-        if message.ack_url:
-            actions.append({"action": "http", "label": "Acknowledge", "url": message.ack_url, "method": "POST", "clear": True})
+        actions = _answers(message)
         if message.incident_url:
             actions.append({"action": "view", "label": "Open", "url": message.incident_url})
         return {**body, "actions": actions} if actions else body
+
+
+def _answers(message: Message) -> list[dict[str, Any]]:
+    """At most two buttons (ntfy shows three): each posts its answer to the signed link, no app needed."""
+    if not message.answer_url:
+        return []
+    return [
+        {
+            "action": "http",
+            "label": label,
+            "url": message.answer_url,
+            "method": "POST",
+            "headers": {"Content-Type": "application/x-www-form-urlencoded"},
+            "body": f"answer={answer}",
+            "clear": True,
+        }
+        for answer, label in _OFFERED.get(message.state, ())
+    ]

@@ -190,6 +190,11 @@ def link_buttons(message: Message, *, with_ack: bool = True) -> list[dict[str, A
     links = [
         ("ack", "Acknowledge", message.ack_url if with_ack else ""),
         ("open", "Open incident", message.incident_url),
+        (
+            "answer",
+            "Was it real?" if message.state == "resolved" else "Silence, resolve ...",
+            message.answer_url if with_ack else "",
+        ),
         ("runbook", "Runbook", message.runbook_url),
         ("silence", "Silence", message.silence_url if with_ack else ""),  # an app silences by itself
         ("chart", "Chart", message.chart_url if with_ack else ""),  # an app shows the chart itself, in the thread

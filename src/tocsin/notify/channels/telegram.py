@@ -15,6 +15,11 @@ from tocsin.notify.render import text_body
 from tocsin.notify.respond import json_of, judged, post_json
 
 TEXT_LIMIT = 4096
+_ANSWERS = {
+    "triggered": (("acknowledge", "Acknowledge"), ("silence", "Silence 1 h")),
+    "acknowledged": (("resolve", "Resolve"), ("silence", "Silence 1 h")),
+    "resolved": (("real", "Real"), ("noise", "Noise"), ("duplicate", "Duplicate")),
+}
 
 
 @channel("telegram")
@@ -55,7 +60,7 @@ class Telegram(Channel):
         if root := io.refs.get("message_id"):
             body["reply_parameters"] = {"message_id": root, "allow_sending_without_reply": True}
         if keyboard := self._keyboard(message):
-            body["reply_markup"] = {"inline_keyboard": [keyboard]}
+            body["reply_markup"] = {"inline_keyboard": keyboard}
         url = f"{self.api_url}/bot{self.bot_token.get_secret_value()}/sendMessage"
         response = await post_json(io.http, url, body)
         if isinstance(response, Delivery):
@@ -85,13 +90,12 @@ class Telegram(Channel):
             return str(error)
         return "" if answer.get("ok") is True else f"Telegram: {answer.get('description', 'no answer that is understood')}"
 
-    def _keyboard(self, message: Message) -> list[dict[str, str]]:
-        keys: list[dict[str, str]] = []
-        if message.state == "triggered" and message.notification.incident and self.buttons:
-            keys.append({"text": "Acknowledge", "callback_data": f"ack:{message.notification.incident}"})
+    def _keyboard(self, message: Message) -> list[list[dict[str, str]]]:
+        """Rows of buttons: what can be answered in this state, then the incident."""
+        number = message.notification.incident
+        answers = _ANSWERS.get(message.state, ()) if number and self.buttons else ()
+        rows = [[{"text": text, "callback_data": f"{answer}:{number}"} for answer, text in answers]]
         # Telegram refuses buttons with addresses that it cannot reach itself, such as http://localhost.
         if message.incident_url.startswith("https://"):
-            keys.append({"text": "Open incident", "url": message.incident_url})
-        if message.silence_url.startswith("https://"):
-            keys.append({"text": "Silence", "url": message.silence_url})
-        return keys
+            rows.append([{"text": "Open incident", "url": message.incident_url}])
+        return [row for row in rows if row]
