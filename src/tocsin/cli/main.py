@@ -21,6 +21,8 @@ _COMMANDS = {
     "check": ("tocsin.cli.checks", "check"),
     "config": ("tocsin.cli.config", "config"),
     "rules": ("tocsin.cli.rules", "rules"),
+    "backtest": ("tocsin.cli.backtest", "backtest"),
+    "plan": ("tocsin.cli.backtest", "plan"),
     "route": ("tocsin.cli.config", "route"),
     "coverage": ("tocsin.cli.coverage", "coverage"),
     "query": ("tocsin.cli.query", "query"),

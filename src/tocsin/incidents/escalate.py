@@ -40,6 +40,7 @@ from tocsin.state.sql import Database
 log = get_log("incidents")
 
 _LONGEST_NAP_MS = 30_000
+_FAR_MS = 2**62
 _AFTER_ERROR_MS = 2_000
 _MOST_AT_ONCE = 200
 _AUDIT_EVERY_MS = 60_000
@@ -139,7 +140,7 @@ class Escalator:
         self._count(tx)
         self._remember(ledger)
         self.looked_ms = now_ms
-        return _next_due(tx, now_ms)
+        return _next_due(tx)
 
     def _count(self, tx: Connection) -> None:
         counts = {row.state: int(row.n) for row in due.COUNTS.all(tx, states=list(rows.OPEN))}
@@ -246,6 +247,6 @@ def _firing(tx: Connection, numbers: list[int]) -> set[int]:
     return {row.incident for row in rows.alert_rows(tx, numbers) if not row.ends_at_ms}
 
 
-def _next_due(tx: Connection, now_ms: int) -> int:
+def _next_due(tx: Connection) -> int:
     step, timer = due.SOONEST.first(tx)
-    return min([t for t in (step, timer) if t is not None], default=now_ms + _LONGEST_NAP_MS)
+    return min([t for t in (step, timer) if t is not None], default=_FAR_MS)

@@ -34,6 +34,15 @@ class MemoryReader:
     def clear(self) -> None:
         self._series.clear()
 
+    def forget_before(self, t_ms: int) -> None:
+        """Drop samples older than t_ms."""
+        for labels, (times, values) in list(self._series.items()):
+            first = int(np.searchsorted(times, t_ms))
+            if first == times.size:
+                del self._series[labels]
+            elif first:
+                self._series[labels] = (times[first:], values[first:])
+
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints = _NO_HINTS) -> Selection:
         by_grid: dict[bytes, list[tuple[Labels, Int64, Float64]]] = {}
         for labels, (t_ms, values) in sorted(self._series.items(), key=lambda item: item[0].pairs):
