@@ -41,6 +41,26 @@ def test_a_doubt_is_named(expr: str, extra: str, doubt: str) -> None:
     assert (doubt in found) if doubt else not found
 
 
+@pytest.mark.parametrize(
+    ("settings", "extra", "doubt"),
+    [
+        ("deploy_grace: 3m", "for: 1m", ""),
+        ("depends_on: [Nobody]", "for: 1m", "names 'Nobody'"),
+        ("depends_on: [DatabaseDown]", "for: 1m", ""),
+        ("proof: 'y == 0'", "for: 1m", "proves nothing"),
+        ("clear: 2", "for: 1m", "no hysteresis"),
+        ("clear: 0.5", "for: 1m", ""),
+    ],
+)
+def test_settings_that_cannot_do_what_they_say_are_named(settings: str, extra: str, doubt: str) -> None:
+    found = doubts("x > 1", f'{extra}\n    annotations: {{tocsin: "{settings}"}}')
+    assert (doubt in found) if doubt else not found
+
+
+def test_a_rule_that_always_fires_on_purpose_is_no_doubt() -> None:
+    assert doubts("vector(1)") == ""
+
+
 def test_a_page_needs_words() -> None:
     listed = "  - {alert: A, expr: x > 1, for: 1m, labels: {severity: critical}}\n  - {alert: B, expr: x > 1, for: 1m}\n"
     text = f"groups:\n- name: g\n  rules:\n{listed}"

@@ -303,12 +303,15 @@ class _Run:
     def _fields(self, value: Any, names: Sequence[str], offset: int) -> Any:
         for name in names:
             value = value() if callable(value) else value
+            # Not isinstance(value, Fields): that looks through all of the protocol's attributes each time.
+            own = getattr(type(value), "template_field", None)
+            if own is not None:
+                try:
+                    value = own(value, name)
+                except KeyError:
+                    raise self._error(f"can't evaluate field {name}", offset) from None
+                continue
             match value:
-                case Fields():  # before Mapping: a map of labels has methods too
-                    try:
-                        value = value.template_field(name)
-                    except KeyError:
-                        raise self._error(f"can't evaluate field {name}", offset) from None
                 case Mapping():
                     value = _entry(value, name)
                 case None:

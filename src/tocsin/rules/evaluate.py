@@ -249,8 +249,10 @@ class Evaluator:
                 DURATION.observe(self._clock.monotonic_s() - started_s)
             evaluated = self._refresh(scheduled, t_ms)
             if evaluated:
-                states = tuple(self._changes.kept(run, state) for run in todo for state in run.states.values())
-                changes.append(Change(saved=states))
+                moved = {(one.state.rule_id, one.state.labels) for change in changes for one in change.saved}
+                others = (self._changes.kept(run, state) for run in todo for state in run.states.values())
+                unmoved = (one for one in others if (one.state.rule_id, one.state.labels) not in moved)
+                changes.append(Change(saved=tuple(unmoved)))
             elif changes:
                 evaluated = {group.key: t_ms}
             await self._save(changes, evaluated, t_ms)

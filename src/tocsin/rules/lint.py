@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from tocsin.errors import Problem
 from tocsin.model.duration import format_duration
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.promql.ast import COMPARISONS, Binary, Call, Expr, MatrixSelector, VectorSelector, unwrap, walk
 from tocsin.promql.parser import parse
+from tocsin.rules.derived import ALERT, DATABASE_ALERT
+from tocsin.rules.threshold import threshold_of
 
 _COUNTER_FUNCTIONS = frozenset({"rate", "increase", "irate"})
 _PAGING = frozenset({"critical", "page"})
+_NAMES_OF_OURS = frozenset({ALERT, DATABASE_ALERT})
+"""Alerts of checks: other rules may depend on them."""
 _WORDS_OF_A_PAGE = (("summary",), ("impact", "description"), ("first_steps",), ("runbook_url",))
 """What a person woken at 3 a.m. needs; one of each is enough."""
 
 
 def lint(groups: Iterable[RuleGroup], *, scrape_interval_ms: int = 15_000) -> list[Problem]:
     """One warning for every doubt, at the rule's place."""
+    groups = list(groups)
+    names = {rule.name for group in groups for rule in group.rules} | _NAMES_OF_OURS
     return [
         Problem(rule.place, f"groups.{group.name}.{rule.name}", message, warning=True)
         for group in groups
         for rule in group.rules
         if isinstance(rule, AlertRule)
-        for message in _doubts(rule, scrape_interval_ms)
+        for message in (*_doubts(rule, scrape_interval_ms), *_doubts_about_settings(rule, names))
     ]
 
 
 def _doubts(rule: AlertRule, scrape_interval_ms: int) -> Iterator[str]:
     tree = parse(rule.expr)
     comparison = _comparison(tree)
-    if comparison is None and not any(isinstance(node, Call) and node.name.startswith("absent") for node in walk(tree)):
+    selects = any(isinstance(node, VectorSelector) for node in walk(tree))  # without: a rule that always fires, on purpose
+    absent = any(isinstance(node, Call) and node.name.startswith("absent") for node in walk(tree))
+    if comparison is None and selects and not absent:
         yield "compares with nothing: it fires for every series that exists"
     if comparison is not None and not _held(rule) and _is_gauge(comparison.left):
         yield "one bad sample fires it: give it a `for` (or a hold such as `8 of 10`)"
@@ -47,6 +56,27 @@ def _doubts(rule: AlertRule, scrape_interval_ms: int) -> Iterator[str]:
     missing = [names[0] for names in _WORDS_OF_A_PAGE if not any(rule.annotations.get(name) for name in names)]
     if severity in _PAGING and missing:
         yield f"pages a person without {', '.join(f'`{name}`' for name in missing)}"
+
+
+def _doubts_about_settings(rule: AlertRule, names: AbstractSet[str]) -> Iterator[str]:
+    """Settings of the annotation `tocsin` that cannot do what they seem to say."""
+    native = rule.native
+    if rule.semantics is not Semantics.NATIVE:
+        return
+    if native.deploy_grace_ms and rule.labels.get("severity") in _PAGING:
+        yield "deploy_grace on a page: criticals never wait for a deploy"
+    for name in native.depends_on:
+        if name not in names:
+            yield f"depends_on names {name!r}, and no alert of these files is called so"
+    if native.proof_expr and not native.depends_on:
+        yield "a proof without depends_on proves nothing to anybody"
+    threshold, clear = threshold_of(rule.expr), threshold_of(native.clear_expr) if native.clear_expr else None
+    if threshold and clear and threshold[0] == clear[0] and _beyond(*threshold, clear[1]):
+        yield f"clears at {clear[1]:g}, beyond its own threshold of {threshold[1]:g}: that is no hysteresis"
+
+
+def _beyond(op: str, threshold: float, clear: float) -> bool:
+    return clear > threshold if op in (">", ">=") else op in ("<", "<=") and clear < threshold
 
 
 def _is_gauge(expr: Expr) -> bool:

@@ -20,6 +20,19 @@ def with_threshold(expr: str, value: float) -> str | None:
     return None if span is None else expr[: span.start] + format_float(value, "f", -1) + expr[span.end :]
 
 
+def threshold_of(expr: str) -> tuple[str, float] | None:
+    """The comparison as (operator, number), the series on the left; None where there is none with a number."""
+    tree = unwrap(parse(expr))
+    while isinstance(tree, Binary) and tree.op in ("and", "unless"):
+        tree = unwrap(tree.left)
+    span = _threshold_span(tree)
+    if span is None or not isinstance(tree, Binary):
+        return None
+    on_the_left = span.start < tree.right.span.start
+    op = {">": "<", "<": ">", ">=": "<=", "<=": ">="}.get(tree.op, tree.op) if on_the_left else tree.op
+    return op, float(expr[span.start : span.end].strip("() "))
+
+
 def _threshold_span(expr: Expr) -> Span | None:
     expr = unwrap(expr)
     if not isinstance(expr, Binary):
