@@ -1,43 +1,87 @@
-"""python bench/alert_quality --seed 11 [--services 40] [--days 28] [--rules FILE] [--jobs 2] [--json] [--dump DIR]
+"""python bench/alert_quality --seed 11 [--services 40] [--days 28] [--rules FILE] [--against FILE...] [--peer N] [--json]
 
-Scores a rule file (the shipped one by default) on simulated services with known incidents.
+Scores a rule file (the shipped one by default) on simulated services with known incidents. `--against` scores further files on
+the same data, with Prometheus's semantics; `--peer N` asks the real Prometheus (promtool) about the first N services of each seed
+that have an incident, and fails where it fires at any other moment than we said.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 import generate
+import peer
 from dump import dump
 from replay import replay
 from score import Score
 
-from tocsin.model.rule import RuleGroup
+from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.rules.rulefile import parse_rule_file
 
 SHIPPED = Path(__file__).parents[2] / "infrastructure" / "monitoring" / "alerts.yml"
 GROUPS = ("http_recording", "http", "probe")
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One service to be scored on every rule set."""
+
+    seed: int
+    index: int
+    days: int
+    sets: Sequence[Sequence[RuleGroup]]
+    dump: Path | None
+    asked: Sequence[Path]
+    """Rule files about which the real Prometheus is asked."""
+
+
 def main() -> int:
     options = _options()
-    groups = _groups(options.rules)
-    total = Score()
+    sets = [_groups(options.rules), *(_as_prometheus(_groups(path)) for path in options.against)]
+    totals = [Score() for _ in sets]
+    differences: list[str] = []
+    asked = 0
     for seed in options.seed:
-        services = range(options.services)
         with ProcessPoolExecutor(options.jobs) as pool:
-            work = [(seed, index, options.services, options.days, groups, options.dump) for index in services]
-            for score in pool.map(_one, work):
-                total.merge(score)
-    _report(total, options)
-    return 0
+            peers = _with_incidents(seed, options) if options.peer else set()
+            asked += len(peers)
+            work = [
+                Work(seed, index, options.days, sets, options.dump, options.against if index in peers else ())
+                for index in range(options.services)
+            ]
+            for scores, found in pool.map(_one, work):
+                differences += found
+                for total, score in zip(totals, scores, strict=True):
+                    total.merge(score)
+    _report(totals, options)
+    if options.peer:
+        print(f"asked the real Prometheus about {asked} services: {len(differences)} differ", *differences, sep="\n")
+    return 1 if differences else 0
+
+
+def _with_incidents(seed: int, options: argparse.Namespace) -> set[int]:
+    found = (index for index in range(options.services) if generate.one(seed, index, options.days).incidents)
+    return set(itertools.islice(found, options.peer))
+
+
+def _as_prometheus(groups: Sequence[RuleGroup]) -> list[RuleGroup]:
+    return [
+        replace(
+            group,
+            rules=tuple(replace(rule, semantics=Semantics.PROMETHEUS) for rule in group.rules if isinstance(rule, AlertRule)),
+        )
+        for group in groups
+    ]
 
 
 def _options() -> argparse.Namespace:
@@ -48,6 +92,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--services", type=int, default=40)
     parser.add_argument("--days", type=int, default=28)
     parser.add_argument("--rules", type=Path, default=SHIPPED)
+    parser.add_argument("--against", type=Path, nargs="*", default=[])
+    parser.add_argument("--peer", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--dump", type=Path, help="also write OpenMetrics and truth here, for Prometheus and vmalert")
@@ -61,27 +107,41 @@ def _groups(path: Path) -> list[RuleGroup]:
     return [group for group in groups if path != SHIPPED or group.name in GROUPS]
 
 
-def _one(work: tuple[int, int, int, int, list[RuleGroup], Path | None]) -> Score:
-    seed, index, _, days, groups, folder = work
-    service = generate.one(seed, index, days)
-    if folder is not None:
-        dump(service, folder / f"seed{seed}")
-    score = Score()
-    score.add(service, replay(service, groups), days / 7)
-    return score
+def _one(work: Work) -> tuple[list[Score], list[str]]:
+    service = generate.one(work.seed, work.index, work.days)
+    if work.dump is not None:
+        dump(service, work.dump / f"seed{work.seed}")
+    scores, differences = [], []
+    for groups, path in zip(work.sets, (None, *work.asked) if work.asked else itertools.repeat(None), strict=False):
+        fired = replay(service, groups)
+        score = Score()
+        score.add(service, fired, work.days / 7)
+        scores.append(score)
+        if path is not None and (wrong := peer.disagreement(service, path, fired)):
+            differences.append(f"seed {work.seed}, {service.name}, {path.name}: {wrong}")
+    return scores, differences
 
 
-def _report(total: Score, options: argparse.Namespace) -> None:
-    summary = total.summary()
+def _report(totals: Sequence[Score], options: argparse.Namespace) -> None:
+    names = [options.rules.stem, *(path.stem for path in options.against)]
+    summaries = {name: total.summary() for name, total in zip(names, totals, strict=True)}
+    own = totals[0]
     if options.json:
-        print(json.dumps({"version": generate.VERSION, "seeds": options.seed, **summary, "by_kind": total.by_kind}, indent=2))
+        others = {name: summaries[name] for name in names[1:]}
+        about = {"version": generate.VERSION, "seeds": options.seed}
+        print(json.dumps({**about, **summaries[names[0]], "by_kind": own.by_kind, "against": others}, indent=2))
         return
-    for name, value in summary.items():
-        print(f"{name:34} {value:.4g}")
-    for kind, (count, caught, in_time) in sorted(total.by_kind.items()):
-        print(f"  {kind:18} {count:4d} incidents, {caught:4d} caught, {in_time:4d} in time")
+    print(f"{'':34}", *(f"{name:>10}" for name in names))
+    for name in summaries[names[0]]:
+        print(f"{name:34}", *(f"{summaries[column][name]:10.4g}" for column in names))
+    for kind in sorted(own.by_kind):
+        count = own.by_kind[kind][0]
+        print(
+            f"  {kind:18} {count:4d} incidents, caught and in time: ",
+            *("{1}/{2}".format(*t.by_kind[kind]).rjust(8) for t in totals),
+        )
     if options.verbose:
-        for title, lines in (("missed", total.missed), ("late", total.late), ("false pages", total.false_pages)):
+        for title, lines in (("missed", own.missed), ("late", own.late), ("false pages", own.false_pages)):
             print(f"{title}:", *(f"  {line}" for line in sorted(lines)), sep="\n")
 
 
