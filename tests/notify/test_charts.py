@@ -130,6 +130,18 @@ def test_the_alerts_own_series_are_drawn_and_named_by_what_tells_them_apart() ->
     assert nobody is not None and len(nobody.names) == 3
 
 
+def test_a_chart_begins_where_its_samples_do() -> None:
+    class Young(Asked):
+        def range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
+            found = super().range(query, start_ms, end_ms, step_ms)
+            assert found.matrix is not None
+            found.matrix.values[:, :100] = np.nan
+            return found
+
+    drawn = plot(Young({"instance": "i1"}), evidence("errors > 5"), START_MS)
+    assert drawn is not None and len(drawn.t_ms) == 141 and np.isfinite(drawn.values).all()
+
+
 def test_nothing_to_draw_is_no_picture() -> None:
     assert picture(Asked(), evidence("errors > 5"), START_MS) == b""
     assert plot(Asked({}), evidence("errors >"), START_MS) is not None, "what cannot be parsed is asked as it is"

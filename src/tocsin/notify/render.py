@@ -22,7 +22,8 @@ _FONT = "font-family:-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"
 # Mail clients that know no style sheet show the inline styles, which are the light ones.
 _STYLE = (
     "@media (prefers-color-scheme: dark){.b{background:#11161c!important}.c{background:#1b222b!important;"
-    "border-color:#33415c!important;color:#e6eaf0!important}.t,.t li{color:#e6eaf0!important}.q{color:#a6b0bf!important}"
+    "border-right-color:#33415c!important;border-bottom-color:#33415c!important;border-left-color:#33415c!important;"
+    "color:#e6eaf0!important}.t,.t li{color:#e6eaf0!important}.q{color:#a6b0bf!important}"
     ".o{color:#c9d3e0!important;border-color:#5b6577!important}.w{color:#f2a9a3!important}}"
 )
 _TEST_TITLE = "Test message from Tocsin"
@@ -104,6 +105,8 @@ def text_body(message: Message) -> str:
 
 def html_body(message: Message, *, chart_src: str = "") -> str:
     """The same as HTML for light and dark screens, every text escaped. `chart_src`: `cid:...` of an image in the mail."""
+    if page := message.notification.payload.get("html"):
+        return str(page)  # A report brings its own.
     tone = message.state if message.state in ("resolved", "acknowledged") else message.severity
     colour = _COLOURS.get(tone, _NEUTRAL)
     buttons = "".join(_button(text, url, colour if first else "") for first, text, url in _ways(message) if url)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
@@ -119,9 +120,22 @@ def plot(queryable: Queryable, found: Evidence, end_ms: int) -> chart.Chart | No
         return None
     shown = chosen[: chart.MOST_LINES]
     names = _names([everything[n] for n in shown], expression)
+    begin = _begin(values[shown])
     return chart.Chart(
-        found.title, names, matrix.t_ms, values[shown], threshold, found.started_ms, left_out=len(chosen) - len(shown)
+        found.title,
+        names,
+        matrix.t_ms[begin:],
+        values[shown, begin:],
+        threshold,
+        found.started_ms,
+        left_out=len(chosen) - len(shown),
     )
+
+
+def _begin(values: NDArray[np.float64]) -> int:
+    """Where to start: a stretch before the first sample tells nothing, but a chart of a minute tells little more."""
+    first = int(np.isfinite(values).any(axis=0).argmax())
+    return max(min(first, values.shape[1] - _POINTS // 6), 0)
 
 
 def _compared(expression: str) -> tuple[str, float | None]:
