@@ -9,7 +9,7 @@ from tests.web.conftest import START_MS
 
 from tocsin.model.event import Event
 from tocsin.state import events
-from tocsin.state.schema import check_changes, episodes, incidents, silences
+from tocsin.state.schema import check_changes, episodes, incident_alerts, incidents, silences
 
 API = "/api/tocsin/v1"
 MINUTE = 60_000
@@ -65,6 +65,7 @@ async def an_hour(house: Any) -> None:
                 extra={},
             )
         )
+        tx.execute(sa.insert(incident_alerts).values(incident=1, fingerprint="00000000000000aa", labels=alert, annotations={}))
         for minutes, verb, actor in (
             (60, "opened", "system:tocsin"),
             (50, "acknowledged", "user:ana"),

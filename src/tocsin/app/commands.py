@@ -15,6 +15,7 @@ from tocsin.app.coverage import coverage
 from tocsin.app.feeds import FeedCommands
 from tocsin.app.ingest import ingest_table
 from tocsin.app.preview import preview
+from tocsin.app.reports import ReportCommands
 from tocsin.app.selftest import SelfTest
 from tocsin.app.settings import ServeSettings
 from tocsin.app.silencing import silence_incident
@@ -23,6 +24,7 @@ from tocsin.app.values import result_to_json
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.collect.catalog import parse_check, spec_for_url
 from tocsin.collect.receive import result_of
+from tocsin.collect.reports import ReportId
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import alerts_from_command
 from tocsin.formats.exposition import write_text
@@ -55,6 +57,7 @@ def command_table(
     table: dict[str, CommandHandler] = {
         **ContactCommands(core, configuration, random).table(),
         **FeedCommands(core, configuration, random).table(),
+        **ReportCommands(core, configuration).table(),
         **StoreCommands(core, settings.data_dir / "snapshots", random).table(),
         **account_commands(core.db, core.clock, random, core.changes),
         "alerts.post": handlers.alerts_post,
@@ -108,6 +111,12 @@ def command_table(
     core.telegram.commanded_by(lambda name, args, actor: table[name](args, actor))
     handlers.table = table
     return table
+
+
+def _report_id(args: Args) -> ReportId | None:
+    """Which report it is; None from a prober that does not say."""
+    session = str(args.get("session", ""))
+    return ReportId(str(args["location"]), session, int(args["number"]), int(args.get("sent_ms", 0))) if session else None
 
 
 def _incident(core: Core, verb: str) -> CommandHandler:
@@ -214,7 +223,7 @@ class _Handlers:
 
     async def probe_report(self, args: Args, _actor: Actor) -> Any:
         results = [result_of(raw) for raw in args["results"]]
-        await self._core.receiver.take(results)
+        await self._core.receiver.take(results, _report_id(args))
         for result in results:
             self._core.desk.finished(result)
         return {}

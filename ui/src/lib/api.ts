@@ -248,8 +248,8 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // GET /me/totp -> { secret, url, active }; POST /me/totp { secret, code } -> 204; POST /me/password { old, new } -> 204
 // GET /accounts (admin) -> { accounts: AccountRow[] }; POST /accounts { name, role, full_name?, email?, password? } -> 201 AccountRow; PATCH /accounts/{name}
 export interface AccountRow { name: string; full_name: string; email: string; role: Role; disabled: boolean; has_password: boolean; has_totp: boolean; created_ms: number; seen_ms: number }
-// GET /tokens (admin) -> { tokens: TokenRow[] }; POST /tokens { name, role, expires_ms? } -> 201 { token, id }; DELETE /tokens/{id} -> 204. role may also be 'sender'
-export interface TokenRow { id: string; name: string; role: string; created_ms: number; expires_ms: number; used_ms: number; created_by: string }
+// GET /tokens (admin) -> { tokens: TokenRow[] }; POST /tokens { name, role, expires_ms? } -> 201 { token, id }; DELETE /tokens/{id} -> 204. role may also be 'sender', or 'probe' with a `place` that it is bound to
+export interface TokenRow { id: string; name: string; role: string; created_ms: number; expires_ms: number; used_ms: number; created_by: string; place: string }
 // GET /openapi.json describes all of this. POST /logout ends the session (303 to /login). 401 on any call: send the browser to /login?next=<path>.
 
 // GET /stream?cursor=  (Server-Sent Events): event `change`, data { id, topics: string[], subjects: string[] }; event `reset`; event `beat`, data { now_ms, engine: Engine }

@@ -30,7 +30,7 @@ from tocsin.web.api.shapes import (
     User,
 )
 from tocsin.web.desk import Desk, actor_of, caller_of
-from tocsin.web.endpoint import Endpoint, Permission
+from tocsin.web.endpoint import Endpoint, MiB, Permission
 from tocsin.web.forms import Body, Instant, read_body, row_number
 from tocsin.web.static import PAGES
 
@@ -41,6 +41,10 @@ _DAY_MS = 86_400_000
 
 class LinkBody(Body):
     url: str
+
+
+class PreviewBody(Body):
+    text: str
 
 
 class MarkerBody(Body):
@@ -81,6 +85,15 @@ class Basics:
             Endpoint(prefix + "/targets", self.targets, permission=viewer, answer=TargetList),
             Endpoint(prefix + "/self", self.own_health, permission=viewer, answer=dict),
             Endpoint(prefix + "/config", self.config, permission=viewer, answer=dict),
+            Endpoint(
+                prefix + "/config/preview",
+                self.preview,
+                methods=["POST"],
+                permission=admin,
+                body=PreviewBody,
+                answer=dict,
+                max_body=2 * MiB,
+            ),
             Endpoint(prefix + "/coverage", self.coverage, permission=viewer, answer=dict),
             Endpoint(prefix + "/search", self.search, permission=viewer, answer=SearchResults),
             Endpoint(prefix + "/links", self.link, methods=["POST"], permission=viewer, body=LinkBody, answer=dict, status=201),
@@ -136,6 +149,12 @@ class Basics:
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"etag": etag})
         return await json_answer(request, body, headers={"etag": etag})
+
+    async def preview(self, request: Request) -> Response:
+        """What would be understood of a pasted prometheus.yml or tocsin.yaml; nothing is taken over."""
+        body = await read_body(request, PreviewBody)
+        answer = await self._desk.parts.core.command("config.preview", {"text": body.text}, actor_of(request))
+        return await json_answer(request, answer)
 
     async def coverage(self, request: Request) -> Response:
         """What nobody would hear of: things not watched, rules that end nowhere, routes to nobody; with advice."""

@@ -19,7 +19,7 @@ from tocsin.incidents import why as reads
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckState
 from tocsin.model.incident import IncidentState
-from tocsin.state.schema import check_changes, episodes, events
+from tocsin.state.schema import check_changes, episodes, events, incident_alerts
 from tocsin.web.api.checks import check_rows
 from tocsin.web.api.shapes import CheckRow
 
@@ -65,16 +65,23 @@ def incidents_at(tx: Connection, directory: Directory, at_ms: int, *, state: str
     """Incidents that existed, in the state they had; `state` as in the list of today."""
     existing = [row for row in reads.incident_rows(tx, directory, state="all", limit=_MOST) if row["created_ms"] <= at_ms]
     stories = _stories(tx, [row["number"] for row in existing], at_ms)
-    counted = (
-        sa.select(episodes.c.incident, sa.func.count())
-        .where(episodes.c.starts_at_ms <= at_ms, sa.or_(episodes.c.ends_at_ms == 0, episodes.c.ends_at_ms > at_ms))
-        .group_by(episodes.c.incident)
-    )
-    firing = {row[0]: int(row[1]) for row in tx.execute(counted)}
+    firing = _firing(tx, at_ms)
     rows = [_incident_then(row, stories.get(row["number"], ()), firing.get(row["number"], 0)) for row in existing]
-    if state == "all":
-        return rows
-    return [row for row in rows if IncidentState(row["state"]).open == (state == "open")]
+    rank = {name: index for index, name in enumerate(directory.severities)}
+    if state != "all":
+        rows = [row for row in rows if IncidentState(row["state"]).open == (state == "open")]
+    return sorted(rows, key=lambda row: (-rank.get(row["severity"], -1), row["number"])) if state == "open" else rows
+
+
+def _firing(tx: Connection, at_ms: int) -> dict[int, int]:
+    """How many alerts of each incident fired at that moment."""
+    counted = (
+        sa.select(incident_alerts.c.incident, sa.func.count(sa.distinct(episodes.c.fingerprint)))
+        .join(episodes, episodes.c.fingerprint == incident_alerts.c.fingerprint)
+        .where(episodes.c.starts_at_ms <= at_ms, sa.or_(episodes.c.ends_at_ms == 0, episodes.c.ends_at_ms > at_ms))
+        .group_by(incident_alerts.c.incident)
+    )
+    return {row[0]: int(row[1]) for row in tx.execute(counted)}
 
 
 def _stories(tx: Connection, numbers: Sequence[int], at_ms: int) -> dict[int, list[Any]]:
