@@ -24,6 +24,7 @@ from tocsin.app.drawing import drawer
 from tocsin.app.people import ensure_admin
 from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
+from tocsin.app.reports import report_settings
 from tocsin.app.settings import ServeSettings, open_state
 from tocsin.app.supervise import in_background, supervise, watch_loop_lag
 from tocsin.app.ways import ways
@@ -57,9 +58,11 @@ from tocsin.random import SystemRandom
 from tocsin.remote.alertmanager import Forwarder
 from tocsin.remote.read import RemoteQueryable
 from tocsin.remote.write import RemoteWriter
+from tocsin.report.reporter import Reporter
 from tocsin.rules.evaluate import Evaluator
 from tocsin.state.sql import Database
 from tocsin.tsdb.db import Store
+from tocsin.tsdb.outgoing import Outgoing
 
 log = get_log("core")
 
@@ -87,6 +90,7 @@ class Core:
     escalator: Escalator
     deliverer: Deliverer
     routine: Routine
+    reporter: Reporter
     telegram: TelegramPoller
     slack_socket: SocketMode
     receipts: ReceiptPoller
@@ -171,7 +175,7 @@ class Core:
             ),
             host=HostCollector(writer=store, clock=clock, instance=hostname, every_ms=config.host_every_ms or 15_000),
             own=SelfCollector(writer=store, clock=clock, instance=hostname),
-            pushed=PushedGroups(writer=store, clock=clock),
+            pushed=PushedGroups(writer=store, db=db, clock=clock),
             receiver=receiver,
             evaluator=evaluator,
             dispatcher=dispatcher,
@@ -185,12 +189,13 @@ class Core:
                 wake_notify=deliverer.wake,
                 directory_at=escalator.directory_at,
             ),
+            reporter=Reporter(db=db, engine=engine, clock=clock, random=random, changed=changes, wake_notify=deliverer.wake),
             telegram=TelegramPoller(clock=clock, http=http, command=escalator.command),
             slack_socket=SocketMode(clock=clock, http=http, random=random),
             receipts=ReceiptPoller(db=db, clock=clock, http=http, command=escalator.command, report=deliverer.report),
             forwarder=forwarder,
             remote_write=RemoteWriter(
-                source=store,
+                source=Outgoing(store),
                 folder=store_path / "remote",
                 clock=clock,
                 random=random,
@@ -208,6 +213,7 @@ class Core:
         self.deliverer.apply(config.channels)
         self.escalator.apply(config.directory)
         self.routine.apply(handoff=config.handoff, drill=config.drill, ways=ways(config.channels))
+        self.reporter.apply(report_settings(config), config.directory)
         self.dispatcher.apply(config.routing)
         self.receiver.apply(config.checks)
         self.egress = (config.egress_allow, config.egress_deny)
@@ -245,6 +251,7 @@ class Core:
             "incidents": self.escalator.run,
             "notify": self.deliverer.run,
             "routine": self.routine.run,
+            "reports": self.reporter.run,
             "telegram": self.telegram.run,
             "slack socket": self.slack_socket.run,
             "receipts": self.receipts.run,

@@ -36,6 +36,7 @@ _COMMANDS = {
     "signin": ("tocsin.cli.accounts", "signin"),
     "notify": ("tocsin.cli.incidents", "notify"),
     "selftest": ("tocsin.cli.selftest", "selftest"),
+    "report": ("tocsin.cli.report", "report"),
     "contact": ("tocsin.cli.contacts", "contact"),
     "oncall": ("tocsin.cli.oncall", "oncall"),
     "tsdb": ("tocsin.cli.tsdb", "tsdb"),

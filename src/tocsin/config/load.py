@@ -28,11 +28,13 @@ from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
 from tocsin.config.people import DEFAULT_POLICY, PeopleReader
 from tocsin.config.receivers import GlobalSection
+from tocsin.config.remote_write import read_remote_write
+from tocsin.config.reports import read_reports
 from tocsin.config.schema import OwnSections, Service, StatusPage, Web
 from tocsin.config.secrets import hide_secrets, resolve_secrets
 from tocsin.config.sources import Sources, expand, main_files, read_text
 from tocsin.config.tree import Tree, parse_yaml, path_text
-from tocsin.config.upstream import channel_defaults, remote_source
+from tocsin.config.upstream import channel_defaults, remote_source, store_settings
 from tocsin.errors import ConfigError, Place, Problem
 from tocsin.incidents.contacts import Stored, overlay
 from tocsin.incidents.drill import DrillSettings
@@ -44,6 +46,8 @@ from tocsin.model.route import Receiver, Routing
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.notify.settings import ChannelSettings
 from tocsin.remote.read import RemoteSource
+from tocsin.remote.write import RemoteWriteTarget
+from tocsin.report.plan import Kpi, ReportPlan, Slo
 from tocsin.rules.circle import circle_problem
 from tocsin.rules.derived import check_rules
 from tocsin.rules.rulefile import parse_rule_file
@@ -55,10 +59,6 @@ T = TypeVar("T")
 DEFAULT_ADDRESS = "127.0.0.1:8911"
 _OWN_KEYS = frozenset(OwnSections.model_fields)
 _ALERTMANAGER_GLOBAL = frozenset(field.alias or name for name, field in GlobalSection.model_fields.items())
-_NOT_SENT = {
-    "remote_write": "samples are kept here; they are not sent on",
-}
-"""Sections of a prometheus.yml that this version accepts, says aloud, and does not act on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class Config:
     host_every_ms: int
     """0 = this host is not watched."""
     alertmanagers: tuple[AlertmanagerGroup, ...]
+    remote_write: tuple[RemoteWriteTarget, ...]
     """Alerts of our own rules are sent on to these too."""
     source: RemoteSource | None
     """Rules are evaluated there instead of on our own store."""
@@ -100,6 +101,9 @@ class Config:
     dead_man_every_ms: int
     handoff: HandoffSettings
     drill: DrillSettings | None
+    reports: tuple[ReportPlan, ...]
+    kpis: tuple[Kpi, ...]
+    slos: tuple[Slo, ...]
     egress_allow: tuple[str, ...]
     egress_deny: tuple[str, ...]
     nobody_paged: bool
@@ -207,9 +211,13 @@ class _Builder:
             self._problems.append(Problem(tree.place(("services",)), "services", text))
         alertmanagers, problems = read_alerting(tree.value.get("alerting"), tree)
         self._problems += problems
+        remote_write, problems = read_remote_write(tree.value.get("remote_write"), tree)
+        self._problems += problems
         channels = self._channels(own, directory, routing.receivers, tree)
         self._egress(own, tree)
         drill = self._drill(own, directory, tree)
+        reports = read_reports(own, tree, directory, {spec.id for spec in checks})
+        self._problems += reports.problems
         self._status_pages(own, {spec.id for spec in checks}, tree)
         dashboard_paths = expand(own.dashboard_files, Path(tree.file).parent)
         dashboards, problems = read_dashboards(dashboard_paths, self._sources.texts, tree)
@@ -236,20 +244,18 @@ class _Builder:
             web=own.web,
             status_pages=own.status_pages,
             dashboards=dashboards,
-            store=StoreSettings(
-                retention_ms=own.store.retention,
-                retention_rollup_ms=own.store.retention_rollup,
-                max_bytes=own.store.retention_size_bytes,
-                max_series=own.store.max_series,
-                max_exemplars=prom.max_exemplars if "exemplar-storage" in own.enable_features else 0,
-            ),
+            store=store_settings(own.store, prom.max_exemplars if "exemplar-storage" in own.enable_features else 0),
             host_every_ms=own.host.every if own.host.enabled else 0,
             alertmanagers=alertmanagers,
+            remote_write=remote_write,
             source=remote_source(own.source),
             dead_man_url=own.dead_man.url if own.dead_man else "",
             dead_man_every_ms=own.dead_man.every if own.dead_man else 60_000,
             handoff=HandoffSettings(own.handoff.notify, own.handoff.schedules),
             drill=drill,
+            reports=reports.plans,
+            kpis=reports.kpis,
+            slos=reports.slos,
             egress_allow=own.egress.allow,
             egress_deny=own.egress.deny,
             nobody_paged=nobody,
@@ -313,9 +319,6 @@ class _Builder:
         part = self._part(tree, prometheus.KEYS, prometheus.GLOBAL_KEYS)
         read = self._section(lambda: prometheus.read(part, tree), prometheus.EMPTY)
         self._problems += read.warnings
-        for key, why in _NOT_SENT.items():
-            if part.get(key):
-                self._problems.append(Problem(tree.place((key,)), key, why, warning=True))
         return read
 
     def _alerting(self, tree: Tree, own: OwnSections) -> Routing:

@@ -150,6 +150,8 @@ class Store(Section):
     retention_rollup: DurationMs = 400 * 86_400_000
     retention_size_bytes: int = Field(default=0, ge=0)
     max_series: int = Field(default=2_000_000, ge=1000)
+    backlog_bytes: int = Field(default=2 << 30, ge=0)
+    """How much of the log is kept for `remote_write` while a receiver is away."""
 
 
 class Host(Section):
@@ -234,7 +236,7 @@ class WatchDog(Section):
 
 
 class Handoff(Section):
-    """Notices to people when a schedule changes hands: open incidents, silences, last week's pages. By mail and chat, never by SMS."""
+    """Notices when a schedule changes hands: open incidents, silences, last week's pages. By mail and chat, never by SMS."""
 
     notify: Literal["both", "incoming", "outgoing", "none"] = "both"
     schedules: Texts = ()
@@ -242,7 +244,7 @@ class Handoff(Section):
 
 
 class Drill(Section):
-    """Once a day a harmless message through every way by which people are paged, and an alert when one is unproven for too long."""
+    """Once a day a harmless message through every way by which people are paged; an alert when one is unproven for too long."""
 
     at: MinuteOfDay = 600
     """Time of day, such as 10:00 (the default)."""
@@ -252,6 +254,60 @@ class Drill(Section):
     to: Texts = ()
     """Users and receivers that take part; all when left out. Of several people with one provider one is asked a day, in turn."""
     stale_after: DurationMs = 129_600_000
+
+
+class KpiSection(Section):
+    """A figure with a target and an owner: in every report, against the time before."""
+
+    name: Name
+    expr: str
+    """PromQL with one result. `$window` becomes the asked time; an expression without it is averaged over that time."""
+    target: str | float | int | None = None
+    """Such as `">= 0.99"` or `"<= 250"`; a bare number is a floor. Left out: only shown."""
+    owner: str = ""
+    unit: str = ""
+
+    @field_validator("target")
+    @classmethod
+    def _target(cls, value: str | float | int | None) -> str | float | int | None:
+        if isinstance(value, str) and not re.fullmatch(r"\s*(>=|<=)?\s*-?\d+(\.\d+)?([eE][+-]?\d+)?\s*", value):
+            raise ValueError("expected a target such as '>= 0.99' or '<= 250'")
+        return value
+
+
+class SloSection(Section):
+    """An objective: a share of good over the reported time. What is left of `target` to 1 is the error budget."""
+
+    name: Name
+    target: float = Field(gt=0, lt=1)
+    """Such as 0.999."""
+    expr: str = ""
+    """PromQL with one result from 0 to 1, such as `sum(increase(ok_total[$window])) / sum(increase(all_total[$window]))`."""
+    check: str = ""
+    """Or: the uptime of this check."""
+    owner: str = ""
+    service: str = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SloSection:
+        if bool(self.expr) == bool(self.check):
+            raise ValueError("expected either `expr` or `check`")
+        return self
+
+
+class ReportSection(Section):
+    """A report of the last whole week (from Monday) or month, made and sent by itself."""
+
+    name: Name
+    every: Literal["week", "month"] = "week"
+    on: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = "mon"
+    """Of weekly reports; monthly ones are made on the first."""
+    at: MinuteOfDay = 480
+    """Time of day, such as 08:00 (the default)."""
+    time_zone: TimeZone = "UTC"
+    to: Texts = ()
+    """Users and receivers; by mail the whole report, by chat its summary with a link."""
+    title: str = ""
 
 
 class OwnSections(Section):
@@ -288,6 +344,9 @@ class OwnSections(Section):
     dead_man: WatchDog | None = None
     handoff: Handoff = Handoff()
     drill: Drill | None = None
+    kpis: tuple[KpiSection, ...] = ()
+    slos: tuple[SloSection, ...] = ()
+    report: tuple[ReportSection, ...] = ()
     semantics: Literal["compatible", "prometheus"] = "compatible"
     """How rules of `rule_files` are evaluated; see docs/reference/rules.md."""
 

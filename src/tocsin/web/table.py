@@ -18,7 +18,9 @@ from tocsin.web.api.notifications import Notifications
 from tocsin.web.api.oncall import OnCall
 from tocsin.web.api.overview import OverviewPage
 from tocsin.web.api.people import People
+from tocsin.web.api.reports import Reports
 from tocsin.web.api.silences import Silences
+from tocsin.web.api.trials import Trials
 from tocsin.web.charts import Charts
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Errors, MiB, Permission
@@ -163,7 +165,9 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *People(desk, passwords).endpoints(API),
         *Contacts(desk).endpoints(API),
         *OnCall(desk).endpoints(API),
+        *Reports(desk).endpoints(API),
         *Explain(desk).endpoints(API),
+        *Trials(desk).endpoints(API),
         *Dashboards(desk).endpoints(API),
         *Basics(desk).endpoints(API),
         Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),
