@@ -17,6 +17,7 @@ from tocsin.errors import ExecutionError, QueryCanceled, QueryError, QueryTimeou
 from tocsin.log import get_log
 from tocsin.metrics import Counter
 from tocsin.web.prometheus.job import QueryJob
+from tocsin.web.trial_job import TrialJob
 
 log = get_log("web.heavy")
 
@@ -36,7 +37,7 @@ class HeavyQueries:
         self._turn = asyncio.Lock()
         self._rest: asyncio.TimerHandle | None = None
 
-    async def answer(self, job: QueryJob, *, timeout_s: float) -> AsyncIterator[bytes]:
+    async def answer(self, job: QueryJob | TrialJob, *, timeout_s: float) -> AsyncIterator[bytes]:
         """The pieces of the answer's body; the first one is there when this returns.
 
         Raises QueryError. Closing the iterator before its end kills the worker: nobody waits for that query any more.
@@ -48,7 +49,7 @@ class HeavyQueries:
             raise ExecutionError("the worker for heavy queries gave no answer") from None
         return _joined(first, pieces)
 
-    async def _pieces(self, job: QueryJob, timeout_s: float) -> AsyncIterator[bytes]:
+    async def _pieces(self, job: QueryJob | TrialJob, timeout_s: float) -> AsyncIterator[bytes]:
         async with self._turn:
             if self._rest is not None:
                 self._rest.cancel()

@@ -23,6 +23,7 @@ from tocsin.errors import QueryError
 from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.tsdb.follower import Follower
 from tocsin.web.prometheus.job import QueryJob
+from tocsin.web.trial_job import TrialJob
 
 TOO_BIG = "the query needs more memory than a query may use; ask for less time, fewer series or a larger step"
 
@@ -37,13 +38,14 @@ def main(store: Path, memory_limit: int, features: frozenset[str]) -> None:
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     for line in sys.stdin.buffer:
         follower.step()
-        answer(engine, QueryJob(**orjson.loads(line)), out)
+        wanted = orjson.loads(line)
+        answer(engine, TrialJob(**wanted) if wanted["kind"] == "backtest" else QueryJob(**wanted), out)
 
 
-def answer(engine: Engine, job: QueryJob, out: BinaryIO) -> None:
+def answer(engine: Engine, job: QueryJob | TrialJob, out: BinaryIO) -> None:
     """Evaluate one job and write its frames."""
     try:
-        body = job.encoded(job.run(engine))
+        body = job.answered(engine)
     except QueryError as error:
         _frame(out, orjson.dumps({"error_type": error.error_type, "error": str(error)}))
     except MemoryError:

@@ -26,6 +26,7 @@ class QueryJob:
     timeout_s: float = 0.0
     limit: int = 0
     stats: bool = False
+    kind: str = "query"
 
     def run(self, engine: Engine, stop: threading.Event | None = None) -> QueryResult:
         """Raises QueryError."""
@@ -40,6 +41,10 @@ class QueryJob:
             timeout_s=self.timeout_s,
             cancelled=stop,
         )
+
+    def answered(self, engine: Engine, stop: threading.Event | None = None) -> bytes | Iterator[bytes]:
+        """Run and encode. Raises QueryError."""
+        return self.encoded(self.run(engine, stop))
 
     def encoded(self, result: QueryResult) -> bytes | Iterator[bytes]:
         """The answer's body, in pieces when it is large."""

@@ -1,0 +1,134 @@
+"""A backtest as a value: what the worker process is handed, and the JSON that it answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from tocsin.backtest.columns import ColumnQueryable
+from tocsin.backtest.replay import Firing, Replayer, slots
+from tocsin.backtest.summary import RuleSummary, summarise
+from tocsin.backtest.sweep import candidates, comparison_of, firings_per_threshold
+from tocsin.errors import ExecutionError
+from tocsin.model.ports import SampleReader
+from tocsin.model.rule import AlertRule, RuleGroup
+from tocsin.promql.engine import Engine
+
+_MOST_FIRINGS = 1_000
+_STRETCH = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFiring:
+    labels: dict[str, str]
+    fired_ms: int
+    resolved_ms: int
+    """0 = still firing at the end."""
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialThreshold:
+    """How often the rule would have fired with another number."""
+
+    threshold: float
+    firings: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialAnswer:
+    """What a rule would have done."""
+
+    start_ms: int
+    end_ms: int
+    firings: Sequence[TrialFiring]
+    """The newest ones, oldest first."""
+    cut: bool
+    """There were more firings than are shown."""
+    summary: RuleSummary | None
+    """None = it would never have fired."""
+    threshold: float | None
+    """The number the rule compares with, where it has that form."""
+    thresholds: Sequence[TrialThreshold]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialJob:
+    """One rule over one stretch of history."""
+
+    expr: str
+    start_ms: int
+    end_ms: int
+    for_ms: int = 0
+    keep_firing_for_ms: int = 0
+    interval_ms: int = 15_000
+    sweep: bool = False
+    zone: str = "UTC"
+    kind: str = "backtest"
+
+    def run(self, engine: Engine, stop: threading.Event | None = None) -> TrialAnswer:
+        """Raises QueryError. `stop` is heeded between stretches."""
+        group = self._group()
+
+        def build(reader: SampleReader) -> Engine:
+            return engine if reader is engine.reader else Engine(reader, engine.options)
+
+        def heed(_t_ms: int) -> None:
+            if stop is not None and stop.is_set():
+                raise ExecutionError("nobody waits for this backtest any more")
+
+        replayer = Replayer([group], start_ms=self.start_ms, end_ms=self.end_ms, reader=engine.reader, build=build)
+        replay = replayer.run(heed)
+        for error in replay.errors.values():
+            raise ExecutionError(error)
+        threshold, thresholds = self._swept(engine, group) if self.sweep else (None, [])
+        shown = replay.firings[-_MOST_FIRINGS:]
+        return TrialAnswer(
+            self.start_ms,
+            self.end_ms,
+            [_shown(firing) for firing in shown],
+            len(shown) < len(replay.firings),
+            next(iter(summarise(replay, self.zone)), None),
+            threshold,
+            thresholds,
+            replay.notes,
+        )
+
+    def answered(self, engine: Engine, stop: threading.Event | None = None) -> bytes:
+        """Run and encode. Raises QueryError."""
+        return orjson.dumps(self.run(engine, stop), option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def _group(self) -> RuleGroup:
+        rule = AlertRule("trial", "trial", "Trial", self.expr, self.for_ms, self.keep_firing_for_ms)
+        return RuleGroup("trial", "trial", self.interval_ms, (rule,))
+
+    def _swept(self, engine: Engine, group: RuleGroup) -> tuple[float | None, list[TrialThreshold]]:
+        """Firings for every threshold worth showing; nothing for a rule without a threshold."""
+        try:
+            compared = comparison_of(self.expr)
+        except ExecutionError:
+            return None, []
+        grid = slots(group, self.start_ms - 1, self.end_ms)
+        queryable = ColumnQueryable(engine, points=_STRETCH)
+        held = -(-self.for_ms // self.interval_ms)
+        limits: list[float] = []
+        counts = np.zeros(0, dtype=np.int64)
+        for first in range(0, grid.size, _STRETCH):
+            part = grid[first : first + _STRETCH]
+            columns = queryable.fetch(compared.left, int(part[0]), int(part[-1]), self.interval_ms)
+            if not limits:
+                limits = candidates(columns, compared.threshold)
+                counts = np.zeros(len(limits), dtype=np.int64)
+            counts += np.array(firings_per_threshold(columns, compared.sign, held, limits))
+            queryable.forget()
+        return compared.threshold, [TrialThreshold(limit, int(n)) for limit, n in zip(limits, counts, strict=True)]
+
+
+def _shown(firing: Firing) -> TrialFiring:
+    value = firing.value if np.isfinite(firing.value) else None
+    return TrialFiring(dict(firing.labels), firing.fired_ms, firing.resolved_ms, value)
