@@ -1,12 +1,13 @@
-"""A remote source of samples, and what is said once for everybody's contacts."""
+"""The store, a remote source of samples, and what is said once for everybody's contacts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from tocsin.config.schema import SourceSection
+from tocsin.config.schema import SourceSection, Store
 from tocsin.remote.read import RemoteSource
+from tocsin.tsdb.settings import StoreSettings
 
 
 def remote_source(section: SourceSection | None) -> RemoteSource | None:
@@ -18,6 +19,17 @@ def remote_source(section: SourceSection | None) -> RemoteSource | None:
         password=section.password,
         bearer_token=section.bearer_token,
         timeout_s=section.timeout / 1000,
+    )
+
+
+def store_settings(section: Store, max_exemplars: int) -> StoreSettings:
+    return StoreSettings(
+        retention_ms=section.retention,
+        retention_rollup_ms=section.retention_rollup,
+        max_bytes=section.retention_size_bytes,
+        max_series=section.max_series,
+        backlog_bytes=section.backlog_bytes,
+        max_exemplars=max_exemplars,
     )
 
 

@@ -25,7 +25,7 @@ DEFAULT_MAX_BYTES = 32 << 20
 _MEMO_BYTES = 64 << 20
 _MAX_VARINT = 10
 _DOUBLE = struct.Struct("<d")
-_KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
+KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 # An ordinary sample: 0x12 0x10 | 0x09 double | 0x10 varint of 6 bytes (any instant from 2004 to 3084).
 _SAMPLE_BYTES = 16
 _TAIL = 2 + _SAMPLE_BYTES
@@ -396,7 +396,7 @@ def _metadata_v1(data: bytes, start: int, end: int) -> tuple[str, str, str, str]
             kind = _varint(data, at)[0]
         elif wire == 2 and field in texts:
             texts[field] = data[at:stop].decode()
-    return texts[2], _KINDS[kind] if kind < len(_KINDS) else "unknown", texts[4], texts[5]
+    return texts[2], KINDS[kind] if kind < len(KINDS) else "unknown", texts[4], texts[5]
 
 
 def _metadata_v2(data: bytes, start: int, end: int, metric: str, symbols: list[str]) -> tuple[str, str, str, str]:
@@ -404,7 +404,7 @@ def _metadata_v2(data: bytes, start: int, end: int, metric: str, symbols: list[s
     for field, wire, at, _ in _scalars(data, start, end):
         if wire == 0 and field in numbers:
             numbers[field] = _varint(data, at)[0]
-    kind = _KINDS[numbers[1]] if numbers[1] < len(_KINDS) else "unknown"
+    kind = KINDS[numbers[1]] if numbers[1] < len(KINDS) else "unknown"
     texts = [symbols[numbers[which]] if numbers[which] < len(symbols) else "" for which in (3, 4)]
     return metric, kind, texts[0], texts[1]
 
@@ -494,7 +494,7 @@ def encode(batch: Batch, metadata: Sequence[tuple[str, str, str, str]] = ()) -> 
         out += delimited(1, labels_fields(batch.labels[place]) + samples)
         place = stop
     for metric, kind, help_text, unit in metadata:
-        body = b"\x08" + to_varint(_KINDS.index(kind) if kind in _KINDS else 0)
+        body = b"\x08" + to_varint(KINDS.index(kind) if kind in KINDS else 0)
         body += delimited(2, metric.encode()) + delimited(4, help_text.encode()) + delimited(5, unit.encode())
         out += delimited(3, body)
     return bytes(cramjam.snappy.compress_raw(bytes(out)))

@@ -32,6 +32,7 @@ from tocsin.tsdb.query import Reading
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.replay import Replay, settle_and_place
 from tocsin.tsdb.settings import StoreSettings
+from tocsin.tsdb.tail import Place, Tail
 from tocsin.tsdb.wal import Writer
 
 _log = get_log("tsdb")
@@ -41,7 +42,6 @@ STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part"
 
 EXEMPLARS_TOTAL = Counter("tocsin_exemplars_total", "Exemplars that were kept.")
 
-_EXEMPLARS_AT_ONCE = 1000
 _LAYOUTS_KEPT = 20_000
 _KNOWN_REFS = 200_000
 _UNKNOWN = -2
@@ -78,6 +78,8 @@ class Store(Reading):
         self._measured_ms = 0
         self.merged: set[BlockName] = set()
         """Blocks whose content is in a larger one already; they are about to be deleted."""
+        self.tails: list[Tail] = []
+        """Who reads the log; it is kept for them."""
         self.tombstones_due = True
         """Whether some of them may have nothing left to hide."""
         self._later: list[tuple[int, Callable[[], None]]] = []
@@ -285,20 +287,11 @@ class Store(Reading):
     def append_exemplars(self, listed: Sequence[Named]) -> dict[str, int]:
         """Keep exemplars of series; those that are there already are passed over. Answers the refused ones by reason."""
         own = self.head.exemplars
-        if not own.capacity:
-            return {}
-        kept, refused = [], dict[str, int]()
-        for series, exemplar in listed:
-            reason = own.add(series, exemplar)
-            if reason is None:
-                kept.append((series, exemplar))
-            elif reason:
-                refused[reason] = refused.get(reason, 0) + 1
+        kept, refused = own.add_all(listed) if own.capacity else ([], {})
         if kept and self._wal is not None:
             EXEMPLARS_TOTAL.inc(by=len(kept))
-            for start in range(0, len(kept), _EXEMPLARS_AT_ONCE):
-                some = kept[start : start + _EXEMPLARS_AT_ONCE]
-                self._wal.add(Kind.EXEMPLARS, exemplars.pack(own.capacity, some))
+            for record in exemplars.records(own.capacity, kept):
+                self._wal.add(Kind.EXEMPLARS, record)
         return refused
 
     # -- durability --------------------------------------------------------------------------------------------------
@@ -467,6 +460,9 @@ class Store(Reading):
             _log.error("the log could not be synced; everything open is written anew", error=str(error))
             await upkeep.drive(upkeep.rescue(self))
         FSYNC_SECONDS.observe(self._clock.monotonic_s() - began)
+
+    def end_of_log(self) -> Place:
+        return self.head.segment, self._wal.size if self._wal is not None else 0
 
     def _seal(self, window: Window) -> None:
         """A window is full: to the chunk file, and a note in the log."""

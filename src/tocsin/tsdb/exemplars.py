@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import orjson
@@ -70,6 +69,17 @@ class ExemplarStore:
             self._ring.append((series, exemplar))
             return None
 
+    def add_all(self, listed: Iterable[Named]) -> tuple[list[Named], dict[str, int]]:
+        """Those that were kept, and the refused ones by reason."""
+        kept, refused = list[Named](), dict[str, int]()
+        for series, exemplar in listed:
+            reason = self.add(series, exemplar)
+            if reason is None:
+                kept.append((series, exemplar))
+            elif reason:
+                refused[reason] = refused.get(reason, 0) + 1
+        return kept, refused
+
     def _drop_oldest(self) -> None:
         series, _ = self._ring.popleft()
         own = self._by_series[series]
@@ -104,6 +114,12 @@ def pack(capacity: int, exemplars: Iterable[Named]) -> bytes:
     return orjson.dumps([capacity, rows])
 
 
+def records(capacity: int, exemplars: Sequence[Named]) -> Iterator[bytes]:
+    """Records of a moderate size."""
+    for start in range(0, len(exemplars), _AT_ONCE):
+        yield pack(capacity, exemplars[start : start + _AT_ONCE])
+
+
 def unpack(data: bytes) -> tuple[int, list[Named]]:
     capacity, rows = orjson.loads(data)
     return capacity, [
@@ -114,10 +130,7 @@ def unpack(data: bytes) -> tuple[int, list[Named]]:
 
 def write_file(folder: Path, store: ExemplarStore, disk: Disk) -> None:
     """Everything to a file, a few at a time so that other threads get their turn. Raises OSError."""
-    listed = iter(store.everything())
-    parts = []
-    while some := list(islice(listed, _AT_ONCE)):
-        parts.append(sections.pack(_SECTION, pack(store.capacity, some)))
+    parts = [sections.pack(_SECTION, record) for record in records(store.capacity, store.everything())]
     disk.replace(folder / FILE, b"".join(parts))
 
 

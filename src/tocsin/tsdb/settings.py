@@ -39,6 +39,8 @@ class StoreSettings:
     """A span goes to a block this long after its end, when slow series have mostly closed their windows."""
     merge_delay_ms: int = 3 * _HOUR_MS
     """A day's blocks become one this long after its end."""
+    backlog_bytes: int = 2 << 30
+    """How much of the log is kept for what is still to be sent on (remote write) when nothing else needs it."""
     max_exemplars: int = 0
     """Exemplars kept in memory, the newest of all series together. 0 = none."""
     min_free_bytes: int = 64 << 20

@@ -17,7 +17,7 @@ import numpy as np
 from tocsin.errors import StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
-from tocsin.tsdb import checkpoint, exemplars, records, tombstones
+from tocsin.tsdb import checkpoint, exemplars, records, tail, tombstones
 from tocsin.tsdb.chunkfile import LooseChunk
 from tocsin.tsdb.disk import numbered
 from tocsin.tsdb.grid import SLOTS
@@ -208,9 +208,15 @@ def remove_segments(store: Store) -> None:
             return  # windows in memory or in files that could not be synced: the log still answers for them
     tables = [number for number, _ in numbered(store.path / "tables", checkpoint.SUFFIX)]
     keep = min(*needed, tables[0] if tables else 0)
+    wanted = min((reader.place[0] for reader in store.tails), default=keep)
     for number, path in numbered(store.path / "wal", WAL_SUFFIX):
-        if number < keep:
+        if number < keep and number >= wanted:
+            tail.hold(store.path, number, path)
+        elif number < keep:
             path.unlink(missing_ok=True)
+    dropped = tail.release(store.path, wanted, store.settings.backlog_bytes)
+    if dropped:
+        _log.error("samples that were to be sent on are given up: the backlog is full", segments=dropped)
 
 
 def close_idle(store: Store, now_ms: int) -> None:
