@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.collect.fakes import ManualClock, MemoryWriter
@@ -12,13 +14,23 @@ from tocsin.collect import pushed
 from tocsin.collect.pushed import PushedGroups
 from tocsin.formats.pushgateway import PushError, read_push
 from tocsin.model.labels import Labels
+from tocsin.state import schema
+from tocsin.state.sql import Database, sqlite_url
 
 GROUP = Labels({"job": "backup"})
 
 
 @pytest.fixture
-def groups(writer: MemoryWriter, clock: ManualClock) -> PushedGroups:
-    return PushedGroups(writer=writer, clock=clock)
+def db(tmp_path: Path) -> Iterator[Database]:
+    found = Database(sqlite_url(tmp_path / "state.db"), inline=True)
+    schema.metadata.create_all(found.engine)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def groups(writer: MemoryWriter, db: Database, clock: ManualClock) -> PushedGroups:
+    return PushedGroups(writer=writer, db=db, clock=clock)
 
 
 def push(groups: PushedGroups, body: bytes, *, replace: bool = False, group: Labels = GROUP) -> None:
@@ -82,3 +94,26 @@ def test_limits_refuse_a_push_and_keep_what_was_there(groups: PushedGroups, writ
         push(groups, b"".join(b"m%d 1\n" % i for i in range(pushed.MOST_IN_GROUP + 1)))
     assert caught.value.status == 413
     assert len(writer.samples) == 2
+
+
+async def test_groups_go_on_after_a_restart(groups: PushedGroups, writer: MemoryWriter, db: Database, clock: ManualClock) -> None:
+    push(groups, b'rows{table="a"} 1\nempty NaN\nmost +Inf\n')
+    push(groups, b"rows 2\n", group=Labels({"job": "gone"}))
+    for group in (GROUP, Labels({"job": "gone"})):
+        await groups.save(group)
+    groups.delete(Labels({"job": "gone"}))
+    await groups.save(Labels({"job": "gone"}))
+    pushed_ms = clock.now_ms()
+
+    again = MemoryWriter()
+    reborn = PushedGroups(writer=again, db=db, clock=clock)
+    running = asyncio.ensure_future(reborn.run())
+    await clock.settle()
+    await clock.advance(2 * pushed.EVERY_MS)
+    running.cancel()
+    assert last(again, "rows", table="a") == 1.0
+    assert last(again, "most") == float("inf")
+    assert last(again, "push_time_seconds", job="backup") == pushed_ms / 1000
+    assert {labels.get("job") for labels in again.samples} == {"backup"}
+    push(reborn, b"rows 9\n")
+    assert last(again, "most") == float("inf"), "a POST after the restart keeps the rest of the group"

@@ -32,7 +32,7 @@ def configured(tocsin: Any, service: Any) -> Any:
 
 @pytest.fixture
 def agent(configured: Any) -> Iterator[subprocess.Popen[str]]:
-    token = configured.cli("token", "create", "--role", "sender").strip()
+    token = configured.cli("token", "create", "--role", "probe", "--place", "elsewhere").strip()
     arguments = ["probe", "--core", configured.url, "--token", token, "--location", "elsewhere"]
     process = subprocess.Popen(
         [sys.executable, "-m", "tocsin", *arguments],
@@ -72,18 +72,35 @@ def test_an_agent_runs_its_checks_and_tells_after_an_outage_what_it_saw(configur
     assert "Traceback" not in said
 
 
-def test_an_agent_needs_a_token_and_a_place_of_its_own(configured: Any) -> None:
-    path = "/api/tocsin/v1/probe/plan"
-    assert configured.post(path, {"location": "elsewhere"})["specs"][0]["id"] == "far"
-    assert configured.post(path, {"location": "moon"})["specs"] == []
-    configured.post(path, {"location": "local"}, status=422)
-    configured.post("/api/tocsin/v1/probe/report", {"location": "local", "results": []}, status=422)
-    configured.post("/api/tocsin/v1/probe/report", {"location": "elsewhere", "results": [{"check_id": "far"}]}, status=400)
-    configured.token, kept = configured.cli("token", "create", "--role", "viewer").strip(), configured.token
-    configured.post(path, {"location": "elsewhere"}, status=403)
+def test_an_agent_may_speak_for_its_own_place_only(configured: Any) -> None:
+    def token(*words: str) -> str:
+        made: str = configured.cli("token", "create", *words)
+        return made.strip()
+
+    plan, report, kept = "/api/tocsin/v1/probe/plan", "/api/tocsin/v1/probe/report", configured.token
+    configured.post(plan, {"location": "elsewhere"}, status=403)  # an administrator is no probe
+    configured.token = token("--role", "sender")
+    configured.post(plan, {"location": "elsewhere"}, status=403)
+    configured.token = token("--role", "probe", "--place", "elsewhere")
+    assert configured.post(plan, {"location": "elsewhere"})["specs"][0]["id"] == "far"
+    for other in ("moon", "local"):
+        configured.post(plan, {"location": other}, status=403)
+        configured.post(report, {"location": other, "results": []}, status=403)
+    configured.post(report, {"location": "elsewhere", "results": [{"check_id": "far"}]}, status=400)
+    configured.get("/api/tocsin/v1/checks", status=403)
+    configured.post("/api/v2/alerts", [], status=403)
+    configured.token = token("--role", "probe", "--place", "moon")
+    assert configured.post(plan, {"location": "moon"})["specs"] == []
     configured.token = ""
-    configured.post(path, {"location": "elsewhere"}, status=401)
+    configured.post(plan, {"location": "elsewhere"}, status=401)
     configured.token = kept
+    for words in (["--role", "probe"], ["--role", "viewer", "--place", "x"], ["--role", "probe", "--place", "local"]):
+        assert "place of its own" in configured.cli("token", "create", *words, status=None)
+
+
+def test_an_agent_does_not_send_its_token_in_the_clear_to_another_machine(configured: Any) -> None:
+    words = ["probe", "--core", "http://tocsin.example", "--token", "tcs_x", "--location", "paris"]
+    assert "use https://, or say --insecure" in configured.cli(*words, status=2)
 
 
 def test_a_pushed_group_is_stored_and_ended(configured: Any) -> None:

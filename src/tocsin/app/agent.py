@@ -100,12 +100,12 @@ class RemoteCore:
 async def run_agent(settings: AgentSettings) -> None:
     """Run until SIGTERM or Ctrl-C."""
     core, clock = RemoteCore(settings), SystemClock()
-    network, running = Network(clock=clock), set[asyncio.Task[object]]()
+    network, running, random = Network(clock=clock), set[asyncio.Task[object]](), SystemRandom()
     prober = Prober(
         clock=clock,
-        random=SystemRandom(),
+        random=random,
         io=network,
-        report=reporting(core, settings.location),
+        report=reporting(core, settings.location, clock, random.randbytes(16).hex()),
         location=settings.location,
     )
     tasks = [

@@ -38,10 +38,12 @@ class Pushes:
             group = pushgateway.grouping_key(request.path.partition("/metrics/")[2])
             if method == "DELETE":
                 self._groups.delete(group)
+                await self._groups.save(group)
                 return IngestAnswer(202)
             kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
             push = await asyncio.to_thread(pushgateway.read_push, request.body, kind, encoding, group)
             self._groups.push(group, push, replace=method == "PUT")
+            await self._groups.save(group)
         except PushError as error:
             return IngestAnswer(error.status, f"{error}\n".encode())
         except StoreError as error:

@@ -14,7 +14,7 @@ from tocsin.app.settings import ServeSettings
 from tocsin.app.supervise import supervise, watch_loop_lag
 from tocsin.app.values import result_to_json, spec_from_json
 from tocsin.bus.client import CoreClient
-from tocsin.clock import SystemClock
+from tocsin.clock import Clock, SystemClock
 from tocsin.collect.network import Network
 from tocsin.collect.probe import Prober
 from tocsin.collect.reporting import Report
@@ -61,12 +61,22 @@ async def follow_plan(
             task.add_done_callback(running.discard)
 
 
-def reporting(core: PlanningCore, location: str) -> Report:
-    """How results get to the core; those that it will never take are given up, or they would stop all after them."""
+def reporting(core: PlanningCore, location: str, clock: Clock, session: str) -> Report:
+    """How results get to the core; those that it will never take are given up, or they would stop all after them.
+
+    The reporter brings the same batch until it gets through, and then another: each batch has one number, so that the core
+    knows a batch again whose answer was lost.
+    """
+    number, last = 0, None
 
     async def report(results: Sequence[CheckResult]) -> None:
+        nonlocal number, last
+        if results is not last:
+            number, last = number + 1, results
+        report_id = {"session": session, "number": number, "sent_ms": clock.now_ms()}
+        rows = [result_to_json(result) for result in results]
         try:
-            await core.command("probe.report", {"location": location, "results": [result_to_json(result) for result in results]})
+            await core.command("probe.report", {"location": location, "results": rows, **report_id})
         except CommandError as error:
             if error.status in _NEVER_TAKEN:
                 log.error("the core refuses these results; they are given up", results=len(results), error=str(error))
@@ -82,7 +92,9 @@ async def run_probe(settings: ServeSettings, pulse: Pulse, _listener: socket.soc
     clock = SystemClock()
 
     network = Network(clock=clock)
-    prober = Prober(clock=clock, random=SystemRandom(), io=network, report=reporting(core, LOCAL), location=LOCAL)
+    random = SystemRandom()
+    report = reporting(core, LOCAL, clock, random.randbytes(16).hex())
+    prober = Prober(clock=clock, random=random, io=network, report=report, location=LOCAL)
     running: set[asyncio.Task[object]] = set()
     tasks = [
         asyncio.create_task(supervise("prober", prober.run)),

@@ -49,13 +49,19 @@ def token() -> None:
 
 @token.command("create")
 @click.option(
-    "--role", type=click.Choice(["sender", *_ROLES]), default="viewer", show_default=True, help="sender: may only send."
+    "--role",
+    type=click.Choice(["probe", "sender", *_ROLES]),
+    default="viewer",
+    show_default=True,
+    help="sender: may only send; probe: an agent at --place.",
 )
+@click.option("--place", default="", help="With the role probe: the only place that the agent may speak for.")
 @click.option("--name", default="", help="What it is for; shown in the list of tokens.")
 @data_dir_option
-def token_create(role: str, name: str, data_dir: Path) -> None:
+def token_create(role: str, place: str, name: str, data_dir: Path) -> None:
     """Print a new API token; it cannot be shown again. Works before and while the server runs."""
-    click.echo(_command(data_dir, "token.create", {"role": role, "name": name or f"cli {role}", "kind": "api"})["token"])
+    values = {"role": role, "place": place, "name": name or f"cli {role} {place}".rstrip(), "kind": "api"}
+    click.echo(_command(data_dir, "token.create", values)["token"])
 
 
 @token.command("revoke")

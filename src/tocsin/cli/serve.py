@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -66,7 +67,7 @@ def parse_listen(listen: str) -> tuple[str, int]:
 
 @click.command()
 @click.option("--core", required=True, envvar="TOCSIN_CORE", help="The URL of Tocsin, such as https://tocsin.example.")
-@click.option("--token", required=True, envvar="TOCSIN_TOKEN", help="An API token with the role sender.")
+@click.option("--token", required=True, envvar="TOCSIN_TOKEN", help="An API token with the role probe, bound to the place.")
 @click.option("--location", required=True, envvar="TOCSIN_LOCATION", help="The name of this place in `locations:` of checks.")
 @click.option(
     "--ca-file",
@@ -74,13 +75,19 @@ def parse_listen(listen: str) -> tuple[str, int]:
     envvar="TOCSIN_CA_FILE",
     help="Certificates to trust instead of the system's.",
 )
-def probe(core: str, token: str, location: str, ca_file: Path | None) -> None:
+@click.option("--insecure", is_flag=True, help="Allow http:// to another machine: token and passwords can be read on the way.")
+def probe(core: str, token: str, location: str, ca_file: Path | None, insecure: bool) -> None:
     """Run the checks of another place, and report to a Tocsin elsewhere.
 
     Runs until it is stopped; while Tocsin is away the checks run on, and what they saw is reported when it is back.
     """
     if not core.startswith(("http://", "https://")):
         raise UsageError(f"--core {core!r}: expected a URL such as https://tocsin.example")
+    from tocsin.web.parts import is_loopback_name
+
+    if core.startswith("http://") and not insecure and not is_loopback_name(urlsplit(core).hostname or ""):
+        text = "the token and the passwords in the plan could be read on the way: use https://, or say --insecure"
+        raise UsageError(f"--core {core!r}: {text}")
     if location == "local":
         raise UsageError("--location local: that is the probe beside the core; give this place a name of its own")
     from tocsin.app.agent import AgentSettings, run_agent

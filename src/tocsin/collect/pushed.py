@@ -2,15 +2,19 @@
 
     push ──▶ group in memory ──at once, then on the grid──▶ store        DELETE ──▶ the group's series end
 
-A batch job that ran once a day would otherwise be stale five minutes later. The groups live in the core's memory alone:
-after a restart a group is back with its next push.
+A batch job that ran once a day would otherwise be stale five minutes later. Each group is also a row of the state database:
+after a restart it goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock
 from tocsin.collect.series_writer import SeriesWriter
@@ -18,6 +22,8 @@ from tocsin.formats.pushgateway import PUSH_TIME, Push, PushError
 from tocsin.metrics import Gauge
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.ports import SampleWriter
+from tocsin.state.schema import pushed_groups
+from tocsin.state.sql import Database
 
 EVERY_MS = 15_000
 MOST_IN_GROUP = 10_000
@@ -36,12 +42,14 @@ class _Group:
 class PushedGroups:
     """All methods run on the core's loop."""
 
-    def __init__(self, *, writer: SampleWriter, clock: Clock) -> None:
+    def __init__(self, *, writer: SampleWriter, db: Database, clock: Clock) -> None:
         self._writer = writer
+        self._db = db
         self._series = SeriesWriter(writer)
         self._clock = clock
-        self._groups: dict[Labels, _Group] = {}
+        self._groups: dict[Labels, _Group] = db.read_now(_load)
         self._told = False
+        groups_gauge.set(len(self._groups))
 
     def push(self, group: Labels, push: Push, *, replace: bool) -> None:
         """Take a push: `replace` (PUT) replaces the whole group, else (POST) the metrics of the same names. Raises PushError."""
@@ -67,6 +75,11 @@ class PushedGroups:
         if self._groups.pop(group, None) is not None:
             self._series.end(group, self._clock.now_ms())
             groups_gauge.set(len(self._groups))
+
+    async def save(self, group: Labels) -> None:
+        """Make what was pushed or deleted last; returns after the commit."""
+        kept = self._groups.get(group)
+        await self._db.write(lambda tx: _save(tx, group, kept))
 
     async def run(self) -> None:
         """Keep every group alive, until cancelled."""
@@ -95,3 +108,21 @@ class PushedGroups:
             entries.setdefault(entry.metric, {})[entry.field] = entry.text
         for metric, said in entries.items():
             self._writer.set_metadata(metric, said.get("type", "unknown"), said.get("help", ""), said.get("unit", ""))
+
+
+def _load(connection: Connection) -> dict[Labels, _Group]:
+    return {
+        Labels(row.labels): _Group(row.pushed_ms, {Labels(labels): float(value) for labels, value in row.samples})
+        for row in connection.execute(sa.select(pushed_groups))
+    }
+
+
+def _save(tx: Connection, group: Labels, kept: _Group | None) -> None:
+    """Values are texts: JSON has no NaN and no infinity."""
+    row_id = hashlib.sha256(str(group).encode()).hexdigest()
+    tx.execute(sa.delete(pushed_groups).where(pushed_groups.c.id == row_id))
+    if kept is not None:
+        samples = [[dict(labels.pairs), repr(value)] for labels, value in kept.values.items()]
+        tx.execute(
+            sa.insert(pushed_groups).values(id=row_id, labels=dict(group.pairs), pushed_ms=kept.pushed_ms, samples=samples)
+        )

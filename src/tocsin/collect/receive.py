@@ -22,6 +22,7 @@ from tocsin.collect.check_samples import HELP, write_result, write_state
 from tocsin.collect.check_state import blind, initial, overall, paused, resumed, step
 from tocsin.collect.heartbeat import kind_of
 from tocsin.collect.heartbeats import Heartbeats
+from tocsin.collect.reports import ReportId, Reports, load_reports, save_reports, within_bounds
 from tocsin.collect.series_writer import SeriesWriter
 from tocsin.errors import CommandError
 from tocsin.log import get_log
@@ -69,6 +70,9 @@ class CheckReceiver:
         self._specs: dict[str, CheckSpec] = {}
         self._places: dict[Key, CheckStatus] = db.read_now(check_rows.load_statuses)
         self._dirty: dict[Key, CheckResult | None] = {}
+        self._reports = Reports(db.read_now(load_reports))
+        self._unsaved: tuple[list[_Change], list[CheckResult]] = ([], [])
+        """Of commits that failed: they go with the next one."""
         self._published_ms: dict[str, int] = {}
         self._kept_good_ms: dict[Key, int] = {}
         self._kept_picture_ms: dict[Key, int] = {}
@@ -132,8 +136,14 @@ class CheckReceiver:
 
     # -- results -------------------------------------------------------------------------------------------------------
 
-    async def take(self, results: Sequence[CheckResult]) -> None:
-        """Take what a prober saw, in its order. Returns when what matters is committed."""
+    async def take(self, results: Sequence[CheckResult], report: ReportId | None = None) -> None:
+        """Take what a prober saw, in its order. Returns when what matters is committed.
+
+        A report that was taken already (its answer was lost) is not counted again.
+        """
+        if report is not None and not self._reports.is_news(report):
+            return
+        skew_ms = self._reports.skew_ms(report, self._clock.now_ms())
         changes: list[_Change] = []
         evidence: list[CheckResult] = []
         touched: dict[Key, CheckResult | None] = {}
@@ -145,7 +155,11 @@ class CheckReceiver:
             if spec is None or key not in self._places:
                 results_total.inc("unknown_check")
                 continue
-            result = self._without_picture(key, self._honest(result))
+            believed = within_bounds(result, skew_ms, self._clock.now_ms())
+            if believed is None:
+                results_total.inc("too_old")
+                continue
+            result = self._without_picture(key, believed)
             change = self._step(spec, key, result)
             if change:
                 changes.append(change)
@@ -160,11 +174,6 @@ class CheckReceiver:
             self._confirmed(change.after.check_id)
         for check_id in {key[0] for key in touched}:
             self._changed("checks", check_id)
-
-    def _honest(self, result: CheckResult) -> CheckResult:
-        """An agent's clock may be wrong: nothing happens in the future."""
-        latest_ms = self._clock.now_ms() - round(result.duration_ms)
-        return replace(result, started_ms=latest_ms) if result.started_ms > latest_ms else result
 
     def _without_picture(self, key: Key, result: CheckResult) -> CheckResult:
         """A page that stays broken looks the same each time: its picture is kept every ten minutes, and for who asked."""
@@ -199,9 +208,14 @@ class CheckReceiver:
     async def _commit(
         self, changes: list[_Change], evidence: list[CheckResult], touched: Mapping[Key, CheckResult | None]
     ) -> None:
+        changes, evidence = [*self._unsaved[0], *changes], [*self._unsaved[1], *evidence]
+        self._unsaved = ([], [])
         states = [(key, self._places[key], result) for key, result in touched.items()]
 
+        reports = self._reports.unsaved()
+
         def work(tx: Connection) -> None:
+            save_reports(tx, reports, self._clock.now_ms())
             check_rows.save_statuses(tx, states)
             check_rows.add_runs(tx, evidence)
             for change in changes:
@@ -214,6 +228,8 @@ class CheckReceiver:
             await self._db.write(work)
         except BaseException:
             self._dirty.update(touched)
+            self._reports.not_saved(reports)
+            self._unsaved = (changes, evidence)
             raise
 
     def _event(self, change: _Change) -> Event:
@@ -318,7 +334,7 @@ class CheckReceiver:
             await self._db.write(lambda tx: check_rows.prune_runs(tx, now_ms - _KEEP_RUNS_MS))
 
     async def _flush(self) -> None:
-        if self._dirty:
+        if self._dirty or self._unsaved[0]:
             await self._commit([], [], dict(self._dirty))
 
     async def _notice_silence(self, now_ms: int) -> None:

@@ -23,6 +23,10 @@ ACCOUNT_ROLES = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)
 FIRST_ACCOUNT = "admin"
 """Who the first one-time sign-in link signs in when there is no account yet."""
 
+LOCAL_PLACE = "local"
+"""The probe beside the core, which needs no token."""
+
+_PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
@@ -169,12 +173,19 @@ def create_token(
     kind: str = "api",
     account: int = 0,
     expires_ms: int = 0,
+    place: str = "",
     actor: Actor,
     now_ms: int,
 ) -> None:
-    """Remember a token. kind `api` = bearer token; `signin` = one-time link for `account` (0 = the first administrator)."""
-    if role not in (*ACCOUNT_ROLES, Role.SENDER):
-        raise CommandError(400, "bad_role", f"role {role!r}: expected sender, viewer, responder or admin")
+    """Remember a token. kind `api` = bearer token; `signin` = one-time link for `account` (0 = the first administrator).
+
+    `place` binds the token of a probe. Raises CommandError 400.
+    """
+    if role not in (*ACCOUNT_ROLES, Role.SENDER, Role.PROBE):
+        raise CommandError(400, "bad_role", f"role {role!r}: expected probe, sender, viewer, responder or admin")
+    if (role == Role.PROBE) != bool(place) or place == LOCAL_PLACE or (place and not _PLACE.fullmatch(place)):
+        text = "the role probe needs a place of its own such as paris (not `local`), and no other role has one"
+        raise CommandError(400, "bad_place", text)
     tx.execute(sa.delete(tokens).where(tokens.c.kind == "signin", tokens.c.expires_ms <= now_ms))
     tx.execute(
         sa.insert(tokens).values(
@@ -187,10 +198,12 @@ def create_token(
             expires_ms=expires_ms,
             used_ms=0,
             created_by=str(actor),
+            place=place,
         )
     )
     if kind == "api":
-        _note(tx, actor, now_ms, "token_created", f"token:{id_hash[:12]}", f"{actor.name} created API token {name!r} ({role})")
+        what = f"{role} at {place}" if place else role
+        _note(tx, actor, now_ms, "token_created", f"token:{id_hash[:12]}", f"{actor.name} created API token {name!r} ({what})")
 
 
 def revoke_token(tx: Connection, token_id: str, *, actor: Actor, now_ms: int) -> None:

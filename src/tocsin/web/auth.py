@@ -42,6 +42,8 @@ class Caller:
     session_hash: str = ""
     csrf: str = ""
     """CSRF token of the session; empty unless signed in by cookie."""
+    place: str = ""
+    """Of a probe's token: the only place it may speak for."""
 
 
 def loopback_caller(address: str) -> Caller:
@@ -75,8 +77,8 @@ class Authenticator:
             raise Refused(401, "bad_token", "this API token is not known, was revoked or has expired")
         if now_ms - row.used_ms > _TOUCH_MS:
             self._tell_core("token.use", id_hash)
-        kind = "integration" if row.role == Role.SENDER else "token"
-        return Caller(str(row.role), Actor(kind, row.name, "api", address))
+        kind = "integration" if row.role in (Role.SENDER, Role.PROBE) else "token"
+        return Caller(str(row.role), Actor(kind, row.name, "api", address), place=str(row.place))
 
     async def _by_session(self, cookie: str, address: str) -> Caller | None:
         id_hash = secret_hash(cookie)

@@ -106,7 +106,7 @@ class _Handlers:
         return {}
 
     async def token_create(self, args: Args, actor: Actor) -> Any:
-        """{name, role, kind?, account?, expires_ms?} -> the secret, which nobody can ever read again."""
+        """{name, role, kind?, account?, expires_ms?, place?} -> the secret, which nobody can ever read again."""
         kind = str(args.get("kind", "api"))
         secret = new_secret(self._random) if kind == "signin" else TOKEN_PREFIX + new_secret(self._random)
         id_hash = accounts.secret_hash(secret)
@@ -122,6 +122,7 @@ class _Handlers:
                 kind=kind,
                 account=_account_id(tx, account),
                 expires_ms=expires_ms,
+                place=str(args.get("place", "")),
                 actor=actor,
                 now_ms=now_ms,
             )

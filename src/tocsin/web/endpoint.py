@@ -22,6 +22,8 @@ MiB = 1024 * 1024
 class Role(enum.StrEnum):
     """What an account or token may do; each of viewer, responder and admin includes the one before."""
 
+    PROBE = "probe"
+    """`tocsin probe` at one place: its plan and its results, nothing else."""
     SENDER = "sender"
     """Only sends: samples, alerts. Cannot read."""
     VIEWER = "viewer"
@@ -40,8 +42,10 @@ class Permission(enum.StrEnum):
     """Prometheus and Alertmanager reads: viewers, and programs of this machine while Tocsin listens on loopback alone."""
     LOOPBACK_SEND = "loopback_send"
     """Samples and alerts: senders and responders, and programs of this machine as above."""
+    PROBE = "probe"
+    """Agents of ours elsewhere, each with a token that is bound to its place."""
     SENDER = "sender"
-    """Agents of ours elsewhere: senders and responders, always with a token."""
+    """Senders and responders, always with a token."""
     VIEWER = "viewer"
     RESPONDER = "responder"
     ADMIN = "admin"
@@ -67,6 +71,7 @@ _ALLOWED: dict[Permission, frozenset[str]] = {
     Permission.TOKEN: _VIEW | {Role.SENDER},
     Permission.LOOPBACK_READ: _VIEW,
     Permission.LOOPBACK_SEND: frozenset({Role.SENDER, Role.RESPONDER, Role.ADMIN}),
+    Permission.PROBE: frozenset({Role.PROBE}),
     Permission.SENDER: frozenset({Role.SENDER, Role.RESPONDER, Role.ADMIN}),
     Permission.VIEWER: _VIEW,
     Permission.RESPONDER: frozenset({Role.RESPONDER, Role.ADMIN}),

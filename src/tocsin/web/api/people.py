@@ -41,6 +41,8 @@ class AccountChanges(Body):
 class NewToken(Body):
     name: str
     role: str
+    place: str = ""
+    """With the role probe: the only place that the agent may speak for."""
     expires_ms: Instant = 0
 
 
@@ -187,4 +189,4 @@ def account_rows(tx: Connection, *, only: str = "") -> list[AccountRow]:
 
 def _token_rows(tx: Connection) -> list[TokenRow]:
     rows = tx.execute(sa.select(tokens).where(tokens.c.kind == "api").order_by(tokens.c.created_ms.desc()))
-    return [TokenRow(r.id_hash[:12], r.name, r.role, r.created_ms, r.expires_ms, r.used_ms, r.created_by) for r in rows]
+    return [TokenRow(r.id_hash[:12], r.name, r.role, r.created_ms, r.expires_ms, r.used_ms, r.created_by, r.place) for r in rows]

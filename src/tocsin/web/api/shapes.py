@@ -492,6 +492,7 @@ class TokenRow:
     expires_ms: int
     used_ms: int
     created_by: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
