@@ -59,7 +59,9 @@ async def test_a_chat_takes_what_we_post_whatever_the_labels_hold(chats: FakeCha
 
 
 @pytest.mark.parametrize("name", ["telegram", "ntfy", "msteams", "discord", "mattermost"])
-@pytest.mark.parametrize(("act", "outcome"), [("429", RETRY), ("500", RETRY), ("drop", UNKNOWN), ("redirect", RETRY)])
+@pytest.mark.parametrize(
+    ("act", "outcome"), [("429", RETRY), ("500", RETRY), ("drop", UNKNOWN), ("redirect", RETRY), ("garbage", RETRY)]
+)
 async def test_a_bad_day_of_a_chat_is_a_retry(chats: FakeChats, name: str, act: str, outcome: DeliveryOutcome) -> None:
     chats.script(act, retry_after=9)
     answer = await send(name, settings_of(name, chats.url), message())
@@ -134,6 +136,16 @@ async def test_a_phone_that_opted_out_is_a_permanent_failure() -> None:
     with FakeTwilio() as twilio:
         twilio.opted_out.add("+33612345678")
         assert (await send("sms", {**SMS, "api_url": twilio.url}, message())).outcome is PERMANENT
+
+
+async def test_twilio_and_pagerduty_answering_200_with_garbage_took_nothing() -> None:
+    with FakeTwilio() as twilio, FakePagerDuty() as pagerduty:
+        for server in (twilio, twilio, pagerduty):
+            server.script("garbage")
+        assert (await send("sms", {**SMS, "api_url": twilio.url}, message())).outcome is RETRY
+        assert (await send("voice", {**CALL, "api_url": twilio.url}, message())).outcome is RETRY
+        assert (await send("pagerduty", {"routing_key": KEY, "url": f"{pagerduty.url}/v2/enqueue"}, message())).outcome is RETRY
+        assert not twilio.texts and not twilio.calls and not pagerduty.alerts
 
 
 CALL = {"to": "+33 6 12 34 56 78", "from": "+15005550006", "account_sid": "AC1", "auth_token": "t"}

@@ -123,3 +123,22 @@ def test_a_call_that_a_machine_answers_takes_the_next_way_and_nobody_is_called_f
             assert len(h.http.requests) == 1, "nobody is called for good news"
 
     run_virtual(story())
+
+
+def test_a_phone_that_opted_out_is_shown_as_failed_and_the_page_reaches_somebody_all_the_same(tmp_path: Path) -> None:
+    async def story() -> None:
+        ana = Person("ana", methods=(ContactMethod("sms", "sms", "+33612345678"),))
+        h = House(
+            directory(ana, person("ben"), policy=policy(["ana"], ["ben"])),
+            tmp_path / "state.db",
+            defaults={"sms": {"from": "+1", "account_sid": "AC1", "auth_token": "t"}, "email": {"smarthost": "m:25"}},
+        )
+        h.http.default = HttpResponse(400, {}, b'{"code": 21610, "message": "Attempt to send to unsubscribed recipient"}')
+        async with h.running():
+            await h.page(page(alert()))
+            await h.wait(2)
+            (row,) = [row for row in h.log() if row["channel"] == "sms"]
+            assert (row["state"], len(h.http.requests)) == ("failed", 1) and "unsubscribed" in row["state_reason"]
+            assert h.mails_to("ben") == 1 and "notification_failed" in h.story()
+
+    run_virtual(story())

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import sqlalchemy as sa
+from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -135,7 +135,7 @@ def plot(queryable: Queryable, found: Evidence, end_ms: int) -> chart.Chart | No
 def _begin(values: NDArray[np.float64]) -> int:
     """Where to start: a stretch before the first sample tells nothing, but a chart of a minute tells little more."""
     first = int(np.isfinite(values).any(axis=0).argmax())
-    return max(min(first, values.shape[1] - _POINTS // 6), 0)
+    return max(min(first, len(values[0]) - _POINTS // 6), 0)
 
 
 def _compared(expression: str) -> tuple[str, float | None]:

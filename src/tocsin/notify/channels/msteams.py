@@ -34,7 +34,7 @@ class MsTeams(Channel):
         response = await post_json(io.http, self.webhook_url.get_secret_value(), card_message(message))
         if isinstance(response, Delivery):
             return response
-        if response.status in (200, 202):
+        if response.status == 202 or (response.status == 200 and not response.body.lstrip().startswith(b"<")):
             # 202 = the workflow was started; whether the card shows, Teams does not tell.
             return Delivery.accepted(status=response.status)
         return judged(response, io.now_ms, "Teams")
