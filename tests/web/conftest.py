@@ -205,7 +205,8 @@ class House:
     client: Client
 
     async def token(self, role: str) -> str:
-        made = await self.core.command("token.create", {"name": role, "role": role}, Actor("cli", "root"))
+        place = {"place": "paris"} if role == "probe" else {}
+        made = await self.core.command("token.create", {"name": role, "role": role, **place}, Actor("cli", "root"))
         return str(made["token"])
 
     async def as_role(self, role: str) -> Client:

@@ -9,9 +9,9 @@ import pytest
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.parts import WebSettings
 
-ROLES = ("nobody", "sender", "viewer", "responder", "admin")
+ROLES = ("nobody", "probe", "sender", "viewer", "responder", "admin")
 _ALLOWED = {
-    Permission.SENDER: {"sender", "responder", "admin"},
+    Permission.PROBE: {"probe"},
     Permission.VIEWER: {"viewer", "responder", "admin"},
     Permission.RESPONDER: {"responder", "admin"},
     Permission.ADMIN: {"admin"},

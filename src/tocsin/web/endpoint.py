@@ -44,8 +44,6 @@ class Permission(enum.StrEnum):
     """Samples and alerts: senders and responders, and programs of this machine as above."""
     PROBE = "probe"
     """Agents of ours elsewhere, each with a token that is bound to its place."""
-    SENDER = "sender"
-    """Senders and responders, always with a token."""
     VIEWER = "viewer"
     RESPONDER = "responder"
     ADMIN = "admin"
@@ -72,7 +70,6 @@ _ALLOWED: dict[Permission, frozenset[str]] = {
     Permission.LOOPBACK_READ: _VIEW,
     Permission.LOOPBACK_SEND: frozenset({Role.SENDER, Role.RESPONDER, Role.ADMIN}),
     Permission.PROBE: frozenset({Role.PROBE}),
-    Permission.SENDER: frozenset({Role.SENDER, Role.RESPONDER, Role.ADMIN}),
     Permission.VIEWER: _VIEW,
     Permission.RESPONDER: frozenset({Role.RESPONDER, Role.ADMIN}),
     Permission.ADMIN: frozenset({Role.ADMIN}),
