@@ -41,13 +41,7 @@ class Picture:
         if self.drawing is None:
             return b""
         done, _ = await asyncio.wait([asyncio.wrap_future(self.drawing)], timeout=within_s)
-        if not done:
-            return b""
-        try:
-            return self.drawing.result()
-        except Exception as error:  # a picture never stops a message
-            log.warning("could not draw a chart", problem=repr(error))
-            return b""
+        return self.drawing.result() if done else b""
 
 
 NO_PICTURE = Picture("", None)
@@ -83,9 +77,10 @@ class Pictures:
     def _drawn(self, note: Notification) -> bytes:
         try:
             image = self._draw(note)
-        except Exception:
+        except Exception as error:  # a picture never stops a message
             pictures_total.inc("failed")
-            raise
+            log.warning("could not draw a chart", problem=repr(error))
+            return b""
         pictures_total.inc("drawn" if image else "nothing")
         return image
 
