@@ -12,6 +12,7 @@ from tocsin.alerts.preview import preview_silence
 from tocsin.alerts.silence import Silencer, expire, set_silence, silence_rows, sort_silences, too_broad
 from tocsin.errors import CommandError
 from tocsin.formats.matchers import parse_matchers
+from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
 from tocsin.model.route import Silence, SilenceState
 from tocsin.state import events
@@ -21,6 +22,10 @@ NOW_MS = START_MS
 ACTIVE = Silence("old", parse_matchers("a=b,c=~d"), NOW_MS - HOUR_MS, NOW_MS + HOUR_MS, "ana", "why")
 PENDING = replace(ACTIVE, starts_at_ms=NOW_MS + HOUR_MS, ends_at_ms=NOW_MS + 2 * HOUR_MS)
 EXPIRED = replace(ACTIVE, ends_at_ms=NOW_MS - 1)
+
+
+def alert_of(**labels: str) -> Alert:
+    return Alert(Labels(labels), {}, NOW_MS)
 
 
 def test_a_new_silence_does_not_begin_in_the_past() -> None:
@@ -80,8 +85,8 @@ def test_the_order_is_active_by_end_pending_by_start_expired_from_the_latest() -
 def test_only_active_silences_cover_and_say_which() -> None:
     others = [replace(ACTIVE, id=f"x{n}", matchers=parse_matchers(f"a=x{n}")) for n in range(50)]
     silencer = Silencer([ACTIVE, PENDING, EXPIRED, *others, replace(ACTIVE, id="any", matchers=parse_matchers("a=~b|c"))], NOW_MS)
-    assert [cause.by for cause in silencer.suppression(Labels({"a": "b", "c": "d"}))] == ["any", "old"]
-    assert silencer.suppression(Labels({"a": "z"})) == ()
+    assert [cause.by for cause in silencer.suppression(alert_of(a="b", c="d"))] == ["any", "old"]
+    assert silencer.suppression(alert_of(a="z")) == ()
 
 
 @pytest.mark.parametrize(
@@ -117,5 +122,5 @@ def test_a_silence_over_everything_is_previewed_with_a_warning_and_audited(story
         ("silenced", True),
         ("silence_expired", None),
     ]
-    assert "It covers every alert" in logged[0].text
+    assert "covers every alert" in logged[0].text
     assert [row["state"] for row in story.db.read_now(lambda c: silence_rows(c, now_ms=story.clock.now_ms()))] == ["expired"]

@@ -1,4 +1,4 @@
-"""The receivers of alertmanager.yml with requests of Alertmanager's own, each against a fake that checks its provider's limits."""
+"""The receivers of alertmanager.yml that are sent Alertmanager's own requests, against fakes that check their limits."""
 
 from __future__ import annotations
 

@@ -173,6 +173,11 @@ def _join_groups(work: Work, started: Iterable[KnownAlert]) -> None:
         before = existing.get(key)
         if before is None:
             changed.append(replace(group, next_flush_ms=due_ms))
+        elif before.retired:
+            # The routing leads here again.
+            changed.append(
+                replace(before, retired=False, route_id=group.route_id, next_flush_ms=min(before.next_flush_ms, due_ms))
+            )
         elif before.last_flush_ms == 0 and due_ms < before.next_flush_ms:
             changed.append(replace(before, next_flush_ms=due_ms))
         elif hurry_ms and hurry_ms < before.next_flush_ms:

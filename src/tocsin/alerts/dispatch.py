@@ -16,11 +16,11 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tocsin.alerts import rows
+from tocsin.alerts import notice, rows
+from tocsin.alerts.preview import preview_silence
 from tocsin.alerts.route import default_routing
 from tocsin.alerts.silence import expire as expire_value
 from tocsin.alerts.silence import set_silence as set_silence_value
-from tocsin.alerts.silence import too_broad
 from tocsin.alerts.step import Plan, Stepped, step
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError
@@ -192,8 +192,14 @@ def _set_silence(tx: Connection, wanted: Silence, actor: Actor, *, new_id: str, 
     change = set_silence_value(wanted, known, new_id=new_id, now_ms=now_ms)
     rows.write_silences(tx, change.rows)
     matchers = format_matchers(wanted.matchers)
-    broad = too_broad(wanted.matchers)
-    warning = " It covers every alert." if broad else ""
+    shown = preview_silence(tx, wanted.matchers, now_ms)
+    made = next(row for row in change.rows if row.id == change.id)
+    for row in change.rows:
+        if row is not made:
+            notice.withdraw(tx, row, now_ms=now_ms)
+    if shown.warning:
+        notice.give(tx, made, by=wanted.created_by or str(actor), warning=shown.warning, now_ms=now_ms)
+    warning = f" {shown.warning}." if shown.warning else ""
     data = {
         "matchers": matchers,
         "starts_at_ms": wanted.starts_at_ms,
@@ -201,7 +207,9 @@ def _set_silence(tx: Connection, wanted: Silence, actor: Actor, *, new_id: str, 
         "comment": wanted.comment,
         "created_by": wanted.created_by,
         "replaces": wanted.id if change.created else "",
-        "covers_everything": broad,
+        "covers_everything": shown.covers_everything,
+        "matching_now": len(shown.now),
+        "cannot_be_silenced": shown.spared,
     }
     verb = "silenced" if change.created else "silence_changed"
     text = f"{wanted.created_by or actor} silenced {matchers}: {wanted.comment}.{warning}"
@@ -216,6 +224,7 @@ def _expire_silence(tx: Connection, silence_id: str, actor: Actor, *, now_ms: in
     if known.state(now_ms) is SilenceState.EXPIRED:
         return
     rows.write_silences(tx, [expire_value(known, now_ms)])
+    notice.withdraw(tx, known, now_ms=now_ms)
     text = f"{actor} ended the silence {format_matchers(known.matchers)}"
     events.record(tx, Event(now_ms, str(actor), "silence_expired", f"silence:{silence_id}", text, cause=actor.via))
 

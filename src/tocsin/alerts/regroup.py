@@ -23,11 +23,14 @@ def regroup_all(tx: Connection, tree: RouteTree, now_ms: int) -> None:
     wanted: dict[str, Group] = {}
     due: dict[str, int] = {}
     joined: set[tuple[str, str]] = set()
+    still_led_to: set[str] = set()
     for fingerprint, alert in alerts.items():
-        if not alert.firing(now_ms):
-            continue
         for node in tree.hearers(alert):
             group = new_group(node, alert.labels, now_ms)
+            if not alert.firing(now_ms):
+                # What ended stays where it is; its group goes on, since it takes the alert again when it fires anew.
+                still_led_to.add(group.key)
+                continue
             wanted.setdefault(group.key, group)
             first_ms = first_flush_ms(node.route, starts_at_ms=alert.starts_at_ms, severest=False, now_ms=now_ms)
             due[group.key] = min(due.get(group.key, first_ms), first_ms)
@@ -45,6 +48,7 @@ def regroup_all(tx: Connection, tree: RouteTree, now_ms: int) -> None:
         for key, group in wanted.items()
     ]
     inhabited = {key for key, _ in members - left}
-    changed += [replace(group, retired=True) for key, group in before.items() if key not in wanted and key in inhabited]
+    gone = [(key, group) for key, group in before.items() if key not in wanted]
+    changed += [replace(group, retired=key not in still_led_to) for key, group in gone if key in inhabited]
     rows.write_groups(tx, changed)
     rows.delete_groups(tx, [key for key in before if key not in wanted and key not in inhabited])

@@ -13,8 +13,8 @@ from tocsin.alerts.index import MatcherIndex
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import matcher_json
 from tocsin.formats.matchers import sort_matchers
-from tocsin.model.alert import SuppressedBy, Suppression
-from tocsin.model.labels import Labels, Matcher, MatchOp
+from tocsin.model.alert import Alert, SuppressedBy, Suppression
+from tocsin.model.labels import Matcher, MatchOp
 from tocsin.model.route import Silence, SilenceState
 
 RETENTION_MS = 120 * 3_600_000
@@ -79,13 +79,23 @@ def validate(silence: Silence, now_ms: int) -> None:
         raise _bad("failed to create silence: end time can't be in the past")
 
 
+_PROBES = ("q8Zt", "10.0.0.1:9100", "/a b/ü")
+"""Values that have nothing in common: an expression that takes them all takes anything."""
+
+
 def too_broad(matchers: Iterable[Matcher]) -> bool:
     """Whether the silence covers everything that merely has some label: `alertname=~".*"`, `severity!="none"`."""
     return all(
-        (m.op is MatchOp.REGEX and m.value in (".*", ".+", "(.*)", "(.+)", ".*.*"))
-        or m.op in (MatchOp.NOT_EQUAL, MatchOp.NOT_REGEX)
+        (m.op is MatchOp.REGEX and all(map(m.matches_value, _PROBES))) or m.op in (MatchOp.NOT_EQUAL, MatchOp.NOT_REGEX)
         for m in matchers
     )
+
+
+def silenceable(alert: Alert) -> bool:
+    """Whether a silence may cover the alert. One that says `silenceable: "false"` (annotation of its rule, or label) is told
+    whatever is silenced: what watches the monitor itself must not go quiet with everything else.
+    """
+    return "false" not in (alert.annotations.get("silenceable"), alert.labels.get("silenceable"))
 
 
 def sort_silences(silences: Iterable[Silence], now_ms: int) -> list[Silence]:
@@ -129,9 +139,11 @@ class Silencer:
         self._silences = sorted(active, key=lambda silence: silence.id)
         self._index = MatcherIndex([silence.matchers for silence in self._silences])
 
-    def suppression(self, labels: Labels) -> tuple[SuppressedBy, ...]:
+    def suppression(self, alert: Alert) -> tuple[SuppressedBy, ...]:
         """The silences that cover an alert, in order of id."""
-        found = (self._silences[number] for number in self._index.matching(labels))
+        if not self._silences or not silenceable(alert):
+            return ()
+        found = (self._silences[number] for number in self._index.matching(alert.labels))
         return tuple(SuppressedBy(Suppression.SILENCED, silence.id) for silence in found)
 
 

@@ -58,7 +58,7 @@ class Suppressor:
 
     def causes(self, alert: Alert) -> tuple[SuppressedBy, ...]:
         labels = alert.labels
-        planned = self._silencer.suppression(labels) + self._maintenance.suppression(labels)
+        planned = self._silencer.suppression(alert) + self._maintenance.suppression(labels)
         troubles = self._troubles.suppression(alert) if self._troubles else ()
         return planned + self._inhibitions.suppression(labels) + troubles
 

@@ -224,7 +224,7 @@ export interface SilenceRow {
   matching_now: number
 }
 // POST /silences { matchers, starts_at_ms?, ends_at_ms, comment, id? } -> 201 SilenceRow; DELETE /silences/{id} -> 204
-// POST /silences/preview { matchers } -> { now: AlertRow[], last_7d: number }
+// POST /silences/preview { matchers } -> { now: AlertRow[], last_7d: number, warning: string, cannot_be_silenced: number }
 
 // GET /targets -> { targets: TargetRow[] }
 export interface TargetRow { job: string; instance: string; url: string; up: boolean | null; last_ms: number; duration_s: number; samples: number; error: string; labels: Labels }

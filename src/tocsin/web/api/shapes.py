@@ -381,6 +381,8 @@ class SilenceList:
 class SilencePreview:
     now: Sequence[AlertRow]
     last_7d: int
+    warning: str = ""
+    cannot_be_silenced: int = 0
 
 
 @dataclass(frozen=True, slots=True)

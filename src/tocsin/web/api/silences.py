@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tocsin.alerts.preview import preview_silence
 from tocsin.model.labels import Labels, Matcher, MatchOp, all_match
 from tocsin.model.route import Silence, SilenceState
 from tocsin.state.schema import alerts, silences
@@ -113,7 +114,10 @@ class Silences:
         rules = await self._alerts.rules()
         now_ms = self._desk.now_ms()
         now, week = await self._desk.parts.database.read(lambda tx: preview(tx, matchers, rules, now_ms))
-        return await json_answer(request, SilencePreview(now, week))
+        shown = await self._desk.parts.database.read(lambda tx: preview_silence(tx, matchers, now_ms))
+        covered = {known.fingerprint for known in shown.now}
+        rows = [row for row in now if row.fingerprint in covered]
+        return await json_answer(request, SilencePreview(rows, week, shown.warning, shown.spared))
 
 
 def silence_rows(tx: Connection, now_ms: int, *, only: str = "") -> Sequence[SilenceRow]:
