@@ -49,7 +49,8 @@ class Prepared:
     def __init__(self, statement: Any) -> None:
         self._statement = statement
         self._plans: dict[tuple[str, tuple[int, ...]], _Plan] = {}
-        self._constants: dict[str, Any] = {}
+        # Values that the statement itself holds, by dialect: SQLite needs an OFFSET beside every LIMIT.
+        self._constants: dict[str, dict[str, Any]] = {}
         self._lists: tuple[str, ...] = ()
         self._json: tuple[str, ...] = ()
         self._make: Callable[[Sequence[Any]], Any] = tuple
@@ -83,9 +84,9 @@ class Prepared:
         return self._make(made)
 
     def _execute(self, tx: Connection, values: dict[str, Any]) -> Any:
-        if not self._plans:
+        if tx.dialect.name not in self._constants:
             self._read(tx)
-        given = {**self._constants, **values}
+        given = {**self._constants[tx.dialect.name], **values}
         for name in self._lists:
             given[name] = _padded(given[name])
         plan = self._plan(tx, tuple(len(given[name]) for name in self._lists))
@@ -98,7 +99,7 @@ class Prepared:
     def _read(self, tx: Connection) -> None:
         """What does not depend on the lengths of lists."""
         compiled = self._statement.compile(dialect=tx.dialect)
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._constants[tx.dialect.name] = {name: value for name, value in compiled.params.items() if value is not None}
         self._lists = tuple(name for bind, name in compiled.bind_names.items() if bind.expanding)
         self._json = tuple(name for bind, name in compiled.bind_names.items() if isinstance(bind.type, sa.JSON))
         columns = list(getattr(self._statement, "selected_columns", None) or self._statement.exported_columns)
