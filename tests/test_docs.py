@@ -46,7 +46,14 @@ def test_nobody_reads_the_clock_but_the_clock() -> None:
 
 
 def test_no_machine_path_and_no_registry_host_is_in_the_lock_files() -> None:
-    for name in ("requirements/run.txt", "requirements/dev.txt", "requirements/build.txt", "requirements/extras.txt", "ui/package-lock.json"):
+    for name in (
+        "requirements/run.txt",
+        "requirements/dev.txt",
+        "requirements/build.txt",
+        "requirements/extras.txt",
+        "ui/package-lock.json",
+        "instrument/node/package-lock.json",
+    ):
         text = (ROOT / name).read_text()
         assert not re.search(
             r'"resolved":|--(extra-)?index-url|--find-links|https?://[^"/]*(registry|pypi|pythonhosted|npmjs)', text
