@@ -9,11 +9,13 @@ from starlette.routing import Route
 from tocsin.web import api_alertmanager
 from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
+from tocsin.web.api.check_history import CheckHistory
 from tocsin.web.api.checks import Checks
 from tocsin.web.api.contacts import Contacts
 from tocsin.web.api.dashboards import Dashboards
 from tocsin.web.api.explain import Explain
 from tocsin.web.api.incidents import Incidents
+from tocsin.web.api.maintenance import Maintenance
 from tocsin.web.api.notifications import Notifications
 from tocsin.web.api.oncall import OnCall
 from tocsin.web.api.overview import OverviewPage
@@ -157,10 +159,12 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
     endpoints = [
         *overview.endpoints(API),
         *Checks(desk).endpoints(API),
+        *CheckHistory(desk).endpoints(API),
         *Probes(desk).endpoints(API),
         *alerts.endpoints(API),
         *Incidents(desk).endpoints(API),
         *Silences(desk, alerts).endpoints(API),
+        *Maintenance(desk).endpoints(API),
         *Notifications(desk).endpoints(API),
         *People(desk, passwords).endpoints(API),
         *Contacts(desk).endpoints(API),
