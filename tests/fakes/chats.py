@@ -19,6 +19,8 @@ class FakeChats(Provider):
         self.updates: list[dict[str, Any]] = []
         """What Telegram's getUpdates answers next."""
         self.sent = 0
+        self.discord: dict[str, dict[str, Any]] = {}
+        """Message id -> the message as it stands."""
 
     def handle(self, seen: Seen) -> Answer:
         self.sent += 1
@@ -74,10 +76,19 @@ class FakeChats(Provider):
 
     def _discord(self, seen: Seen) -> Answer:
         body = json_body(seen)
-        (embed,) = body["embeds"]
-        _must(len(embed["title"]) <= 256 and len(embed["description"]) <= 4096, "embed too long")
+        for embed in body.get("embeds", []):
+            _must(len(embed["title"]) <= 256 and len(embed["description"]) <= 4096, "embed too long")
+            _must("](http" not in embed["description"].replace("\\]", ""), "a label forged a link")
+        _must(bool(body.get("embeds")) or 1 <= len(body.get("content", "")) <= 2000, "neither embeds nor content")
         _must(body["allowed_mentions"] == {"parse": []}, "mentions are not switched off")
-        return json_answer(200, {"id": str(self.sent)}, parsed=body)
+        if seen.method == "PATCH":
+            known = seen.path.partition("/messages/")[2].partition("?")[0]
+            if known not in self.discord:
+                raise Broken("edit of an unknown message", json_answer(404, {"code": 10008, "message": "Unknown Message"}))
+        else:
+            known = str(self.sent)
+        self.discord[known] = body
+        return json_answer(200, {"id": known}, parsed=body)
 
 
 def _must(holds: bool, what: str) -> None:

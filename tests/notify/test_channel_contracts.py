@@ -70,6 +70,20 @@ async def test_a_bad_day_of_a_chat_is_a_retry(chats: FakeChats, name: str, act: 
     assert "/x" not in answer.reason and "1:t" not in answer.reason
 
 
+async def test_discord_edits_one_message_and_says_the_news_in_a_line(chats: FakeChats) -> None:
+    settings = {"webhook_url": f"{chats.url}/api/webhooks/1/x?thread_id=9"}
+    refs: dict[str, Any] = {}
+    assert (await send("discord", settings, message(), refs)).outcome is ACCEPTED
+    over = message(NotificationKind.RESOLVED, state="resolved", lines=("Resolved after 4 min. [a](http://evil)",))
+    assert (await send("discord", settings, over, refs)).outcome is ACCEPTED
+    root, news = (chats.discord[key] for key in sorted(chats.discord, key=int))
+    assert root["embeds"][0]["title"].startswith("RESOLVED") and "\\[a\\]" in news["content"]
+    assert [seen.method for seen in chats.seen] == ["POST", "PATCH", "POST"] and not chats.broken
+    assert all("thread_id=9" in seen.path for seen in chats.seen)
+    chats.discord.clear()
+    assert (await send("discord", settings, over, refs)).outcome is ACCEPTED, "a deleted message is begun anew"
+
+
 async def test_a_person_who_blocked_the_bot_is_a_permanent_failure(chats: FakeChats) -> None:
     settings = {**settings_of("telegram", chats.url), "chat_id": "blocked"}
     assert (await send("telegram", settings, message())).outcome is PERMANENT

@@ -92,6 +92,8 @@ async def test_a_mail_cannot_be_given_another_recipient_by_a_label() -> None:
         assert "Bcc" not in kept["headers"] and kept["recipients"] == ["ana@shop.example"]
         assert "<script>" not in kept["html"] and kept["message_id"] == f"<{'0' * 31}1@t.example>"
         assert kept["headers"]["References"] == "<incident-42@t.example>"
+        await send("email", settings, message(fields=(("service", "Shop\r\nBcc: eve@evil.example"),)))
+        assert mail.mails[1]["headers"]["List-Id"] == "<shop-bcc-eve-evil-example.incidents.t.example>"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tocsin.notify.texts import Worded
 
 _SEVERITY_WORDS = {"critical": "CRIT", "warning": "WARN", "info": "INFO"}
 _MAILBOX = re.compile(r"^[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+$")
+_LABEL = re.compile(r"[^A-Za-z0-9]+")
 _SUBJECT_LIMIT = 300
 _CHART_WITHIN_S = 0.3
 """A mail cannot be edited: the chart is in it when it is drawn by then, else its link."""
@@ -119,6 +120,8 @@ def compose(
         root = f"<incident-{notification.incident}@{host}>"
         mail["In-Reply-To"] = root
         mail["References"] = root
+    if service := _LABEL.sub("-", str(dict(message.fields).get("service", ""))).strip("-")[:60]:
+        mail["List-Id"] = f"<{service.lower()}.incidents.{host}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Tocsin-Delivery"] = notification.id
     mail["X-Tocsin-Kind"] = notification.kind.value
