@@ -1,4 +1,4 @@
-"""`tocsin tsdb stats|verify|backfill|export`: the store of a data directory, from outside."""
+"""`tocsin tsdb stats|verify|backfill|import-prometheus|export`: the store of a data directory, from outside."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tocsin.cli.main import data_dir_option
 from tocsin.clock import SystemClock
 from tocsin.errors import StateError, UsageError
 from tocsin.model.duration import parse_duration_ms
+
+_ALL_TIME_MS = 1 << 52
 
 
 @click.group()
@@ -67,15 +69,51 @@ def backfill(file: BinaryIO, data_dir: Path) -> None:
         click.echo(f"bad line: {error}", err=True)
 
 
+@tsdb.command("import-prometheus")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_dir_option
+def import_prometheus(folder: Path, data_dir: Path) -> None:
+    """Add the blocks of a Prometheus data directory (or one block). Tocsin must not run meanwhile.
+
+    Prometheus's head and WAL are not read: take a snapshot over its admin API, or wait until its blocks are written. Native
+    histograms are left out and counted.
+    """
+    from tocsin.tsdb.db import Store
+    from tocsin.tsdb.prometheus_import import import_blocks
+    from tocsin.tsdb.settings import StoreSettings
+
+    # What is too old for this store's retention goes when Tocsin runs with its own settings, not here.
+    settings = StoreSettings(retention_ms=_ALL_TIME_MS, retention_rollup_ms=_ALL_TIME_MS)
+    with _alone(data_dir):
+        store = Store(path=data_dir / "store", settings=settings, clock=SystemClock())
+        store.open()
+        try:
+            done = import_blocks(store, folder, progress=click.echo)
+        finally:
+            store.close()
+    click.echo(f"{done.blocks} blocks, {len(done.series)} series, {done.samples} samples added")
+    left = [f"{count} samples: {reason}" for reason, count in sorted(done.refused.items())]
+    left += [f"{done.deleted} samples that were deleted in Prometheus"] if done.deleted else []
+    left += [f"{done.histogram_chunks} chunks of native histograms"] if done.histogram_chunks else []
+    left += [f"{done.damaged} damaged chunks and series"] if done.damaged else []
+    for text in left:
+        click.echo(f"left out: {text}")
+    for problem in done.problems:
+        click.echo(problem, err=True)
+    sys.exit(1 if done.problems else 0)
+
+
 @tsdb.command("export")
 @click.argument("selector")
 @click.option("--since", default="1h", show_default=True, help="How far back, such as 6h or 7d.")
+@click.option("--parquet", type=click.Path(dir_okay=False, path_type=Path), help="Write a Parquet file instead of text.")
 @data_dir_option
-def export(selector: str, since: str, data_dir: Path) -> None:
+def export(selector: str, since: str, parquet: Path | None, data_dir: Path) -> None:
     """Print samples in OpenMetrics text: `tocsin tsdb export 'up{job="host"}' --since 1d`. Works while Tocsin runs."""
     from tocsin.promql.parser import parse_selector
     from tocsin.tsdb import tools
     from tocsin.tsdb.follower import Follower
+    from tocsin.tsdb.parquet import write_parquet
 
     matchers = parse_selector(selector)
     try:
@@ -85,9 +123,13 @@ def export(selector: str, since: str, data_dir: Path) -> None:
     clock = SystemClock()
     follower = Follower(path=data_dir / "store", clock=clock)
     follower.open()
+    span = clock.now_ms() - length_ms, clock.now_ms()
     try:
-        for line in tools.export_lines(follower, matchers, clock.now_ms() - length_ms, clock.now_ms()):
-            click.echo(line)
+        if parquet is not None:
+            click.echo(f"{write_parquet(follower, matchers, *span, parquet)} samples written to {parquet}")
+            return
+        for line in tools.export_lines(follower, matchers, *span):
+            click.echo(line, nl=False)
     finally:
         follower.close()
 
