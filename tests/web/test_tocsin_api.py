@@ -161,6 +161,23 @@ async def test_one_check_with_its_evidence(broken, viewer):
     assert (await viewer.get(f"{API}/checks/none")).json()["type"] == "urn:tocsin:no_such_check"
 
 
+async def test_the_runs_of_a_check_one_of_them_and_its_uptime_by_day(broken, viewer):
+    runs = (await viewer.get(f"{API}/checks/shop/runs")).json()
+    assert (runs["runs"][0]["message"], runs["before"]) == ("HTTP 503", 0)
+    one = (await viewer.get(f"{API}/checks/shop/runs/{runs['runs'][0]['id']}")).json()
+    assert one == runs["runs"][0]
+    days = (await viewer.get(f"{API}/checks/shop/uptime?period=day&count=2&time_zone=Asia/Kathmandu")).json()
+    assert days["time_zone"] == "Asia/Kathmandu"
+    assert sum(day["down_ms"] for day in days["periods"]) == 600_000
+    assert 0 < days["periods"][-1]["ratio"] < 1
+    for path, status in (
+        ("shop/runs/999", 404), ("blog/runs/1", 404), ("none/runs", 404), ("shop/runs/run-9", 404), ("none/uptime", 404),
+        ("shop/uptime?period=week", 400), ("shop/uptime?count=0", 400),
+        ("shop/uptime?time_zone=../x", 400), ("shop/runs?before=x", 400),
+    ):  # fmt: skip
+        assert (await viewer.get(f"{API}/checks/{path}")).status == status, path
+
+
 async def test_watching_a_url_is_a_command_of_the_person(broken, responder, viewer):
     broken.core.answers["check.add"] = {"id": "shop"}
     answer = await responder.post(f"{API}/checks", json={"url": "https://shop.test/"})

@@ -29,7 +29,7 @@ class ProbeDesk:
         self._specs: tuple[CheckSpec, ...] = ()
         self._egress: dict[str, tuple[str, ...]] = {"allow": (), "deny": ()}
         # Starts where no former core's count can be: a probe that knows an old plan must not think it current.
-        self._version = first_version
+        self._version = self._first_version = first_version
         self._locations: dict[str, _Location] = defaultdict(_Location)
         self._waiting: dict[str, asyncio.Future[CheckResult]] = {}
         self._next_run = 0
@@ -68,7 +68,8 @@ class ProbeDesk:
         if spec is None:
             raise CommandError(404, "unknown_check", f"there is no check {check_id!r}")
         self._next_run += 1
-        run_id = f"run-{self._next_run}"
+        # Unique over restarts: people look a run up by it.
+        run_id = f"run-{self._first_version:x}-{self._next_run}"
         future: asyncio.Future[CheckResult] = asyncio.get_running_loop().create_future()
         self._waiting[run_id] = future
         here = self._locations[spec.locations[0]]
