@@ -144,3 +144,5 @@ def test_what_waits_for_its_code_is_said_and_does_not_fail_the_check() -> None:
     found = lint(directory(waiting, person("ana"), policy=policy(["eve"], ["ana"])), MONDAY_MS)
     assert [doubt.text for doubt in found] == ["eve cannot be reached until email is verified with the code that was sent"]
     assert not any(doubt.grave for doubt in found)
+    alone = lint(directory(waiting, policy=policy(["eve"])), MONDAY_MS)
+    assert [doubt.kind for doubt in alone] == ["user", "policy"] and not any(doubt.grave for doubt in alone)

@@ -340,7 +340,7 @@ class _Handlers:
         while True:
             rows = [await self._core.db.read(lambda tx, id_=id_: notification_row(tx, id_)) for id_ in ids]  # type: ignore[misc]
             found = [row for row in rows if row is not None]
-            waiting = any(row["state"] in ("pending", "sending") and not row["attempts"] for row in found)
+            waiting = any(row["state"] == "sending" or (row["state"] == "pending" and not row["attempts"]) for row in found)
             if not waiting or self._core.clock.monotonic_s() > deadline_s:
                 return found
             await asyncio.sleep(0.2)

@@ -151,7 +151,7 @@ def _said_of_slos(report: Mapping[str, Any]) -> str:
         return ""
     if missed:
         return f"Missed: {', '.join(missed)} ({len(rows) - len(missed)} of {len(rows)} targets met)."
-    return f"All {len(rows)} targets met."
+    return f"All {len(rows)} targets met." if len(rows) > 1 else f"The target of {rows[0]['name']} is met."
 
 
 def _said_of_checks(report: Mapping[str, Any]) -> str:
@@ -160,7 +160,7 @@ def _said_of_checks(report: Mapping[str, Any]) -> str:
         return "Nothing is known of any check in this time."
     failed = [row for row in known if row["outages"]]
     if not failed:
-        return f"All {len(known)} checks were up the whole time."
+        return f"{'All' if len(known) > 1 else 'The'} {_of(len(known), 'check')} {_was(len(known))} up the whole time."
     worst = failed[0]
     return (
         f"{len(failed)} of {len(known)} checks had outages; {worst['name']} was down the longest part: "
@@ -190,6 +190,14 @@ def _said_of_latency(report: Mapping[str, Any]) -> str:
         if rows
     ]
     return f"Latency beyond chance: {'; '.join(parts)}." if parts else ""
+
+
+def _of(count: int, word: str) -> str:
+    return word if count == 1 else f"{count} {word}s"
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _moved(row: Mapping[str, Any]) -> str:
