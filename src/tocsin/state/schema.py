@@ -205,6 +205,8 @@ incidents = Table(
     _ms("updated_ms"),
     Column("version", BigInteger, nullable=False, server_default="1"),
     _text("trace_id"),
+    # The incident that lives on when this one was merged; 0 = it lives itself.
+    Column("merged_into", BigInteger, nullable=False, server_default="0", index=True),
 )
 
 incident_alerts = Table(
