@@ -11,7 +11,7 @@ import itertools
 import json
 from typing import Any, Self
 
-from aiohttp import WSMsgType, web
+from aiohttp import ClientSession, WSMsgType, web
 
 
 class FakeSlackSocket:
@@ -19,7 +19,9 @@ class FakeSlackSocket:
 
     token = "xapp-1-A1-fake"
 
-    def __init__(self) -> None:
+    def __init__(self, *, web_api: str = "") -> None:
+        """`web_api`: where the other methods are answered, such as FakeSlack's url."""
+        self._rest = web_api
         self.links: list[web.WebSocketResponse] = []
         """Open links, oldest first."""
         self.opened = 0
@@ -36,6 +38,7 @@ class FakeSlackSocket:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/api/apps.connections.open", self._open)
+        app.router.add_post("/api/{method}", self._pass_on)
         app.router.add_post("/reply", self._reply)
         app.router.add_get("/link", self._link)
         self._runner = web.AppRunner(app)
@@ -95,6 +98,14 @@ class FakeSlackSocket:
         if self.refuse:
             return web.json_response({"ok": False, "error": self.refuse})
         return web.json_response({"ok": True, "url": f"ws://127.0.0.1:{self.port}/link?ticket={self.opened}"})
+
+    async def _pass_on(self, request: web.Request) -> web.Response:
+        kept = {name: request.headers[name] for name in ("Authorization", "Content-Type") if name in request.headers}
+        async with (
+            ClientSession() as session,
+            session.post(f"{self._rest}{request.path}", data=await request.read(), headers=kept) as answer,
+        ):
+            return web.Response(body=await answer.read(), status=answer.status, content_type="application/json")
 
     async def _reply(self, request: web.Request) -> web.Response:
         self.replies.append(await request.json())
