@@ -19,6 +19,7 @@ from faults import NAMES, Faults, script  # noqa: E402
 from pager import app as pager_app  # noqa: E402
 from shop import PRODUCTS, Shop  # noqa: E402
 from tocsin_instrument import jobs  # noqa: E402
+from uploads import Uploads  # noqa: E402
 
 
 async def database_port(faults: Faults, host: str, port: int) -> None:
@@ -112,6 +113,7 @@ async def main(options: argparse.Namespace) -> None:
             asyncio.create_task(pager("127.0.0.1", options.port + 2)),
             asyncio.create_task(customers(f"http://127.0.0.1:{options.port}", options.customers)),
             asyncio.create_task(nightly(options.heartbeat)),
+            asyncio.create_task(Uploads(Path(folder) / "uploads", faults).run()),
         ]
         if not options.calm:
             calm_s = 10.0 if options.now else 60.0
