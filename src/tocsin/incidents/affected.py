@@ -17,22 +17,31 @@ from tocsin.incidents.ledger import Ledger
 from tocsin.model.alert import Suppression
 from tocsin.model.incident import Incident
 from tocsin.model.notification import NotificationKind
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import alert_states, alerts, incident_alerts, incidents
+
+_a, _s, _i = incident_alerts.c, alert_states.c, incidents.c
+_BELOW = Prepared(
+    sa.select(_a.incident, sa.func.count().label("n"))
+    .select_from(alert_states)
+    .join(incident_alerts, sa.and_(_a.fingerprint == _s.below, _a.ends_at_ms == 0))
+    .where(_s.below > "")
+    .group_by(_a.incident)
+)
+_HELD = Prepared(
+    sa.select(alerts.c.suppressed_by).where(
+        alerts.c.ends_at_ms == 0,
+        sa.cast(alerts.c.suppressed_by, sa.Text).contains(f'"{Suppression.DEPENDENCY.value}"'),
+    )
+)
+_OPEN = Prepared(sa.select(_i.number, _i.service, _i.extra).where(_i.state.in_(rows.OPEN)))
 
 
 def counts(tx: Connection, services: Mapping[int, str]) -> dict[int, int]:
     """Incident -> how many alerts stand behind it; those without any are left out. `services` are the open incidents' own."""
     if not services:
         return {}
-    a, s = incident_alerts.c, alert_states.c
-    query = (
-        sa.select(a.incident, sa.func.count())
-        .select_from(alert_states)
-        .join(incident_alerts, sa.and_(a.fingerprint == s.below, a.ends_at_ms == 0))
-        .where(s.below > "")
-        .group_by(a.incident)
-    )
-    found = Counter({row[0]: int(row[1]) for row in tx.execute(query) if row[0] in services})
+    found = Counter({row[0]: int(row[1]) for row in _BELOW.all(tx) if row[0] in services})
     if suppressed := _suppressed(tx):
         for number, service in services.items():
             found[number] += suppressed.get(service, 0) if service else 0
@@ -41,10 +50,8 @@ def counts(tx: Connection, services: Mapping[int, str]) -> dict[int, int]:
 
 def _suppressed(tx: Connection) -> Counter[str]:
     """Service -> firing alerts that are suppressed because of its trouble."""
-    c = alerts.c
     kind = Suppression.DEPENDENCY.value
-    query = sa.select(c.suppressed_by).where(c.ends_at_ms == 0, sa.cast(c.suppressed_by, sa.Text).contains(f'"{kind}"'))
-    return Counter(cause["by"] for row in tx.execute(query) for cause in row.suppressed_by if cause["kind"] == kind)
+    return Counter(cause["by"] for row in _HELD.all(tx) for cause in row.suppressed_by if cause["kind"] == kind)
 
 
 def of(tx: Connection, incident: Incident) -> int:
@@ -57,9 +64,7 @@ def text(count: int) -> str:
 
 def tell(ledger: Ledger) -> None:
     """Who was paged for an open incident hears once that others stand behind it; later numbers are lines of its timeline."""
-    c = incidents.c
-    query = sa.select(c.number, c.service, c.extra).where(c.state.in_(rows.OPEN))
-    found = {row.number: row for row in ledger.tx.execute(query)}
+    found = {row.number: row for row in _OPEN.all(ledger.tx)}
     for number, count in counts(ledger.tx, {number: row.service for number, row in found.items()}).items():
         known = int(found[number].extra.get("affected", 0))
         if count <= known:

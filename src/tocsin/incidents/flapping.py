@@ -22,6 +22,7 @@ from tocsin.incidents.ledger import Ledger
 from tocsin.metrics import Counter
 from tocsin.model.duration import human_duration
 from tocsin.model.incident import Incident
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import alert_states, incident_alerts, incidents
 
 TIMER = rows.FLAP_QUIET
@@ -30,6 +31,24 @@ WITHIN_MS = 3_600_000
 QUIET_MS = 900_000
 _PERIODS = 3
 _MOST_CHANGES = 64
+
+_a, _s, _i = incident_alerts.c, alert_states.c, incidents.c
+_OPEN_ONES = _i.state.in_(sa.bindparam("states", expanding=True))
+_FLAPPING = Prepared(
+    sa.select(_i.number, _i.extra, _s.flapping_since_ms, _s.note)
+    .select_from(alert_states)
+    .join(incident_alerts, sa.and_(_a.fingerprint == _s.told_as, _a.ends_at_ms == 0))
+    .join(incidents, sa.and_(_i.number == _a.incident, _OPEN_ONES))
+    .where(_s.flapping_since_ms > 0)
+    .order_by(_s.flapping_since_ms)
+)
+_CALMED = Prepared(
+    sa.select(_i.number, _i.extra).where(
+        _OPEN_ONES,
+        sa.cast(_i.extra, sa.Text).contains('"flapping_alert"'),
+        _i.number.not_in(sa.bindparam("but", expanding=True)),
+    )
+)
 
 flapping_begun = Counter("tocsin_incidents_flapping_total", "Incidents that began to flap.")
 
@@ -147,26 +166,14 @@ def settle(ledger: Ledger, incident: Incident) -> None:
 
 def tell_of_alerts(ledger: Ledger) -> None:
     """Open incidents of which an alert began to flap, by its rule's own watch: told once for each such time."""
-    a, s, i = incident_alerts.c, alert_states.c, incidents.c
-    query = (
-        sa.select(i.number, i.extra, s.flapping_since_ms, s.note)
-        .select_from(alert_states)
-        .join(incident_alerts, sa.and_(a.fingerprint == s.told_as, a.ends_at_ms == 0))
-        .join(incidents, sa.and_(i.number == a.incident, i.state.in_(rows.OPEN)))
-        .where(s.flapping_since_ms > 0)
-        .order_by(s.flapping_since_ms)
-    )
-    now = {row.number: row for row in ledger.tx.execute(query)}
+    now = {row.number: row for row in _FLAPPING.all(ledger.tx, states=list(rows.OPEN))}
     for number, row in now.items():
         if row.extra.get("flapping_alert_ms") == row.flapping_since_ms:
             continue
         rows.keep(ledger.tx, number, flapping_alert=row.note, flapping_alert_ms=row.flapping_since_ms)
         flapping_begun.inc()
         ledger.change(rows.load(ledger.tx, number), FlapBegan(row.note))
-    calmed = sa.select(i.number, i.extra).where(
-        i.state.in_(rows.OPEN), sa.cast(i.extra, sa.Text).contains('"flapping_alert"'), i.number.not_in(list(now))
-    )
-    for calm in ledger.tx.execute(calmed).all():
+    for calm in _CALMED.all(ledger.tx, states=list(rows.OPEN), but=list(now) or [0]):
         rows.keep(ledger.tx, calm.number, flapping_alert=None, flapping_alert_ms=None)
         incident = rows.load(ledger.tx, calm.number)
         ledger.record(incident, "flapping_over", "its alert no longer flaps", cause="flapping")

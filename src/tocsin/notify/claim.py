@@ -159,21 +159,17 @@ def finish(tx: Connection, claimed: Claimed, delivery: Delivery, following: Next
         why=delivery.reason,
         theirs=delivery.provider_id,
     )
-    values: dict[str, Any] = {
-        "state": following.state.value,
-        "state_reason": delivery.reason or following.why.value,
-        "lease_owner": "",
-        "lease_until_ms": 0,
-    }
-    if following.state is NotificationState.PENDING:
-        values["due_at_ms"] = following.due_at_ms
-    else:
-        values["done_ms"] = now_ms
-    if delivery.provider_id:
-        values["provider_id"] = delivery.provider_id
-    if following.possible_repeat:
-        values["possible_repeat"] = True
-    tx.execute(sa.update(notifications).where(c.id == note.id).values(**values))
+    again = following.state is NotificationState.PENDING
+    ask.FINISH.run(
+        tx,
+        of=note.id,
+        to_state=following.state.value,
+        why=delivery.reason or following.why.value,
+        due=following.due_at_ms if again else note.due_at_ms,
+        done=0 if again else now_ms,
+        theirs=delivery.provider_id or note.provider_id,
+        repeat=following.possible_repeat or claimed.possible_repeat,
+    )
     if following.state in (NotificationState.FAILED, NotificationState.EXPIRED) and note.incident:
         text = (
             f"{note.kind.value} to {note.recipient} by {note.channel} {following.state.value} "

@@ -90,6 +90,20 @@ ATTEMPT_ENDED = Prepared(
         provider_id=bindparam("theirs"),
     )
 )
+FINISH = Prepared(
+    sa.update(notifications)
+    .where(c.id == bindparam("of"))
+    .values(
+        state=bindparam("to_state"),
+        state_reason=bindparam("why"),
+        lease_owner="",
+        lease_until_ms=0,
+        due_at_ms=bindparam("due"),
+        done_ms=bindparam("done"),
+        provider_id=bindparam("theirs"),
+        possible_repeat=bindparam("repeat"),
+    )
+)
 REFS = Prepared(
     sa.select(channel_refs.c.data).where(channel_refs.c.incident == bindparam("of"), channel_refs.c.order_key == bindparam("key"))
 )

@@ -1,4 +1,4 @@
-"""Which open incidents are silent by now: every alert of theirs that still fires is suppressed, as the dispatcher has noted."""
+"""Which open incidents are silent by now: every alert of theirs that counts is suppressed, as the dispatcher has noted."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from sqlalchemy.engine import Connection
 from tocsin.state.prepared import Prepared
 from tocsin.state.schema import alerts, incident_alerts
 
-_FIRING = Prepared(
-    sa.select(incident_alerts.c.incident, alerts.c.suppressed_by)
+_MEMBERS = Prepared(
+    sa.select(incident_alerts.c.incident, incident_alerts.c.ends_at_ms, alerts.c.suppressed_by)
     .select_from(sa.outerjoin(incident_alerts, alerts, incident_alerts.c.fingerprint == alerts.c.fingerprint))
-    .where(incident_alerts.c.incident.in_(sa.bindparam("numbers", expanding=True)), incident_alerts.c.ends_at_ms == 0)
+    .where(incident_alerts.c.incident.in_(sa.bindparam("numbers", expanding=True)))
 )
 
 
 def muted(tx: Connection, numbers: Sequence[int]) -> dict[int, str]:
-    """Of these incidents the wholly suppressed ones, each with what suppresses it. Alerts that are not known count as audible."""
+    """Of these incidents the wholly suppressed ones, each with what suppresses it. Alerts that are not known count as audible.
+
+    Where nothing fires for the moment (flapping) all of its alerts count, else those that fire.
+    """
     if not numbers:
         return {}
+    members = _MEMBERS.all(tx, numbers=list(numbers))
+    fires = {row.incident for row in members if not row.ends_at_ms}
     causes: dict[int, set[str]] = {}
     audible: set[int] = set()
-    for row in _FIRING.all(tx, numbers=list(numbers)):
+    for row in members:
+        if row.ends_at_ms and row.incident in fires:
+            continue
         if not row.suppressed_by:
             audible.add(row.incident)
         else:
