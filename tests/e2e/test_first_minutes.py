@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from playwright.sync_api import expect
@@ -72,3 +74,54 @@ def test_a_name_that_cannot_be_reached_is_said_and_kept_in_the_box(tocsin, open_
     page.get_by_label("URL to watch").fill(f"http://127.0.0.1:{closed}/")
     page.get_by_role("button", name="Watch", exact=True).click()
     expect(page.get_by_text("Failed:")).to_be_visible(timeout=15_000)
+
+
+PAGED = """
+users: [{{name: admin, contact: [{{webhook: "{pager}"}}]}}]
+policies: [{{name: default, steps: [{{notify: admin, wait: 10m}}]}}]
+"""
+
+
+class _Pager(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_args: Any) -> None: ...
+
+
+def test_breaking_it_pages_for_real_and_mending_ends_it(start_tocsin: Any, open_browser: Any, noise: Any) -> None:
+    pager = ThreadingHTTPServer(("127.0.0.1", 0), _Pager)
+    threading.Thread(target=pager.serve_forever, daemon=True).start()
+    try:
+        tocsin = start_tocsin(PAGED.format(pager=f"http://127.0.0.1:{pager.server_address[1]}/"))
+        page = open_browser(tocsin)
+        page.get_by_role("button", name=re.compile("^Break it")).click()
+        dialog = page.get_by_role("dialog", name="Break it")
+        dialog.get_by_role("button", name="Break it").click()
+        expect(dialog.get_by_text("is open.")).to_be_visible(timeout=30_000)
+        expect(dialog.get_by_text("admin by webhook")).to_be_visible(timeout=30_000)
+        dialog.get_by_role("button", name="Mend it").click()
+        expect(dialog.get_by_text("is resolved.")).to_be_visible(timeout=60_000)
+        dialog.get_by_role("button", name="Done").click()
+        page.goto(tocsin.url + "/checks")
+        expect(page.get_by_text("Break it (drill)")).to_have_count(0)
+        assert noise.lines == []
+    finally:
+        pager.shutdown()
+        pager.server_close()
+
+
+def test_a_pasted_prometheus_yml_says_what_was_understood_and_what_not(tocsin: Any, open_browser: Any) -> None:
+    page = open_browser(tocsin)
+    page.get_by_role("button", name=re.compile("Scrape a service's metrics")).click()
+    dialog = page.get_by_role("dialog", name="Scrape what Prometheus scrapes")
+    text = dialog.get_by_role("textbox")
+    text.fill("scrape_configs:\n  - job_name: shop\n    scrape_interval: soon\n")
+    dialog.get_by_role("button", name="What does Tocsin understand?").click()
+    expect(dialog.get_by_text("line 3")).to_be_visible()
+    text.fill("shop.example:9100")
+    dialog.get_by_role("button", name="What does Tocsin understand?").click()
+    expect(dialog.get_by_text("1 target")).to_be_visible()
+    expect(dialog.get_by_text("All of it can be used.")).to_be_visible()

@@ -252,5 +252,12 @@ export interface AccountRow { name: string; full_name: string; email: string; ro
 export interface TokenRow { id: string; name: string; role: string; created_ms: number; expires_ms: number; used_ms: number; created_by: string; place: string }
 // GET /openapi.json describes all of this. POST /logout ends the session (303 to /login). 401 on any call: send the browser to /login?next=<path>.
 
+// GET /dashboards -> { dashboards: { name, title, description, panels, source }[] }; GET /dashboards/{name} (lib/board.ts); GET /dashboards/{name}/grafana.json
+// GET /markers?from=&to=&service= -> { markers: { id, t_ms, kind, service, text, data }[] }, oldest first
+// POST /explain: rows also carry `query`, the query as asked, narrowed by the row's matcher
+// GET /coverage -> { findings: { kind, subject, text }[], watched }; GET /maintenance -> { now_ms, windows: [...] }
+// POST /config/preview { text } (admin) -> { jobs, checks, people, files, problems }; nothing is taken over
+// ?at=<RFC 3339 or ms> on /overview, /alerts, /incidents, /silences, /oncall, /maintenance: as it was then
+
 // GET /stream?cursor=  (Server-Sent Events): event `change`, data { id, topics: string[], subjects: string[] }; event `reset`; event `beat`, data { now_ms, engine: Engine }
 // Explore uses the Prometheus API: /api/v1/query_range, /api/v1/query, /api/v1/labels, /api/v1/label/{name}/values, /api/v1/metadata
