@@ -6,21 +6,16 @@ Each room owns its section: it alone writes those tables, everybody may read the
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table
 
-metadata = sa.MetaData()
-
-# SQLite counts rows up by itself only in INTEGER columns; PostgreSQL wants 64 bits.
-_Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _ms(name: str, *, index: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0", index=index)
-
-
-def _text(name: str, *, default: str = "") -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=default)
-
+from tocsin.state.columns import ID
+from tocsin.state.columns import metadata as metadata
+from tocsin.state.columns import ms as _ms
+from tocsin.state.columns import text as _text
+from tocsin.state.routine_tables import contacts as contacts
+from tocsin.state.routine_tables import drills as drills
+from tocsin.state.routine_tables import feeds as feeds
+from tocsin.state.routine_tables import reports as reports
 
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), _text("value"))
 
@@ -29,7 +24,7 @@ meta = Table("meta", metadata, Column("key", String(64), primary_key=True), _tex
 events = Table(
     "events",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     _ms("t_ms", index=True),
     _text("actor"),
     _text("verb"),
@@ -85,7 +80,7 @@ rule_groups = Table(
 alert_intake = Table(
     "alert_intake",
     metadata,
-    Column("seq", _Id, primary_key=True, autoincrement=True),
+    Column("seq", ID, primary_key=True, autoincrement=True),
     Column("fingerprint", String(16), nullable=False),
     Column("labels", JSON, nullable=False),
     Column("annotations", JSON, nullable=False),
@@ -123,7 +118,7 @@ alerts = Table(
 episodes = Table(
     "episodes",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     Column("fingerprint", String(16), nullable=False, index=True),
     _text("alertname"),
     _text("severity"),
@@ -178,7 +173,7 @@ silences = Table(
 incidents = Table(
     "incidents",
     metadata,
-    Column("number", _Id, primary_key=True, autoincrement=True),
+    Column("number", ID, primary_key=True, autoincrement=True),
     Column("key", String(1024), nullable=False, index=True),
     Column("generation", Integer, nullable=False, server_default="1"),
     _text("title"),
@@ -212,7 +207,7 @@ incidents = Table(
 incident_alerts = Table(
     "incident_alerts",
     metadata,
-    Column("incident", _Id, ForeignKey("incidents.number"), primary_key=True),
+    Column("incident", ID, ForeignKey("incidents.number"), primary_key=True),
     Column("fingerprint", String(16), primary_key=True),
     Column("labels", JSON, nullable=False),
     Column("annotations", JSON, nullable=False),
@@ -227,7 +222,7 @@ incident_alerts = Table(
 timers = Table(
     "timers",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     _ms("due_at_ms", index=True),
     Column("kind", String(32), nullable=False),
     Column("subject", String(255), nullable=False, index=True),
@@ -247,64 +242,6 @@ schedule_overrides = Table(
     Column("data", JSON, nullable=False),
     _text("created_by"),
     _ms("created_ms"),
-)
-
-# Contact methods that people added themselves, and of those in the file that ask for it whether the code was entered.
-contacts = Table(
-    "contacts",
-    metadata,
-    Column("person", String(255), primary_key=True),
-    Column("id", String(255), primary_key=True),
-    Column("source", String(16), nullable=False, server_default="added"),
-    _text("channel"),
-    _text("address"),
-    _ms("verified_ms"),
-    _text("code_hash"),
-    _ms("code_expires_ms"),
-    Column("code_tries", Integer, nullable=False, server_default="0"),
-    Column("codes_sent", JSON, nullable=False),
-    _text("created_by"),
-    _ms("created_ms"),
-)
-
-# Calendar addresses that need no sign-in; only the SHA-256 of the token is kept.
-feeds = Table(
-    "feeds",
-    metadata,
-    Column("id_hash", String(64), primary_key=True),
-    _text("schedule"),
-    _text("person"),
-    _text("created_by"),
-    _ms("created_ms"),
-    _ms("used_ms"),
-    _ms("revoked_ms"),
-)
-
-# The nightly proof of every channel: the last time that each way out was tried, and that it worked.
-drills = Table(
-    "drills",
-    metadata,
-    Column("lane", String(255), primary_key=True),
-    _text("channel"),
-    _text("settings_ref"),
-    _text("notification"),
-    _ms("started_ms"),
-    _text("state"),
-    _text("reason"),
-    _ms("proven_ms"),
-)
-
-# Reports as they were when they were made: `data` is what `tocsin report --format json` prints.
-reports = Table(
-    "reports",
-    metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("name", String(64), nullable=False),
-    _ms("start_ms"),
-    _ms("end_ms", index=True),
-    _ms("created_ms"),
-    _text("created_by"),
-    Column("data", JSON, nullable=False),
 )
 
 # -- notifications: the outbox is the log --
@@ -344,7 +281,7 @@ Index("notifications_order", notifications.c.order_key, notifications.c.created_
 attempts = Table(
     "attempts",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     Column("notification", String(32), ForeignKey("notifications.id"), nullable=False, index=True),
     Column("n", Integer, nullable=False),
     _ms("started_ms", index=True),
@@ -396,7 +333,7 @@ check_states = Table(
 check_runs = Table(
     "check_runs",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     Column("check_id", String(128), nullable=False),
     _ms("started_ms"),
     Column("ok", Boolean, nullable=False),
@@ -430,7 +367,7 @@ pushed_groups = Table(
 check_changes = Table(
     "check_changes",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     Column("check_id", String(128), nullable=False),
     _ms("t_ms"),
     _text("before"),
@@ -455,7 +392,7 @@ heartbeats = Table(
 accounts = Table(
     "accounts",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     Column("name", String(255), nullable=False, unique=True),
     _text("full_name"),
     _text("email"),
@@ -470,7 +407,7 @@ sessions = Table(
     "sessions",
     metadata,
     Column("id_hash", String(64), primary_key=True),
-    Column("account", _Id, ForeignKey("accounts.id"), nullable=False),
+    Column("account", ID, ForeignKey("accounts.id"), nullable=False),
     _text("csrf"),
     _ms("created_ms"),
     _ms("expires_ms"),
@@ -508,7 +445,7 @@ short_links = Table(
 markers = Table(
     "markers",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", ID, primary_key=True, autoincrement=True),
     _ms("t_ms", index=True),
     _text("kind"),
     _text("service"),
