@@ -236,6 +236,16 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // GET /oncall -> { schedules: [...], policies: [...], people: [...] }
 // GET /schedules/{name}/oncall?at= -> { at, users, why }; /shifts?from=&until= -> { shifts: { start, end, users }[] }; /gaps -> { gaps: { start, end }[] }; /next-change?after= -> { at: string | null, users }; instants RFC 3339 UTC
 // GET /incidents/analytics?from=&to= -> { from_ms, to_ms, incidents, acknowledged, resolved, reopened, mtta_ms, median_tta_ms, mttr_ms, median_ttr_ms, severities: [...], people: { who, pages, weeks: { start_ms, pages }[] }[], rules: { rule, incidents, pages, real, noise, duplicate, precision, quick, never_acknowledged }[] }
+// GET /analytics = GET /incidents/analytics, which also has pages, median_first_page_ms, answered_by: { via, count }[], weeks: { start_ms, incidents, mtta_ms, mttr_ms, real, noise, duplicate, pages, work, sleep, off, ... }[] (no holes), people also { work, sleep, off } (their own hours), recurring: { title, severity, times, last, last_ms, last_fix }[]
+// GET /schedules/{name}/changes?from=&until= -> { changes: { at, before: string[], after: string[] }[] }
+// GET /schedules/{name}/fairness?from=&until= -> { people: { who, seconds, shifts, nights, work, sleep, off, share }[], balance, coverage }
+// GET /schedules/{name}/month?month=2026-11 -> { month, days: { date, in_month, start_ms, end_ms, segments: { start_ms, end_ms, users }[], gap_seconds }[] }
+// GET /oncall/feeds -> { feeds: { id, schedule, person, created_by, created_ms, used_ms }[] }; POST /oncall/feeds { schedule?, person? } -> 201 { id, url } (shown once); DELETE /oncall/feeds/{id} -> 204
+// GET /me/contacts -> { person, contacts: ContactRow[], channels: string[] } (404 no_person: the account is nobody of the file); POST /me/contacts { channel, address, name? } -> 201 ContactRow, a code is sent
+// POST /me/contacts/{id}/code -> 202 ContactRow; POST /me/contacts/{id}/verify { code } -> ContactRow (422 wrong_code); DELETE /me/contacts/{id} -> 204
+// ContactRow: { id, channel, address, verified, verified_ms, source: 'file' | 'added', code_expires_ms }
+// GET /reports -> { reports: { id, name, title, start_ms, end_ms, created_ms, created_by, summary: string[] }[] }; GET /reports/{id} -> the whole report (docs/reference/reports.md); GET /reports/{id}.html -> file
+// POST /reports { from_ms?, until_ms?, title? } -> 201 the report, kept; GET /reports/preview?from=&until= -> one that is not kept; the page /reports/{id} is served as HTML
 // GET /incidents/{n}/export.md -> text/markdown
 // POST /schedules/evaluate { schedule, queries } -> { answers }; GET /schedules/{name}.ics?user= -> text/calendar
 // GET /self -> { processes: [{ name, pid, started_ms, restarts, lag_ms, rss_bytes }], metrics: { [name]: number }, config: { files, problems, loaded_ms } }
