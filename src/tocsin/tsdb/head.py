@@ -21,8 +21,9 @@ from tocsin.tsdb.index import Index
 from tocsin.tsdb.layout import Layout
 from tocsin.tsdb.loose import LooseHead
 from tocsin.tsdb.piece import GridPiece
+from tocsin.tsdb.presence import Presence
 from tocsin.tsdb.records import Placed
-from tocsin.tsdb.tombstones import Tombstones, not_deleted
+from tocsin.tsdb.tombstones import Tombstones
 
 _NONE = np.empty(0, np.int64)
 _SPELL = 8192
@@ -407,21 +408,13 @@ class Head:
             slots = self.index.match(matchers)
             ids = self.index.ids[slots].astype(np.int64)
             rows, intervals = self._row_of[slots], self._interval_of[slots]
-            held: list[Int64] = []
+            found = Presence(ids, start_ms, end_ms, tombstones)
             for interval, grid in self.grids.items():
                 mine = np.flatnonzero((rows >= 0) & (intervals == interval))
-                for piece in grid.read(rows[mine], ids[mine], start_ms, end_ms) if len(mine) else ():
-                    held.append(piece.ids[~is_absent(piece.values).all(1)])
-            every: list[GridChunk | LooseChunk] = [chunk for chunks in self.chunks.values() for chunk in chunks]
-            every += [chunk for places in self.strays.values() for chunk, _ in places]
-            inside = [chunk for chunk in (*every, *self.loose_chunks) if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
-            for chunk in inside:
-                span = max(start_ms, chunk.start_ms), min(end_ms, chunk.end_ms)
-                held.append(not_deleted(chunk.ids.astype(np.int64), *span, tombstones.of_file(chunk.file)))
-            held += [window.ids.astype(np.int64) for window in self.kept]
-            held.append(self.loose.read(np.sort(ids), start_ms, end_ms).ids)
-            found = np.isin(ids, np.unique(np.concatenate(held)))
-            return slots[found]
+                found.in_chunks(self.chunks, interval, mine, rows[mine])
+                found.in_windows(grid, mine, rows[mine])
+            found.elsewhere(self.strays, self.loose_chunks, self.kept, self.loose)
+            return slots[found.found]
 
     def _view_grids(
         self,

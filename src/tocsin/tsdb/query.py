@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,7 @@ class Reading:
         found: set[Labels] = set()
         for index, slots in self.present(matchers, start_ms, end_ms):
             found.update(index.labels(slots))
-        ordered = sorted(found)
+        ordered = sorted(found, key=attrgetter("pairs"))
         return ordered[:limit] if limit else ordered
 
     def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
