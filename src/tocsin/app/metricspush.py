@@ -8,8 +8,9 @@ import os
 import psutil
 
 from tocsin.bus.client import CoreClient
+from tocsin.collect.selfscrape import own_families
 from tocsin.errors import CommandError
-from tocsin.metrics import REGISTRY, Gauge
+from tocsin.metrics import Gauge
 
 restarts_gauge = Gauge("tocsin_child_restarts_total", "How often the parent had to start this process again.", ["process"])
 rss_gauge = Gauge("tocsin_process_resident_bytes", "Resident memory of the process, shared pages included.", ["process"])
@@ -30,7 +31,7 @@ async def push_metrics(core: CoreClient, name: str, restarts: int) -> None:
         try:
             families = [
                 {"name": f.name, "kind": f.kind, "help": f.help, "samples": [[s.name, s.labels, s.value] for s in f.samples]}
-                for f in REGISTRY.collect()
+                for f in own_families()
             ]
             await core.command(
                 "process.metrics", {"process": name, "pid": os.getpid(), "restarts": restarts, "families": families}

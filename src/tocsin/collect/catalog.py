@@ -25,6 +25,8 @@ from tocsin.model.labels import Labels
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RESERVED_LABELS = {"check", "type", "location", "instance", "state", "__name__"}
 _SHORTEST_MS = 1000
+_MOST_LABELS = 50
+"""The store takes 64 on a series, and checks have some of their own."""
 
 
 def _text_map(value: Any) -> Any:
@@ -80,6 +82,8 @@ class CheckEntry(BaseModel):
     @field_validator("labels")
     @classmethod
     def _label_names(cls, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > _MOST_LABELS:
+            raise ValueError(f"expected at most {_MOST_LABELS} labels, got {len(value)}")
         for name in value:
             if not _LABEL_NAME.fullmatch(name) or name in _RESERVED_LABELS:
                 raise ValueError(
