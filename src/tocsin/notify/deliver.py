@@ -85,6 +85,8 @@ class Deliverer:
         self._channels: dict[str, Channel | str] = {}
         self._clients: dict[str, Http] = {}
         self._lanes = Lanes()
+        self._admitted: list[Lane] = []
+        """What the look under way took of the lanes; theirs for good once it is committed."""
         self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._owner = ""
@@ -120,6 +122,7 @@ class Deliverer:
                 self._woken.clear()
                 try:
                     claimed, next_ms = await self._db.write(self._claim_due)
+                    self._admitted = []
                 except (StateError, sa.exc.SQLAlchemyError) as error:
                     log.error("cannot read the outbox", error=str(error))
                     claimed, next_ms = [], self._clock.now_ms() + _AFTER_ERROR_MS
@@ -132,7 +135,7 @@ class Deliverer:
     async def _start(self) -> None:
         """Make the link key and void the leases of our dead predecessor (an earlier `run` of this object included)."""
         self._owner = self._random.randbytes(8).hex()
-        self._lanes = Lanes()
+        self._lanes, self._admitted = Lanes(), []
         only_sender = self._db.url.startswith("sqlite")
 
         def work(tx: Connection) -> tuple[bytes, int]:
@@ -151,22 +154,23 @@ class Deliverer:
             if queue.first_cry(tx, note.id):
                 self._undelivered(tx, note, note.state_reason or "nobody has accepted it yet", now_ms)
         claimed: list[queue.Claimed] = []
-        admitted: list[Lane] = []
         wait_ms = _LONGEST_NAP_MS
-        try:
-            for row in queue.due(tx, now_ms, blocked=self._blocked(now_ms)):
-                if not queue.still_waits(tx, row.id):
-                    continue  # Gathered into another message a moment ago.
-                if len(claimed) >= queue.MOST_AT_ONCE:
-                    wait_ms = 0
-                    break
-                wait_ms = min(wait_ms, self._consider(tx, row, now_ms, claimed, admitted))
-        except BaseException:
-            with self._lock:
-                for lane in admitted:
-                    lane.put_back()
-            raise
+        self._put_back()
+        for row in queue.due(tx, now_ms, blocked=self._blocked(now_ms)):
+            if not queue.still_waits(tx, row.id):
+                continue  # Gathered into another message a moment ago.
+            if len(claimed) >= queue.MOST_AT_ONCE:
+                wait_ms = 0
+                break
+            wait_ms = min(wait_ms, self._consider(tx, row, now_ms, claimed))
         return claimed, min(now_ms + wait_ms, self._next_look(tx, now_ms))
+
+    def _put_back(self) -> None:
+        """Free what a look took of the lanes whose transaction came to nothing."""
+        with self._lock:
+            for lane in self._admitted:
+                lane.put_back()
+            self._admitted = []
 
     def _next_look(self, tx: Connection, now_ms: int) -> int:
         """When to look again if nobody wakes us: the next due row, and often while pages are under way (they may get late)."""
@@ -176,7 +180,7 @@ class Deliverer:
         nap_ms = _BUSY_NAP_MS if found.page else _LONGEST_NAP_MS
         return min(found.soonest or now_ms + nap_ms, now_ms + nap_ms)
 
-    def _consider(self, tx: Connection, row: Any, now_ms: int, claimed: list[queue.Claimed], admitted: list[Lane]) -> int:
+    def _consider(self, tx: Connection, row: Any, now_ms: int, claimed: list[queue.Claimed]) -> int:
         """Claim or drop one due row; returns how long to wait when its lane has no room, else the longest nap."""
         channel = self._channel(row.settings_ref)
         interrupts = isinstance(channel, Channel) and not channel.takes_updates
@@ -197,7 +201,7 @@ class Deliverer:
                 if wait := lane.wait_ms(now_ms):
                     return wait
                 lane.admit()
-            admitted.append(lane)
+                self._admitted.append(lane)
         row = crowd.gather(tx, row, now_ms, interrupts=interrupts)
         claimed.append(queue.claim(tx, row, owner=self._owner, now_ms=now_ms))
         return _LONGEST_NAP_MS
