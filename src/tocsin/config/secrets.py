@@ -15,9 +15,11 @@ from tocsin.errors import Problem
 HIDDEN = "<secret>"
 
 _SECRET_KEY = re.compile(
-    r"(password|passwd|secret|token|api_?key|routing_key|service_key|integration_key|credentials|bearer|private_key|webhook_url|api_url|dsn)$",
+    r"(password|passwd|secret|token|api_?key|user_key|routing_key|service_key|integration_key|credentials|bearer|private_key|webhook_url|api_url|dsn)$",
     re.IGNORECASE,
 )
+_ADDRESSES = ("address", "url", "urls", "slack", "webhook", "telegram", "apprise", "discord", "mattermost", "msteams")
+"""What of a contact or receiver may be a URL that is itself the key."""
 _MAY_BE_SHOWN = {"pagerduty_url", "opsgenie_api_url", "victorops_api_url", "telegram_api_url", "wechat_api_url", "external_url"}
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)@")
 
@@ -58,7 +60,7 @@ def hide_secrets(value: Any, *, key: str = "", inside_receiver: bool = False) ->
     if isinstance(value, dict):
         if set(value) in ({"env"}, {"file"}):
             return value
-        inner = inside_receiver or key in ("receivers", "users", "contact")
+        inner = inside_receiver or key in ("receivers", "users", "contact", "channels")
         return {k: hide_secrets(v, key=k, inside_receiver=inner) for k, v in value.items()}
     if isinstance(value, list):
         return [hide_secrets(item, key=key, inside_receiver=inside_receiver) for item in value]
@@ -66,6 +68,8 @@ def hide_secrets(value: Any, *, key: str = "", inside_receiver: bool = False) ->
         return value
     if _SECRET_KEY.search(key) and key not in _MAY_BE_SHOWN:
         return HIDDEN
-    if inside_receiver and key in ("url", "slack", "webhook", "telegram") and "://" in value:
+    if inside_receiver and key in ("pagerduty", "pushover"):
+        return HIDDEN
+    if inside_receiver and key in _ADDRESSES and "://" in value:
         return HIDDEN
     return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", value)
