@@ -114,9 +114,7 @@ def _merge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Inci
     if not into.state.open:
         raise CommandError(409, "wrong_state", f"incident #{into.number} is {into.state.value}")
     merged = ledger.change(incident, Merge(actor, into.number))
-    rows.keep(ledger.tx, incident.number, merged_into=into.number)
-    children = rows.extra(ledger.tx, into.number).get("children", [])
-    rows.keep(ledger.tx, into.number, children=[*children, incident.number])
+    rows.adopt(ledger.tx, incident.number, into=into.number)
     ledger.record(into, "absorbed", f"{actor.name} merged #{incident.number} into this: {incident.title}", actor=actor)
     ledger.tell(_touch(ledger, into), NotificationKind.UPDATE, f"#{incident.number} belongs to it: {incident.title}")
     return merged

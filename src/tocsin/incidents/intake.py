@@ -90,12 +90,15 @@ def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | Non
             return
     incident, extra = _new(ledger, page, key, known, service)
     absorbing = storm.storm_for(ledger, incident, service) if page.firing else None
-    incident = rows.insert(ledger.tx, incident, extra=extra)
-    _write_alerts(ledger, incident, page)
     if absorbing is not None:
-        storm.absorb(ledger, absorbing, incident)
-    else:
-        ledger.begin(incident, muted_by="" if page.firing else _muted_by(page))
+        first = not rows.has_children(ledger.tx, absorbing.number)
+        incident = rows.insert(ledger.tx, storm.joining(incident), extra=extra, merged_into=absorbing.number)
+        _write_alerts(ledger, incident, page, new=True)
+        storm.absorb(ledger, absorbing, incident, first=first)
+        return
+    incident = rows.insert(ledger.tx, incident, extra=extra)
+    _write_alerts(ledger, incident, page, new=True)
+    ledger.begin(incident, muted_by="" if page.firing else _muted_by(page))
 
 
 def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, service: Service) -> _New:
@@ -171,12 +174,16 @@ def _news(page: Page, fresh: int) -> str:
     return f"{len(page.firing)} firing"
 
 
-def _write_alerts(ledger: Ledger, incident: Incident, page: Page) -> int:
+def _write_alerts(ledger: Ledger, incident: Incident, page: Page, *, new: bool = False) -> int:
     """The group as it is now; returns how many alerts are new or fire again. What the group no longer holds has ended."""
     at_ms = page.decided_ms or ledger.now_ms
     still_muted = [alert for alert, _ in page.suppressed]
-    fresh = rows.put_alerts(ledger.tx, incident.number, [*page.firing, *still_muted])
-    rows.put_alerts(ledger.tx, incident.number, page.resolved, ended_ms=at_ms)
+    known = {} if new else rows.alerts_by_print(ledger.tx, incident.number)
+    fresh = rows.put_alerts(ledger.tx, incident.number, [*page.firing, *still_muted], known)
+    rows.put_alerts(ledger.tx, incident.number, page.resolved, known, ended_ms=at_ms)
+    if new:
+        ledger.touched.add(incident.number)
+        return fresh
     named = [alert.fingerprint for alert in (*page.firing, *still_muted, *page.resolved)]
     rows.end_others(ledger.tx, incident.number, named, ended_ms=at_ms)
     ledger.touched.add(incident.number)

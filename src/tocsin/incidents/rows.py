@@ -13,8 +13,9 @@ from tocsin.errors import CommandError
 from tocsin.model.alert import Alert
 from tocsin.model.incident import Incident, IncidentState, Policy, PolicyStep, Target, TargetKind, Urgency
 from tocsin.model.labels import Labels
+from tocsin.state import bulk
 from tocsin.state.prepared import Prepared
-from tocsin.state.schema import incident_alerts, incidents, timers
+from tocsin.state.schema import episodes, incident_alerts, incidents, timers
 
 FLAP_QUIET = "flap_quiet"
 """The timer of a flapping incident: how long its state must hold to be believed."""
@@ -40,14 +41,25 @@ _SAVE = Prepared(
     .where(_i.number == sa.bindparam("of"), _i.version == sa.bindparam("read_at"))
     .values(_named(incidents, _STATE_COLUMNS))
 )
+_ADD = Prepared(
+    sa.insert(incidents).values(_named(incidents, (*_STATE_COLUMNS, "remediation", "extra", "merged_into"))).returning(_i.number)
+)
 _EXTRAS = Prepared(sa.select(_i.extra).where(_i.number.in_(sa.bindparam("numbers", expanding=True))))
+_CHILDREN = Prepared(sa.select(_i.number).where(_i.merged_into.in_(sa.bindparam("into", expanding=True))).order_by(_i.number))
+_FIRST_CHILD = Prepared(sa.select(_i.number).where(_i.merged_into == sa.bindparam("into")).limit(1))
+_ADOPT = Prepared(sa.update(incidents).where(_i.number == sa.bindparam("of")).values(merged_into=sa.bindparam("into")))
 _KEEP = Prepared(sa.update(incidents).where(_i.number == sa.bindparam("of")).values(_named(incidents, ["extra"])))
-_ADD_ALERT = Prepared(sa.insert(incident_alerts).values(_named(incident_alerts, ("incident", "fingerprint", *_ALERT_COLUMNS))))
-_CHANGE_ALERT = Prepared(
+_CHANGE_ALERT = (
     sa.update(incident_alerts)
     .where(_a.incident == sa.bindparam("of"), _a.fingerprint == sa.bindparam("print"))
     .values(_named(incident_alerts, _ALERT_COLUMNS))
 )
+_SPELL_OF = (
+    sa.update(episodes)
+    .where(episodes.c.fingerprint == sa.bindparam("print"), episodes.c.starts_at_ms == sa.bindparam("began"))
+    .values(incident=sa.bindparam("of"))
+)
+"""The firing that an incident is about: shown in the alert's history."""
 _END_OTHERS = Prepared(
     sa.update(incident_alerts)
     .where(
@@ -81,12 +93,21 @@ def latest(tx: Connection, key: str) -> Incident | None:
     return of_row(row) if row else None
 
 
-def insert(tx: Connection, incident: Incident, *, extra: Mapping[str, Any]) -> Incident:
-    """Store a new incident; returns it with its number."""
-    values = {**_values(incident), "remediation": {}, "extra": dict(extra)}
-    number = tx.execute(sa.insert(incidents).values(values)).inserted_primary_key
-    assert number is not None
-    return replace(incident, number=int(number[0]))
+def insert(tx: Connection, incident: Incident, *, extra: Mapping[str, Any], merged_into: int = 0) -> Incident:
+    """Store a new incident; returns it with its number. `merged_into`: it is merged from its beginning."""
+    more = {"merged_into": merged_into} if merged_into else {}
+    number = _ADD.scalar(tx, **_values(incident), remediation={}, extra={**extra, **more}, merged_into=merged_into)
+    return replace(incident, number=int(number))
+
+
+def adopt(tx: Connection, child: int, *, into: int) -> None:
+    """A merged incident belongs to another from now on."""
+    keep(tx, child, merged_into=into)
+    _ADOPT.run(tx, of=child, into=into)
+
+
+def has_children(tx: Connection, number: int) -> bool:
+    return _FIRST_CHILD.first(tx, into=number) is not None
 
 
 def save(tx: Connection, incident: Incident) -> Incident:
@@ -176,11 +197,10 @@ def leader(tx: Connection, incident: Incident) -> Incident:
 def family(tx: Connection, number: int) -> list[int]:
     """The incident and those merged into it, all the way down; one query a level."""
     found = [number]
-    level = found
+    level = [number]
     while level:
-        extras = _EXTRAS.all(tx, numbers=level)
-        level = [child for row in extras for child in row.extra.get("children", ()) if child not in found]
-        found = [*found, *level]
+        level = [row.number for row in _CHILDREN.all(tx, into=level)]
+        found += level
     return found
 
 
@@ -214,14 +234,24 @@ def _targets_of(values: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
 # -- alerts of an incident --
 
 
-def put_alerts(tx: Connection, number: int, alerts: Iterable[Alert], *, ended_ms: int = 0) -> int:
-    """Insert or refresh alerts; `ended_ms` marks those without an end of their own as ended. Returns how many are new spells."""
-    known = {row.fingerprint: row for row in alert_rows(tx, [number])}
+def alerts_by_print(tx: Connection, number: int) -> dict[str, Row[Any]]:
+    return {row.fingerprint: row for row in alert_rows(tx, [number])}
+
+
+def put_alerts(tx: Connection, number: int, alerts: Iterable[Alert], known: Mapping[str, Row[Any]], *, ended_ms: int = 0) -> int:
+    """Insert or refresh alerts; `ended_ms` marks those without an end of their own as ended. Returns how many are new spells.
+
+    `known`: the incident's alerts as they are stored, by fingerprint.
+    """
     fresh = 0
+    new: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    spells: list[dict[str, Any]] = []
     for alert in alerts:
         ends_at_ms = (alert.ends_at_ms or ended_ms) if ended_ms else 0
+        fingerprint = alert.fingerprint
         values = {
-            "labels": dict(alert.labels),
+            "labels": dict(alert.labels.pairs),
             "annotations": dict(alert.annotations),
             "starts_at_ms": alert.starts_at_ms,
             "ends_at_ms": ends_at_ms,
@@ -229,13 +259,18 @@ def put_alerts(tx: Connection, number: int, alerts: Iterable[Alert], *, ended_ms
             "severity": alert.labels.get("severity", ""),
             "generator_url": alert.generator_url,
         }
-        row = known.get(alert.fingerprint)
+        row = known.get(fingerprint)
         if row is None:
-            _ADD_ALERT.run(tx, incident=number, fingerprint=alert.fingerprint, **values)
+            new.append({"incident": number, "fingerprint": fingerprint, **values})
         else:
-            _CHANGE_ALERT.run(tx, of=number, print=alert.fingerprint, **values)
+            changed.append({"of": number, "print": fingerprint, **values})
+        if row is None or (row.ends_at_ms and not ended_ms):
+            spells.append({"of": number, "print": fingerprint, "began": alert.starts_at_ms})
         if not ended_ms and (row is None or row.ends_at_ms):
             fresh += 1
+    bulk.insert_rows(tx, incident_alerts, new)
+    bulk.execute(tx, _CHANGE_ALERT, changed, json=frozenset({"labels", "annotations"}))
+    bulk.execute(tx, _SPELL_OF, spells)
     return fresh
 
 

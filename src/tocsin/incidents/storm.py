@@ -18,9 +18,20 @@ from tocsin.incidents.people import Service
 from tocsin.model.incident import Incident, IncidentState
 from tocsin.model.notification import NotificationKind, NotificationState
 from tocsin.state import outbox
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import incidents, timers
 
 _NEWS_EVERY_MS = 30_000
+_NEWS = Prepared(sa.select(timers.c.id).where(timers.c.subject == sa.bindparam("of"), timers.c.kind == STORM_NEWS).limit(1))
+_RECENT = Prepared(
+    sa.select(sa.func.count().label("found")).where(
+        incidents.c.receiver == sa.bindparam("for_receiver"),
+        incidents.c.service == sa.bindparam("of_service"),
+        incidents.c.created_ms > sa.bindparam("since"),
+        incidents.c.state != IncidentState.MERGED.value,
+        incidents.c.key != sa.bindparam("but"),
+    )
+)
 
 
 def storm_for(ledger: Ledger, fresh: Incident, service: Service) -> Incident | None:
@@ -29,16 +40,8 @@ def storm_for(ledger: Ledger, fresh: Incident, service: Service) -> Incident | N
     known = rows.latest(ledger.tx, key)
     if known is not None and known.state.open:
         return known
-    c = incidents.c
     since_ms = ledger.now_ms - ledger.directory.storm_window_ms
-    recent = sa.select(sa.func.count()).where(
-        c.receiver == fresh.receiver,
-        c.service == service.name,
-        c.created_ms > since_ms,
-        c.state != IncidentState.MERGED.value,
-        c.key != key,
-    )
-    count = int(ledger.tx.execute(recent).scalar_one())
+    count = int(_RECENT.scalar(ledger.tx, for_receiver=fresh.receiver, of_service=service.name, since=since_ms, but=key))
     if count < ledger.directory.max_incidents_per_service:
         return None
     title = f"Storm: {count} incidents{f' of {service.name}' if service.name else ''} at once, this one takes all others"
@@ -51,16 +54,17 @@ def is_storm(ledger: Ledger, incident: Incident) -> bool:
     return bool(rows.extra(ledger.tx, incident.number).get("storm"))
 
 
-def absorb(ledger: Ledger, storm: Incident, child: Incident) -> None:
-    """`child` is stored with its alerts; it joins the storm, and what it would have sent is bundled."""
-    children = rows.extra(ledger.tx, storm.number).get("children", [])
-    rows.keep(ledger.tx, storm.number, children=[*children, child.number])
-    rows.keep(ledger.tx, child.number, merged_into=storm.number)
-    gone = rows.save(ledger.tx, replace(child, state=IncidentState.MERGED, next_escalation_at_ms=0))
-    ledger.record(gone, "merged", f"absorbed by the storm #{storm.number}", cause="storm")
-    ledger.touched.update((gone.number, storm.number))
-    _bundle(ledger, gone, storm)
-    if not children and storm.version == 1:
+def joining(fresh: Incident) -> Incident:
+    """A new incident that a storm absorbs, to be stored as merged into it."""
+    return replace(fresh, state=IncidentState.MERGED, next_escalation_at_ms=0)
+
+
+def absorb(ledger: Ledger, storm: Incident, child: Incident, *, first: bool) -> None:
+    """`child` is stored with its alerts as merged into the storm; what it would have sent is bundled. `first`: of all."""
+    ledger.record(child, "merged", f"absorbed by the storm #{storm.number}", cause="storm")
+    ledger.touched.update((child.number, storm.number))
+    _bundle(ledger, child, storm)
+    if first and storm.version == 1:
         ledger.begin(storm)
     else:
         _announce(ledger, storm)
@@ -80,6 +84,5 @@ def _bundle(ledger: Ledger, child: Incident, storm: Incident) -> None:
 
 def _announce(ledger: Ledger, storm: Incident) -> None:
     """Tell those who know that it grows, at most every half minute."""
-    query = sa.select(timers.c.id).where(timers.c.subject == f"incident:{storm.number}", timers.c.kind == STORM_NEWS)
-    if ledger.tx.execute(query).first() is None:
+    if _NEWS.first(ledger.tx, of=f"incident:{storm.number}") is None:
         rows.start_timer(ledger.tx, storm.number, STORM_NEWS, ledger.now_ms + _NEWS_EVERY_MS)

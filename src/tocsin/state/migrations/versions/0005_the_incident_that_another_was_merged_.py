@@ -16,6 +16,11 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_incidents_merged_into"), ["merged_into"], unique=False)
 
     # ### end Alembic commands ###
+    table = sa.table("incidents", sa.column("number"), sa.column("state"), sa.column("extra", sa.JSON), sa.column("merged_into"))
+    merged = op.get_bind().execute(sa.select(table.c.number, table.c.extra).where(table.c.state == "merged")).all()
+    for row in merged:
+        into = int((row.extra or {}).get("merged_into", 0))
+        op.execute(sa.update(table).where(table.c.number == row.number).values(merged_into=into))
 
 
 def downgrade() -> None:
