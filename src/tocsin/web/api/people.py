@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,12 +14,46 @@ from starlette.responses import Response
 from tocsin.state.schema import accounts, sessions, tokens
 from tocsin.web import totp
 from tocsin.web.answers import json_answer
-from tocsin.web.api.shapes import AccountList, AccountRow, TokenList, TokenRow
 from tocsin.web.desk import Desk, actor_of, caller_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, Instant, read_body
 from tocsin.web.problem import Refused
 from tocsin.web.signin import Passwords
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    name: str
+    full_name: str
+    email: str
+    role: str
+    disabled: bool
+    has_password: bool
+    has_totp: bool
+    created_ms: int
+    seen_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountList:
+    accounts: Sequence[AccountRow]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    id: str
+    name: str
+    role: str
+    created_ms: int
+    expires_ms: int
+    used_ms: int
+    created_by: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenList:
+    tokens: Sequence[TokenRow]
 
 
 class NewAccount(Body):

@@ -468,41 +468,6 @@ class SearchResults:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountRow:
-    name: str
-    full_name: str
-    email: str
-    role: str
-    disabled: bool
-    has_password: bool
-    has_totp: bool
-    created_ms: int
-    seen_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccountList:
-    accounts: Sequence[AccountRow]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    id: str
-    name: str
-    role: str
-    created_ms: int
-    expires_ms: int
-    used_ms: int
-    created_by: str
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
-class TokenList:
-    tokens: Sequence[TokenRow]
-
-
-@dataclass(frozen=True, slots=True)
 class AuditList:
     events: Sequence[TimelineEntry]
     next: str
