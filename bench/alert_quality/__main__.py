@@ -43,6 +43,7 @@ class Work:
     dump: Path | None
     asked: Sequence[Path]
     """Rule files about which the real Prometheus is asked."""
+    lost: float
 
 
 def main() -> int:
@@ -56,7 +57,7 @@ def main() -> int:
             peers = _with_incidents(seed, options) if options.peer else set()
             asked += len(peers)
             work = [
-                Work(seed, index, options.days, sets, options.dump, options.against if index in peers else ())
+                Work(seed, index, options.days, sets, options.dump, options.against if index in peers else (), options.lose)
                 for index in range(options.services)
             ]
             for scores, found in pool.map(_one, work):
@@ -93,6 +94,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=28)
     parser.add_argument("--rules", type=Path, default=SHIPPED)
     parser.add_argument("--against", type=Path, nargs="*", default=[])
+    parser.add_argument("--lose", type=float, default=0.0, help="share of all samples that never arrive, such as 0.2")
     parser.add_argument("--peer", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", action="store_true")
@@ -113,7 +115,7 @@ def _one(work: Work) -> tuple[list[Score], list[str]]:
         dump(service, work.dump / f"seed{work.seed}")
     scores, differences = [], []
     for groups, path in zip(work.sets, (None, *work.asked) if work.asked else itertools.repeat(None), strict=False):
-        fired = replay(service, groups)
+        fired = replay(service, groups, lost=work.lost)
         score = Score()
         score.add(service, fired, work.days / 7)
         scores.append(score)

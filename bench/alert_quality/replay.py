@@ -102,12 +102,20 @@ def series_of(service: Service) -> list[tuple[Labels, Float64]]:
     return out
 
 
-def replay(service: Service, groups: Sequence[RuleGroup]) -> list[Fired]:
-    """Every firing interval of every alert on this service."""
+def thinned(values: Float64, share: float, random: np.random.Generator) -> Float64:
+    """`values` with this share of the samples lost, each by itself."""
+    kept = values.copy()
+    kept[random.random(values.size) < share] = absent(1)[0]
+    return kept
+
+
+def replay(service: Service, groups: Sequence[RuleGroup], *, lost: float = 0.0) -> list[Fired]:
+    """Every firing interval of every alert on this service. `lost`: this share of all samples never arrives."""
+    random = np.random.default_rng(int(lost * 1000))
     m = service.up.size
     store = GridStore(START_MS + np.arange(m, dtype=np.int64) * STEP_MS)
     for labels, values in series_of(service):
-        store.put(labels, values)
+        store.put(labels, thinned(values, lost, random) if lost else values)
     engine = Engine(store, EngineOptions(max_points=m + 1, max_samples=2**40, timeout_s=3600))  # type: ignore[arg-type]
     sight = Sight(store)  # type: ignore[arg-type]
     fired: list[Fired] = []

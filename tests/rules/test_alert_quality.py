@@ -38,3 +38,13 @@ def test_a_seed_gives_the_same_score_twice_and_a_dump_that_is_openmetrics(tmp_pa
     assert text.endswith("# EOF\n")
     assert 'http_server_request_duration_seconds_bucket{http_request_method="GET"' in text
     assert json.loads((tmp_path / "seed5" / "s00.json").read_text())["service"] == "s00"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["21", "33"])
+def test_deleting_a_fifth_of_all_samples_adds_no_page(seed: str) -> None:
+    """Each sample of each series is lost by itself: the buckets of a histogram no longer fit together."""
+    where = ("--seed", seed, "--services", "3", "--days", "7")
+    whole, thinned = run(*where), run(*where, "--lose", "0.2")
+    assert thinned["false_pages_per_service_week"] <= whole["false_pages_per_service_week"]
+    assert thinned["recall"] >= whole["recall"]
