@@ -31,7 +31,7 @@ rules = st.builds(
 )
 histories = st.lists(st.tuples(*[st.sampled_from("TTTFFF?H")] * len(NAMES)), max_size=60)
 held_histories = st.lists(st.tuples(*[st.sampled_from("TTTFF?HPDLX")] * len(NAMES)), max_size=60)
-"""The same with what is true but kept back (P: what it depends on is pending, D: down, L: a deploy), and what flaps (X, FALSE)."""
+"""The same with what is true but kept back (P: what it depends on is pending, D: down, L: deploy), and what flaps (X, FALSE)."""
 PARENT = Labels({"alertname": "Parent"})
 WAITS = {"P": Wait.PARENT_PENDING, "D": Wait.PARENT_DOWN, "L": Wait.DEPLOY}
 
