@@ -35,7 +35,7 @@ def schedule(**layer: Any) -> Schedule:
 
 
 def people(made: Schedule, **more: Any) -> Directory:
-    ana, ben, chi = person("ana"), person("ben", "email", "sms", **more), person("chi", "sms")
+    ana, ben, chi = person("ana"), person("ben", "email", "sms", **more), person("chi", "sms", "pagerduty")
     return directory(ana, ben, chi, policy=policy(["ana"]), schedules={"web": made})
 
 

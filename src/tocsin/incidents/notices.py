@@ -11,6 +11,8 @@ from tocsin.model.incident import ContactMethod, Person, Urgency
 from tocsin.model.notification import Notification, NotificationKind, NotificationState
 
 _TTL_MS = 86_400_000
+_MAKE_INCIDENTS = frozenset({"pagerduty", "opsgenie", "victorops", "jira", "incidentio"})
+"""Channels where any message opens an incident or a ticket: news must not."""
 
 
 def to_person(
@@ -53,17 +55,18 @@ def to_person(
 
 def quiet_methods(person: Person) -> list[ContactMethod]:
     """Verified methods that the person's rules use for low urgency, those left out that ring."""
-    usable = {m.id: m for m in person.methods if m.verified and m.channel not in NO_UPDATES}
+    usable = {m.id: m for m in person.methods if m.verified and m.channel not in NO_UPDATES | _MAKE_INCIDENTS}
     return [usable[name] for name in dict.fromkeys(rule.method for rule in rules_of(person, usable, Urgency.LOW))]
 
 
 def to_place(
     target: str, directory: Directory, ids: Iterable[str], *, key: str, payload: Mapping[str, Any], reason: str, now_ms: int
 ) -> list[Notification]:
-    """One message per destination of a receiver; empty when there is no such receiver."""
+    """One message per destination of a receiver that takes news; empty when there is no such receiver."""
     receiver = directory.receivers.get(target)
     if receiver is None:
         return []
+    taking = [one for one in receiver.destinations if one.channel not in NO_UPDATES | _MAKE_INCIDENTS]
     return [
         Notification(
             id=id_,
@@ -81,7 +84,7 @@ def to_place(
             payload=payload,
             order_key=f"notice/receiver:{receiver.name}/{destination.channel}/{destination.index}",
         )
-        for id_, destination in zip(ids, receiver.destinations, strict=False)
+        for id_, destination in zip(ids, taking, strict=False)
     ]
 
 
