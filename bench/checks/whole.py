@@ -93,9 +93,8 @@ def measure(program: Program, target: int, seconds: float) -> None:
         f"independent ms p50 {quantile(independent, 0.5):.2f}  p95 {quantile(independent, 0.95):.2f}   (goal: within 2 ms or 5 %)"
     )
     probe, core = cpu["probe"] * 100, cpu["core"] * 100
-    print(
-        f"CPU            probe {probe:.1f} % of a core ({probe * 10 * seconds / max(runs, 1):.3f} ms per check), core {core:.1f} %"
-    )
+    each_ms = probe * 10 * seconds / max(runs, 1)
+    print(f"CPU            probe {probe:.1f} % of a core ({each_ms:.3f} ms per check), core {core:.1f} %")
     lag_s = program.value(f"max_over_time(tocsin_rule_evaluation_lag_seconds[{over}])")
     groups = program.value(f"sum(increase(tocsin_rule_evaluation_duration_seconds_count[{over}]))")
     print(f"rules          {groups:.0f} group evaluations, begun at most {lag_s * 1000:.0f} ms late")

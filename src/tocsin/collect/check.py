@@ -29,6 +29,10 @@ class Check(BaseModel, ABC):
     """Waits to be called (heartbeat) or set (manual): the prober never runs it."""
     file_only: ClassVar[bool] = False
     """Touches this machine or runs a program: may be declared in the configuration file only."""
+    example: ClassVar[str] = ""
+    """One entry of `checks:` as people would write it, for the reference page; a test reads it."""
+    evidence: ClassVar[str] = ""
+    """What a result keeps beside verdict, reason, phases and addresses."""
     default_every_ms: ClassVar[int] = 60_000
     default_timeout_ms: ClassVar[int] = 10_000
     up_series: ClassVar[str] = ""

@@ -31,9 +31,23 @@ checks:
     tcp: db.internal:5432
 ```
 
-A check is DOWN after `failures` failures in a row (the first re-check comes after 5 s, the second after 10 s), UP again after
-`successes` successes, DEGRADED when it answers but not as it should, and UNKNOWN when Tocsin could not judge: never DOWN.
-Cloud metadata and link-local addresses are refused unless `egress.allow` names them.
+## States
+
+| state | when |
+|---|---|
+| pending | no result yet |
+| up | the last result was good; after DOWN, `successes` good ones in a row |
+| degraded | it answers, but not as it should: slow, expires soon, nearly full, behind |
+| down | `failures` failures in a row; the first re-check comes after 5 s, the second after 10 s, each on a new connection |
+| unknown | Tocsin could not judge: blind itself, the agent silent, a driver missing. Never down, not counted in uptime |
+| paused | a person paused it |
+
+Every result has a verdict, a reason (one word of a fixed list), a sentence, its phases in milliseconds, and evidence: the
+addresses, and what its type names below. Verdict, duration and figures of every result are in the store; evidence is kept for
+31 days, of failures, state changes, runs by people, and of a good run every ten minutes. State changes are kept for ever.
+`GET /api/tocsin/v1/checks/{id}/runs` reads the evidence, `.../uptime?period=day|month|year` what they add up to.
+
+Cloud metadata and link-local addresses are refused unless `egress.allow` names them, for every type and after every redirect.
 """
 
 
@@ -52,7 +66,11 @@ def _about(cls: type[Check]) -> str:
         notes.append("Can be declared in the configuration file only.")
     if cls.passive:
         notes.append("Is not run by Tocsin.")
-    return "\n".join([text, *(["", " ".join(notes)] if notes else []), ""])
+    if cls.default_every_ms != CheckEntry.model_fields["every"].default:
+        notes.append(f"Runs every {format_duration(cls.default_every_ms)} unless `every` says otherwise.")
+    example = ["", f"    - {cls.example}"] if cls.example else []
+    evidence = ["", f"Evidence: {cls.evidence}."] if cls.evidence else []
+    return "\n".join([text, *(["", " ".join(notes)] if notes else []), *example, *evidence, ""])
 
 
 def _table(cls: type[BaseModel]) -> str:

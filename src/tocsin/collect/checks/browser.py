@@ -76,6 +76,11 @@ class Browser(Check):
     egress rules as other checks. Steps: goto, fill, click, press, wait, expect, expect_in, screenshot.
     """
 
+    example = (
+        '{name: sign in, browser: {url: https://shop.example/, steps: [{fill: {"#user": ana}}, {click: "#go"}, {expect: Hello}]}}'
+    )
+    evidence = "url, title, steps with their times, console_errors, failed_requests, refused; a screenshot (JPEG) of a failure"
+
     default_every_ms = 300_000
     default_timeout_ms = 30_000
 

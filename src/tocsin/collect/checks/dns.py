@@ -51,6 +51,9 @@ class _Datagrams(asyncio.DatagramProtocol):
 class Dns(Check):
     """A DNS server answers a question with the expected code and records."""
 
+    example = "{name: resolver, dns: {name: shop.example, server: 10.0.0.53, expect: {answers: [203.0.113.7]}}}"
+    evidence = "code, answers, ttl, authenticated, authoritative, server"
+
     name: str = Field(min_length=1, max_length=253, description="name to ask for")
     type: _Type = "A"
     server: str = Field("", description="name server to ask; default the system's first one")

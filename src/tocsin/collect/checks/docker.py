@@ -20,6 +20,9 @@ from tocsin.model.check import CheckReason
 class Docker(Check):
     """A container is running, and healthy where it has a health check of its own. Reads the local Docker socket."""
 
+    example = "{name: cache container, docker: shop-cache, max_restarts: 3}"
+    evidence = "status, health, restarts, exit_code, started_at, oom_killed, image"
+
     file_only = True
 
     container: str = Field(min_length=1, description="name or id")

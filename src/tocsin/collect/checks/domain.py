@@ -46,6 +46,9 @@ class Domain(Check):
     check unknown. Registries count questions: the default is to ask every 12 hours.
     """
 
+    example = "{name: our domain, domain: shop.example}"
+    evidence = "expires, registered, registrar, status, name_servers, source"
+
     default_every_ms = 12 * 3_600_000
 
     name: Annotated[str, AfterValidator(_domain)] = Field(description="the registered domain, such as example.com")

@@ -21,6 +21,9 @@ from tocsin.model.duration import human_duration
 class File(Check):
     """The newest file that matches a path is young and large enough: the proof that a backup ran."""
 
+    example = "{name: backup, file: /var/backups/shop.dump, max_age: 26h}"
+    evidence = "file, size_bytes, modified_ms"
+
     file_only = True
 
     path: str = Field(min_length=1, description="path, may contain * and ?")

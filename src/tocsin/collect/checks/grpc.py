@@ -44,6 +44,9 @@ class GrpcExpect(Part):
 class Grpc(Check):
     """A gRPC server answers the standard health question (`grpc.health.v1.Health/Check`) with SERVING."""
 
+    example = "{name: orders, grpc: {host: orders.internal, port: 50051, service: shop.v1.Orders, tls: true}}"
+    evidence = "serving, grpc_status, grpc_message, certificate chain"
+
     host: Host
     port: Port = 50051
     service: str = Field("", max_length=500, description="service to ask about, such as shop.v1.Orders; empty = the whole server")

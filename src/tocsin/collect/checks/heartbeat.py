@@ -19,6 +19,9 @@ from tocsin.model.duration import format_duration
 class Heartbeat(Check):
     """A job calls `/hb/<token>` when it has run (also `/start`, `/fail`); silence fails the check after the grace time."""
 
+    example = "{name: nightly backup, heartbeat: {period: 24h, grace: 1h}}"
+    evidence = "kind of the last call, its body, run duration"
+
     passive = True
 
     period: DurationMs = Field(0, description="how often it calls; or give `cron`")

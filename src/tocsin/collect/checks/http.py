@@ -56,6 +56,9 @@ class HttpTls(Part):
 class Http(Check):
     """A web address answers within the timeout, with the expected status, headers and body."""
 
+    example = "{name: shop, http: https://shop.example/health, expect: {status: 200, body: {json: {db.ok: true}}, latency: < 1s}}"
+    evidence = "status, http_version, url, redirects, headers (cookies hidden), body_excerpt, certificate chain"
+
     url: HttpUrl
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
     headers: dict[str, str] = Field({}, description="headers to send")

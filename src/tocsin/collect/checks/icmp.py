@@ -27,6 +27,9 @@ _REMEDY = (
 class Icmp(Check):
     """A host answers pings; some may get lost."""
 
+    example = "{name: gateway, icmp: 10.0.0.1}"
+    evidence = "address, sent, received, rtt_ms"
+
     host: Host
     count: int = Field(3, ge=1, le=20, description="echo requests per run, 200 ms apart")
     max_loss: float = Field(0.5, ge=0, lt=1, description="share of lost answers that is still good")

@@ -23,6 +23,9 @@ _MOST_LINES = 200
 class Imap(Check):
     """An IMAP server greets; with a user it also signs in."""
 
+    example = "{name: mailboxes, imap: mail.example}"
+    evidence = "greeting, certificate chain"
+
     host: Host
     port: Port = 993
     security: Literal["none", "starttls", "tls"] = "tls"

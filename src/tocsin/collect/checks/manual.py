@@ -13,6 +13,9 @@ from tocsin.collect.outcome import Outcome, unsupported
 class Manual(Check):
     """Its state is what a person last said, such as for a supplier that cannot be probed."""
 
+    example = "{name: the office, manual: {}}"
+    evidence = "who set it, and why"
+
     passive = True
 
     about: str = Field("", description="what the status is about")

@@ -53,6 +53,9 @@ class _Seen:
 class Mongodb(Check):
     """A MongoDB server accepts us and answers a command (default ping); connection use and replication lag are looked at too."""
 
+    example = '{name: mongo, mongodb: "mongodb://watch:secret@mongo.internal/shop", expect: {replication_lag: 10s}}'
+    evidence = "answer, role, replica_set, version, connections, max_connections, replication_lag_seconds"
+
     up_series = "mongodb_up"
 
     host: Host

@@ -33,6 +33,9 @@ class MysqlExpect(Part):
 class Mysql(Check):
     """MySQL or MariaDB accepts a session and answers a query; connection use and replication lag are looked at too."""
 
+    example = '{name: db, mysql: "mysql://watch:secret@db.internal/shop", expect: {replication_lag: 10s}}'
+    evidence = "value, connections, max_connections, replica"
+
     up_series = "mysql_up"
 
     host: Host

@@ -21,6 +21,9 @@ _MOST_FIGURES = 50
 class Plugin(Check):
     """A program in the form of a Nagios plugin: exit 0 is good, 1 degraded, 2 failed, 3 unknown; text up to `|`, then figures."""
 
+    example = '{name: load, plugin: [/usr/lib/nagios/plugins/check_load, -w, "5", -c, "10"]}'
+    evidence = "exit_code, output"
+
     file_only = True
 
     command: tuple[str, ...] = Field(min_length=1, description="program and arguments as a list; no shell")

@@ -38,6 +38,9 @@ class PostgresExpect(Part):
 class Postgres(Check):
     """PostgreSQL accepts a session and answers a query; connection use and replication lag are looked at too."""
 
+    example = '{name: db, postgres: "postgresql://watch:secret@db.internal/shop", expect: {connections: 0.8, latency: < 100ms}}'
+    evidence = "value, connections, max_connections, server_version, replica, replication_lag_s"
+
     up_series = "pg_up"
 
     host: Host

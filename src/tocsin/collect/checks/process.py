@@ -19,6 +19,9 @@ from tocsin.model.check import CheckReason
 class Process(Check):
     """As many processes as expected match a name, command line or user."""
 
+    example = "{name: worker, process: celery}"
+    evidence = "processes (number, start, memory; never command lines)"
+
     file_only = True
 
     name: str = Field("", description="exact name of the executable")

@@ -36,6 +36,9 @@ class Rabbitmq(Check):
     Nothing is declared, published or consumed.
     """
 
+    example = '{name: mail queue, rabbitmq: "amqp://watch:secret@mq.internal/", queue: mail, expect: {min_consumers: 1}}'
+    evidence = "product, version, cluster_name, messages, consumers, certificate chain"
+
     host: Host
     port: Port = 5672
     user: str = "guest"

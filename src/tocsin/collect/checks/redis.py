@@ -32,6 +32,11 @@ class RedisExpect(Part):
 class Redis(Check):
     """A Redis server accepts us, answers PING, and if asked also a command."""
 
+    example = (
+        '{name: mail queue, redis: "redis://:secret@cache.internal/0", command: "LLEN queue:mail", expect: {value: "< 100"}}'
+    )
+    evidence = "answer, role, version"
+
     up_series = "redis_up"
 
     host: Host

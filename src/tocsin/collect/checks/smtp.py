@@ -23,6 +23,9 @@ _DAY_MS = 86_400_000
 class Smtp(Check):
     """An SMTP server greets and answers EHLO; STARTTLS and sign-in are tried when asked for. No mail is sent."""
 
+    example = '{name: mail out, smtp: "mail.example:587"}'
+    evidence = "greeting, offers, certificate chain"
+
     host: Host
     port: Port = 25
     security: Literal["none", "starttls", "tls"] = Field("none", description="tls = from the first byte (port 465)")

@@ -21,6 +21,9 @@ _MOST_LINES = 50
 class Ssh(Check):
     """An SSH server names its protocol version; no sign-in is tried."""
 
+    example = '{name: bastion, ssh: "bastion.example:22", expect: OpenSSH_9}'
+    evidence = "banner"
+
     host: Host
     port: Port = 22
     expect: Pattern = Field("", description="regular expression that the version line must match, such as OpenSSH_9")

@@ -19,6 +19,9 @@ _SHOWN = ("LoadState", "ActiveState", "SubState", "Result", "NRestarts", "ExecMa
 class Systemd(Check):
     """A unit of this machine's systemd is active and has not failed."""
 
+    example = "{name: nginx unit, systemd: nginx.service}"
+    evidence = "active, sub, result, restarts"
+
     file_only = True
 
     unit: str = Field(pattern=r"^[A-Za-z0-9@:._\\-]{1,256}$", description="such as nginx.service")

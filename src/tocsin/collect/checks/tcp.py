@@ -29,6 +29,9 @@ class TcpExpect(Part):
 class Tcp(Check):
     """A TCP port accepts a connection; with `send` and `expect.answer` it also converses."""
 
+    example = '{name: database port, tcp: "db.internal:5432", expect: {latency: < 100ms}}'
+    evidence = "answer, certificate chain"
+
     host: Host
     port: Port
     send: str = Field("", description="text to send after connecting (escapes such as \\r\\n as YAML writes them)")

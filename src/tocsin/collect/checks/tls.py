@@ -23,6 +23,9 @@ _ORDER = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 class Tls(Check):
     """A TLS server presents a trusted certificate for its name that is valid for some time yet."""
 
+    example = '{name: certificate, tls: "shop.example:443", expires_warning: 21d}'
+    evidence = "certificate chain: subject, issuer, names, dates, serial, SHA-256"
+
     host: Host
     port: Port = 443
     server_name: str = Field("", description="name to ask for and to verify; default the host")

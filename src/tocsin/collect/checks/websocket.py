@@ -36,6 +36,9 @@ def _ws_url(value: str) -> str:
 class Websocket(Check):
     """A WebSocket endpoint upgrades the connection; with `send` and `expect` it also converses."""
 
+    example = '{name: live updates, websocket: "wss://shop.example/live", send: ping, expect: pong}'
+    evidence = "message, status, certificate chain"
+
     url: Annotated[str, AfterValidator(_ws_url)]
     headers: dict[str, str] = Field({}, description="headers to send")
     send: str = Field("", description="text message to send after the upgrade")
