@@ -24,7 +24,7 @@ from tocsin.promql.engine import Engine
 from tocsin.promql.memory import MemoryReader
 from tocsin.report.compute import compute
 from tocsin.report.facts import CheckFacts, Facts, Measured
-from tocsin.report.html import Page
+from tocsin.report.html import Page, trend
 from tocsin.report.plan import Kpi, ReportPlan, ReportSettings, Slo, next_due, period
 from tocsin.report.reporter import Reporter
 from tocsin.state.schema import check_changes, metadata, notifications, reports
@@ -86,6 +86,7 @@ def test_a_calm_week_says_so_and_what_is_not_known_is_not_called_good() -> None:
 def test_html_escapes_every_text_and_carries_its_style_only_in_mail(*, styled: bool) -> None:
     people = [{"who": "<i>ana", "pages": 3, "work": 1, "off": 1, "sleep": 1, "weeks": []}]
     html = Page(styled=styled, time_zone="Europe/Berlin").whole(week(people=people), link="https://t.example/reports/1?a='b")
+    assert trend([1, None, 3, 2]) == "▁·█▅" and trend([2, 2]) == "▁▁" and trend([None, 1]) == ""
     for wrong in ("<script>", "<b>", "<i>", "?a='b"):
         assert wrong not in html
     assert ("style=" in html) is styled and "1 of the pages woke somebody" in html and "Mon 2026-03-23 01:00" in html

@@ -12,6 +12,7 @@ from tocsin.model.duration import human_duration
 
 _CELL = "padding:4px 10px 4px 0;text-align:left;border-bottom:1px solid #e3e6ec;vertical-align:top"
 _HEAD = _CELL + ";color:#5b6577;font-weight:600"
+_BLOCKS = "▁▂▃▄▅▆▇█"
 _GOOD, _BAD, _DIM = "color:#1b6e3c", "color:#b3261e", "color:#5b6577"
 
 
@@ -49,7 +50,14 @@ class Page:
             used = row["budget_used"]
             budget = "-" if used is None else f"{used:.0%} of the error budget used"
             rows.append(
-                [row["name"], self._ratio(row["value"]), self._ratio(row["target"]), self._met(row), budget, row["owner"]]
+                [
+                    row["name"],
+                    row["error"] or self._ratio(row["value"]),
+                    self._ratio(row["target"]),
+                    self._met(row),
+                    budget,
+                    row["owner"],
+                ]
             )
         return self._table("Objectives", ("objective", "was", "target", "", "error budget", "owner"), rows)
 
@@ -58,8 +66,9 @@ class Page:
         for row in report["kpis"]:
             target = "" if row["target"] is None else f"{'at most' if row['at_most'] else 'at least'} {_number(row['target'])}"
             value = _number(row["value"], row["unit"]) if not row["error"] else row["error"]
-            rows.append([row["name"], value, target, self._met(row), self._change(row["change"]), row["owner"]])
-        return self._table("Key figures", ("figure", "value", "target", "", "against before", "owner"), rows)
+            cells = [row["name"], value, target, self._met(row), trend(row["days"]), self._change(row["change"])]
+            rows.append([*cells, row["owner"]])
+        return self._table("Key figures", ("figure", "value", "target", "", "by day", "against before", "owner"), rows)
 
     def _services(self, report: Mapping[str, Any]) -> str:
         rows = [
@@ -75,8 +84,8 @@ class Page:
             latency = "-" if row["latency"]["after"] is None else f"{row['latency']['after'] * 1000:.0f} ms"
             high = "" if row["latency_high_s"] is None else f"{row['latency_high_s'] * 1000:.0f} ms"
             cells = [row["name"], self._ratio(row["uptime"]), before, _lasted(row["down_ms"]), str(row["outages"]), latency, high]
-            rows.append([*cells, self._change(row["latency"])])
-        heads = ("check", "uptime", "", "down", "outages", "median", "95 %", "latency against before")
+            rows.append([*cells, trend(row["latency_days"]), self._change(row["latency"])])
+        heads = ("check", "uptime", "", "down", "outages", "median", "95 %", "by day", "latency against before")
         return self._table("Checks", heads, rows)
 
     def _incidents(self, report: Mapping[str, Any]) -> str:
@@ -144,7 +153,7 @@ class Page:
 
     def _met(self, row: Mapping[str, Any]) -> str:
         if row["met"] is None:
-            return row["error"] or ""
+            return ""
         word, colour = ("met", _GOOD) if row["met"] else ("missed", _BAD)
         return _Html(f"<strong{self._style(colour)}>{word}</strong>")
 
@@ -175,6 +184,16 @@ def _wall(t: datetime) -> str:
 
 def _time(ms: int | None) -> str:
     return "-" if ms is None else human_duration(ms)
+
+
+def trend(days: Sequence[float | None]) -> str:
+    """A line of blocks, one a day, from the least to the most of them; a dot where nothing is known."""
+    known = [value for value in days if value is not None]
+    if len(known) < 2:
+        return ""
+    low, high = min(known), max(known)
+    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join("·" if value is None else _BLOCKS[round((value - low) * scale)] for value in days)
 
 
 def _lasted(ms: int) -> str:
