@@ -28,6 +28,8 @@ log = get_log("probe")
 
 LOCAL = "local"
 _RETRY_S = 0.5
+_REFUSED_S = 10.0
+"""A token that is refused now is hardly good in half a second."""
 _NEVER_TAKEN = (400, 413, 422)
 
 
@@ -47,7 +49,7 @@ async def follow_plan(
             plan = await core.command("probe.plan", {"location": location, "version": version})
         except CommandError as error:
             log.info("no plan from the core", error=str(error))
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(_REFUSED_S if error.status in (401, 403) else _RETRY_S)
             continue
         if plan["specs"] is not None:
             network.egress = EgressRules(

@@ -127,7 +127,7 @@ class Browser(Check):
                 environment = {"TMPDIR": folder, "HOME": folder, "PYTHONPATH": os.pathsep.join(sys.path)}
                 job = orjson.dumps(self._job(executable, port, start_s + io.timeout_s))
                 code, text = await run_command(words, environment=environment, given=job, most_output=_MOST_ANSWER)
-        return self._judge(io, code, text, refusals, (io.monotonic_s() - start_s) * 1000)
+        return self._judge(io, code, text, refusals)
 
     def _job(self, executable: str, port: int, deadline_s: float) -> dict[str, Any]:
         return {
@@ -144,7 +144,7 @@ class Browser(Check):
             "steps": [BrowserStep(goto=self.url).job(), *(step.job() for step in self.steps)],
         }
 
-    def _judge(self, io: Io, code: int, text: str, refusals: list[str], duration_ms: float) -> Outcome:
+    def _judge(self, io: Io, code: int, text: str, refusals: list[str]) -> Outcome:
         try:
             seen = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -163,6 +163,7 @@ class Browser(Check):
                 return failed(CheckReason.FORBIDDEN_TARGET, f"step {len(seen['steps'])}, {last}: {refusals[0]}", facts, samples)
             reason = _REASONS.get(seen["kind"], CheckReason.UNEXPECTED_ANSWER)
             return failed(reason, f"step {len(seen['steps'])}, {last}: {seen['problem']}", facts, samples)
+        duration_ms = sum(step["ms"] for step in seen["steps"])  # not our own start of the browser
         said = f"{len(seen['steps'])} steps in {duration_ms:.0f} ms"
         if self.expect.latency and duration_ms > self.expect.latency:
             return degraded(CheckReason.SLOW, f"{said}, slower than {format_duration(self.expect.latency)}", facts, samples)
