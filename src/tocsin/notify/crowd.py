@@ -73,7 +73,7 @@ def spaced(tx: Connection, row: Any, now_ms: int, *, every_ms: int) -> bool:
     if row.kind != NotificationKind.UPDATE.value or not row.payload.get("storm") or not every_ms or row.attempts:
         return False
     last = sa.select(sa.func.max(c.sent_ms)).where(c.order_key == row.order_key, c.id < row.id)
-    allowed_ms = int(tx.execute(last).scalar() or 0) + every_ms
+    allowed_ms = min(int(tx.execute(last).scalar() or 0), now_ms) + every_ms
     if allowed_ms <= now_ms:
         return False
     values = {"due_at_ms": allowed_ms, "expires_ms": max(row.expires_ms, allowed_ms + _NEWS_TTL_MS), "state_reason": SPACED}
@@ -87,6 +87,6 @@ def _for_person(row: Any) -> bool:
 
 def _recent(tx: Connection, row: Any, now_ms: int) -> list[int]:
     """When the last messages of this kind to this method began, newest first; those about the same incident do not count."""
-    after = {"created_after": now_ms - _CREATED_WITHIN_MS, "sent_after": now_ms - _LOOK_BACK_MS}
+    after = {"created_after": now_ms - _CREATED_WITHIN_MS, "sent_after": now_ms - _LOOK_BACK_MS + 1, "now": now_ms}
     found = ask.RECENT.all(tx, ref=row.settings_ref, of_kind=row.kind, but=row.incident, most=_MOST_RECENT, **after)
     return [sent_ms for (sent_ms,) in found]

@@ -15,6 +15,7 @@ from tocsin.state.schema import attempts, channel_refs, incidents, notifications
 TOLD = ("accepted", "delivered", "read")
 STATE_OF_WORLD = (NotificationKind.PAGE.value, NotificationKind.UPDATE.value)
 _PAGE = NotificationKind.PAGE.value
+_OVERTAKES = (*STATE_OF_WORLD, NotificationKind.ACKNOWLEDGED.value)
 c = notifications.c
 
 
@@ -53,9 +54,11 @@ NEWER = Prepared(
     sa.select(sa.func.max(c.id)).where(
         c.order_key == bindparam("key"),
         c.id > bindparam("than"),
-        c.kind.in_(STATE_OF_WORLD),
-        # One that overtook this one, which was put off, tells it as well.
-        sa.or_(sa.and_(c.state.in_(WAITING), c.due_at_ms <= bindparam("now")), c.state.in_(TOLD)),
+        sa.or_(
+            sa.and_(c.kind.in_(STATE_OF_WORLD), c.state.in_(WAITING), c.due_at_ms <= bindparam("now")),
+            # One that overtook this one, which was put off, tells it as well.
+            sa.and_(c.kind.in_(_OVERTAKES), c.state.in_((*TOLD, "sending"))),
+        ),
     )
 )
 TOLD_BEFORE = Prepared(
@@ -114,7 +117,7 @@ RECENT = Prepared(
         c.kind == bindparam("of_kind"),
         c.incident != bindparam("but"),
         c.created_ms > bindparam("created_after"),  # has an index, sent_ms has none
-        c.sent_ms > bindparam("sent_after"),
+        c.sent_ms.between(bindparam("sent_after"), bindparam("now")),  # a clock that was set back has seen the future
     )
     .order_by(c.sent_ms.desc())
     .limit(bindparam("most"))
