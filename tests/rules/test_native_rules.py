@@ -172,6 +172,7 @@ async def test_an_alert_that_flaps_while_it_fires_does_not_end_and_is_flagged(ro
         await room.play(15, x=2)
     (state,) = room.states()
     assert state["tocsin"]["flapping"].startswith("flapping: its condition changed")
+    assert sum("flapping: its condition changed" in line for line in room.timeline()) == 1
     await room.play(300, x=0)
     assert room.told() == []
     assert room.states()[0]["tocsin"]["reason"] == "flapping"

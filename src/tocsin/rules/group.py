@@ -98,7 +98,7 @@ class Outcome:
     gone: tuple[AlertState, ...] = ()
     """States before this evaluation of the label sets that came to rest."""
     remarked: tuple[tuple[AlertState, AlertState], ...] = ()
-    """States (before, after) that did not move, but whose flag or note did: flapping, or kept back for another reason."""
+    """States (before, after) whose flag or note moved: they flap or no longer do, or are kept back for another reason."""
 
 
 class GroupRun:
@@ -243,10 +243,11 @@ _FREE = Hold(Wait.NOTHING, "it has failed by itself")
 def _remarked(before: Mapping[Labels, AlertState], after: Mapping[Labels, AlertState]) -> Iterator[tuple[AlertState, AlertState]]:
     for labels, new in after.items():
         old = before.get(labels)
-        if old is None or old.phase is not new.phase or old is new:
+        if old is None or old is new:
             continue
         flag_moved = bool(old.flapping_since_ms) is not bool(new.flapping_since_ms)
-        if flag_moved or (old.note != new.note and old.reason is not new.reason):
+        same_phase = old.phase is new.phase  # with another phase there is a transition, which says why itself
+        if flag_moved or (same_phase and old.note != new.note and old.reason is not new.reason):
             yield old, new
 
 
