@@ -52,3 +52,34 @@ async def until_woken(clock: Clock, woken: asyncio.Event, t_ms: int) -> None:
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+
+
+class StepWatch:
+    """Notices that the wall clock was moved, by the monotonic one. What waits for a wall time then has to be moved along."""
+
+    SMALLEST_MS = 5_000
+    """Smaller steps and slow drift make nothing late that matters."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._before: tuple[int, float] | None = None
+        self._owed_ms = 0
+        self.since_ms = 0
+        """How long ago the look before this one was."""
+
+    def look(self) -> int:
+        """By how much the clock was moved (ms; forward is positive) and nobody has followed yet. 0 = it was not."""
+        now_ms, monotonic_s = self._clock.now_ms(), self._clock.monotonic_s()
+        before_ms, before_s = self._before or (now_ms, monotonic_s)
+        self._before = (now_ms, monotonic_s)
+        passed_ms = round((monotonic_s - before_s) * 1000)
+        step_ms = now_ms - before_ms - passed_ms
+        if abs(step_ms) >= self.SMALLEST_MS:
+            self._owed_ms += step_ms
+            self.since_ms = 0
+        self.since_ms += passed_ms
+        return self._owed_ms
+
+    def followed(self, step_ms: int) -> None:
+        """What waits has been moved by this much, for good."""
+        self._owed_ms -= step_ms

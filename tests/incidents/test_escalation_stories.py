@@ -17,6 +17,7 @@ from tocsin.model.alert import PageReason, SuppressedBy, Suppression
 from tocsin.model.event import Actor
 from tocsin.model.incident import Person, Policy, PolicyStep, QuietHours, Target, TargetKind
 from tocsin.model.labels import Labels
+from tocsin.model.ports import SmtpAnswer
 
 MINUTE = 60
 ALL_OVER = PageReason.ALL_RESOLVED
@@ -87,6 +88,38 @@ def test_quiet_hours_hold_a_warning_until_morning_and_let_a_critical_page_throug
             h.clock.jump_ms(7 * 3_600_000)
             await h.wait(60)
             assert [row["state"] for row in h.log()] == ["accepted", "accepted"]
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])
+def test_a_clock_that_is_moved_makes_no_page_late_and_none_expire(tmp_path: Path, step_ms: int) -> None:
+    async def story() -> None:
+        async with House(directory(person("ana"), policy=policy(["ana"])), tmp_path / "s.db").running() as h:
+            h.smtp.default = SmtpAnswer(0, "connection refused", False)
+            await h.page(page(alert()))
+            await h.wait(30)
+            h.clock.jump_ms(step_ms)
+            h.smtp.default = SmtpAnswer(250, "queued", True)
+            await h.wait(45)
+            assert h.mails_to("ana") >= 1
+            assert {row["state"] for row in h.log()} <= {"accepted", "bundled"}
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])
+def test_a_clock_that_is_moved_starts_the_next_step_neither_early_nor_late(tmp_path: Path, step_ms: int) -> None:
+    async def story() -> None:
+        people = directory(person("ana"), person("ben"), policy=policy(["ana"], ["ben"], delay_ms=120_000))
+        async with House(people, tmp_path / "s.db").running() as h:
+            await h.page(page(alert()))
+            await h.wait(30)
+            h.clock.jump_ms(step_ms)
+            await h.wait(60)
+            assert h.mails_to("ben") == 0
+            await h.wait(45)
+            assert h.mails_to("ben") == 1
 
     run_virtual(story())
 

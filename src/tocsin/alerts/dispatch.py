@@ -22,7 +22,7 @@ from tocsin.alerts.route import default_routing
 from tocsin.alerts.silence import expire as expire_value
 from tocsin.alerts.silence import set_silence as set_silence_value
 from tocsin.alerts.step import Plan, Stepped, step
-from tocsin.clock import Clock, until_woken
+from tocsin.clock import Clock, StepWatch, until_woken
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import silence_from_command
 from tocsin.formats.matchers import format_matchers
@@ -36,7 +36,6 @@ from tocsin.state import events, intake
 from tocsin.state.sql import Database
 
 _LONGEST_SLEEP_MS = 15_000
-_SMALLEST_JUMP_MS = 5_000
 _PAGES = Counter("tocsin_alerts_pages_total", "Pages handed on to incidents, by reason.", ["reason"])
 _FIRING = Gauge("tocsin_alerts_firing", "Alerts that fire now, suppressed or not.")
 _INTAKE = Counter("tocsin_alerts_intake_total", "Alert reports taken in.")
@@ -66,7 +65,7 @@ class Dispatcher:
         self._plan = Plan.of(default_routing())
         self._regroup = True
         self._refresh = True
-        self._looked: tuple[int, float] | None = None
+        self._steps = StepWatch(clock)
 
     # -- the stage --------------------------------------------------------------------------------------------------------
 
@@ -98,7 +97,7 @@ class Dispatcher:
         regroup, refresh = self._regroup, self._refresh
         self._regroup = self._refresh = False
         plan = self._plan
-        now_ms, jump_ms = self._look_at_clock()
+        now_ms, jump_ms = self._clock.now_ms(), self._steps.look()
 
         def work(tx: Connection) -> Stepped:
             return step(tx, plan, self._sink, now_ms=now_ms, regroup=regroup, refresh=refresh, jump_ms=jump_ms)
@@ -108,16 +107,9 @@ class Dispatcher:
         except BaseException:
             self._regroup, self._refresh = self._regroup or regroup, self._refresh or refresh
             raise
+        self._steps.followed(jump_ms)
         self._after(done)
         return done.next_ms
-
-    def _look_at_clock(self) -> tuple[int, int]:
-        """Wall time, and by how much it was moved since the last step (ms; forward is positive, small drift is 0)."""
-        now_ms, monotonic_s = self._clock.now_ms(), self._clock.monotonic_s()
-        before_ms, before_s = self._looked or (now_ms, monotonic_s)
-        self._looked = (now_ms, monotonic_s)
-        jump_ms = (now_ms - before_ms) - int((monotonic_s - before_s) * 1000)
-        return now_ms, jump_ms if abs(jump_ms) > _SMALLEST_JUMP_MS else 0
 
     def _after(self, done: Stepped) -> None:
         _INTAKE.inc(by=done.taken)

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
+from sqlalchemy.engine import Connection
 
 from tocsin.model.incident import IncidentState
 from tocsin.state.prepared import Prepared
@@ -13,6 +14,7 @@ from tocsin.state.schema import incidents, schedule_overrides, timers
 
 _i, _t, _o = incidents.c, timers.c, schedule_overrides.c
 _TRIGGERED = IncidentState.TRIGGERED.value
+_OPEN = tuple(state.value for state in IncidentState if state.open)
 
 TRIGGERED = Prepared(sa.select(_i.number).where(_i.state == _TRIGGERED))
 TIMERS = Prepared(
@@ -41,3 +43,18 @@ def _soonest() -> sa.Select[Any]:
 
 
 SOONEST = Prepared(_soonest())
+
+
+def follow_clock(tx: Connection, step_ms: int, *, now_ms: int, fresh_ms: int) -> None:
+    """Move steps and timers with a wall clock that was moved; what was written since (`fresh_ms`) is right already.
+
+    A snooze ends at the hour that a person named.
+    """
+    old = sa.not_(_i.updated_ms.between(now_ms - fresh_ms, now_ms))
+    tx.execute(
+        sa.update(incidents)
+        .where(_i.next_escalation_at_ms > 0, old)
+        .values(next_escalation_at_ms=_i.next_escalation_at_ms + step_ms)
+    )
+    subjects = [f"incident:{number}" for (number,) in tx.execute(sa.select(_i.number).where(_i.state.in_(_OPEN), old))]
+    tx.execute(sa.update(timers).where(_t.subject.in_(subjects), _t.kind != "snooze").values(due_at_ms=_t.due_at_ms + step_ms))

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tocsin.clock import Clock, until_woken
+from tocsin.clock import Clock, StepWatch, until_woken
 from tocsin.errors import CommandError, StateError
 from tocsin.incidents import affected, commands, due, flapping, intake, rows, undelivered
 from tocsin.incidents.audit import audit
@@ -72,6 +72,8 @@ class Escalator:
         self._directory = directory or Directory()
         self._touched: set[int] = set()
         self._audited_ms = 0
+        self._steps = StepWatch(clock)
+        self._moved_ms = 0
         self.looked_ms = 0
         """When what is due was last looked at."""
         self._lock = threading.Lock()
@@ -115,7 +117,9 @@ class Escalator:
 
     async def step(self) -> int:
         """Execute everything that is due now, in one transaction; returns when to look next (ms)."""
-        return await self._db.write(self._execute_due)
+        next_ms = await self._db.write(self._execute_due)
+        self._steps.followed(self._moved_ms)
+        return next_ms
 
     def wake(self) -> None:
         """Look again now. From any thread."""
@@ -129,6 +133,9 @@ class Escalator:
         """Run everything that is due; returns when to look again."""
         now_ms = self._clock.now_ms()
         ledger = self._ledger(tx, now_ms)
+        self._moved_ms = self._steps.look()
+        if self._moved_ms:
+            due.follow_clock(tx, self._moved_ms, now_ms=now_ms, fresh_ms=self._steps.since_ms)
         self._hush(ledger)
         flapping.tell_of_alerts(ledger)
         affected.tell(ledger)

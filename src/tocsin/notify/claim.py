@@ -73,6 +73,20 @@ def recover(tx: Connection, *, owner: str, now_ms: int, everything: bool) -> int
     return len(found)
 
 
+def follow_clock(tx: Connection, step_ms: int, *, now_ms: int, fresh_ms: int) -> None:
+    """Move what waits or is being sent with a wall clock that was moved; what was written since (`fresh_ms`) is right already."""
+    tx.execute(
+        sa.update(notifications)
+        .where(c.state.in_((_PENDING, _SENDING)), sa.not_(c.created_ms.between(now_ms - fresh_ms, now_ms)))
+        .values(
+            created_ms=c.created_ms + step_ms,
+            due_at_ms=c.due_at_ms + step_ms,
+            expires_ms=c.expires_ms + step_ms,
+            lease_until_ms=sa.case((c.lease_until_ms > 0, c.lease_until_ms + step_ms), else_=0),
+        )
+    )
+
+
 def due(tx: Connection, now_ms: int, *, blocked: Iterable[str] = ()) -> list[Any]:
     """Rows that may be sent now, oldest first: due, at the head of their order key, not of a blocked settings reference."""
     return _DUE.all(tx, now=now_ms, blocked=list(blocked) or [""])

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tocsin.clock import Clock, until_woken
+from tocsin.clock import Clock, StepWatch, until_woken
 from tocsin.errors import CommandError, StateError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
@@ -89,6 +89,9 @@ class Deliverer:
         """What the look under way took of the lanes; theirs for good once it is committed."""
         self._lock = threading.Lock()
         self._asked: set[str] = set()
+        self._only_sender = db.url.startswith("sqlite")
+        self._steps = StepWatch(clock)
+        self._moved_ms = 0
         self._owner = ""
         self._key = b""
         self.looked_ms = 0
@@ -123,6 +126,7 @@ class Deliverer:
                 try:
                     claimed, next_ms = await self._db.write(self._claim_due)
                     self._admitted = []
+                    self._clock_followed()
                 except (StateError, sa.exc.SQLAlchemyError) as error:
                     log.error("cannot read the outbox", error=str(error))
                     claimed, next_ms = [], self._clock.now_ms() + _AFTER_ERROR_MS
@@ -136,12 +140,11 @@ class Deliverer:
         """Make the link key and void the leases of our dead predecessor (an earlier `run` of this object included)."""
         self._owner = self._random.randbytes(8).hex()
         self._lanes, self._admitted = Lanes(), []
-        only_sender = self._db.url.startswith("sqlite")
 
         def work(tx: Connection) -> tuple[bytes, int]:
             key = links.ensure_key(tx, self._random)
             now_ms = self._clock.now_ms()
-            return key, queue.recover(tx, owner=self._owner, now_ms=now_ms, everything=only_sender)
+            return key, queue.recover(tx, owner=self._owner, now_ms=now_ms, everything=self._only_sender)
 
         self._key, again = await self._db.write(work)
         if again:
@@ -150,6 +153,7 @@ class Deliverer:
     def _claim_due(self, tx: Connection) -> tuple[list[queue.Claimed], int]:
         """One look at the outbox. Everything in this transaction: late pages, expired rows, re-decisions, leases."""
         self.looked_ms = now_ms = self._clock.now_ms()
+        self._follow_clock(tx, now_ms)
         for note in queue.late_pages(tx, now_ms, _ttl_ms, asked=self._asked):
             if queue.first_cry(tx, note.id):
                 self._undelivered(tx, note, note.state_reason or "nobody has accepted it yet", now_ms)
@@ -164,6 +168,22 @@ class Deliverer:
                 break
             wait_ms = min(wait_ms, self._consider(tx, row, now_ms, claimed))
         return claimed, min(now_ms + wait_ms, self._next_look(tx, now_ms))
+
+    def _follow_clock(self, tx: Connection, now_ms: int) -> None:
+        """The wall clock was moved: what waits, waits as long as it would have. With one sender only, lest it is moved twice."""
+        self._moved_ms = self._steps.look() if self._only_sender else 0
+        if self._moved_ms:
+            log.warning("the clock was moved, messages that wait move along", step_ms=self._moved_ms)
+            queue.follow_clock(tx, self._moved_ms, now_ms=now_ms, fresh_ms=self._steps.since_ms)
+
+    def _clock_followed(self) -> None:
+        """What `_follow_clock` did is committed."""
+        if self._moved_ms:
+            self._steps.followed(self._moved_ms)
+            with self._lock:
+                for lane in self._lanes.by_name.values():
+                    lane.follow_clock(self._moved_ms)
+            self._moved_ms = 0
 
     def _put_back(self) -> None:
         """Free what a look took of the lanes whose transaction came to nothing."""

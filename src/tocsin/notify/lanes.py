@@ -70,6 +70,11 @@ class Lane:
         self.opened += 1
         return self.failures == FAILURES_TO_OPEN
 
+    def follow_clock(self, step_ms: int) -> None:
+        """The wall clock was moved: a pause lasts as long as it would have."""
+        self.open_until_ms += step_ms if self.open_until_ms else 0
+        self.refilled_ms += step_ms
+
     def is_open(self, now_ms: int) -> bool:
         return now_ms < self.open_until_ms
 
