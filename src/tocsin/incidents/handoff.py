@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin.incidents import oncall, rows
+from tocsin.incidents.analytics import SELFTEST
 from tocsin.incidents.doubt import spans_text
 from tocsin.incidents.notices import lines_payload, to_person
 from tocsin.incidents.oncall import NEXT_CHANGE_MS, People, Schedule
@@ -169,7 +170,9 @@ def _silences(tx: Connection, now_ms: int, until_ms: int) -> Iterator[str]:
 
 def _pages(tx: Connection, now_ms: int) -> str:
     c = notifications.c
+    tests = sa.select(incidents.c.number).where(incidents.c.receiver == SELFTEST)
     query = sa.select(sa.func.count(sa.distinct(c.incident)), sa.func.count()).where(
+        c.incident.not_in(tests),
         c.kind == "page",
         c.created_ms > now_ms - _RECENT_MS,
         c.settings_ref.like("user:%"),

@@ -69,6 +69,8 @@ def subject(message: Message) -> str:
 
 def headline(message: Message) -> str:
     """State and severity in words: `CRITICAL - checkout 5xx 7.2 %`, `RESOLVED - ...`."""
+    if message.state == NotificationKind.DIGEST.value:
+        return message.title
     word = message.severity.upper() if message.state == "triggered" else message.state.upper()
     return f"{word} - {message.title}" if word else message.title
 
