@@ -46,12 +46,17 @@ def waiting_text(receiver: str, due_ms: int) -> str:
     return f"Will be told to {receiver} at {clock_text(due_ms)}, when the group has waited for its companions."
 
 
-def member_text(member: Member, outcome: Outcome, now_ms: int) -> str:
-    """The sentence for one member after a look at its group; empty when the earlier sentence still holds."""
+def member_text(member: Member, outcome: Outcome, now_ms: int, *, deaf: bool = False) -> str:
+    """The sentence for one member after a look at its group; empty when the earlier sentence still holds.
+
+    `deaf`: the receiver has nobody and nothing in it.
+    """
     group, page = outcome.group, outcome.page
     if causes := outcome.suppressed.get(member.fingerprint):
         what = "Not told" if member.alert.firing(now_ms) else "Its end is not told yet"
         return f"{what} to {group.receiver}: {causes_text(causes)}."
+    if page is not None and deaf:
+        return f"Told to nobody: the receiver {group.receiver} has neither people nor destinations."
     if page is not None:
         what = "Told" if member.alert.firing(now_ms) else "Its end was told"
         return f"{what} to {group.receiver} at {clock_text(now_ms)}: {page.reason.value}."

@@ -38,8 +38,11 @@ class Destined:
     group_interval_ms: int
     repeat_interval_ms: int
     muted_by: tuple[str, ...]
+    tells_nobody: bool = False
 
     def sentence(self) -> str:
+        if self.tells_nobody:
+            return f"{self.receiver}, which has neither people nor destinations: nobody is told"
         quiet = f"; quiet now because of {', '.join(self.muted_by)}" if self.muted_by else ""
         return (
             f"{self.receiver}: first after {format_duration(self.group_wait_ms)}, news every "
@@ -71,6 +74,7 @@ def _destined(node: Node, labels: Labels, routing: Routing, now_ms: int) -> Dest
     grouped = group_labels(route, labels)
     severest = bool(routing.severities) and labels.get("severity") == routing.severities[-1]
     wait_ms = route.critical_group_wait_ms if severest and route.critical_group_wait_ms is not None else route.group_wait_ms
+    receiver = routing.receivers.get(route.receiver)
     quiet = muted_by(route.mute_time_intervals, route.active_time_intervals, routing.time_intervals, now_ms)
     return Destined(
         receiver=route.receiver,
@@ -81,6 +85,7 @@ def _destined(node: Node, labels: Labels, routing: Routing, now_ms: int) -> Dest
         group_interval_ms=route.group_interval_ms,
         repeat_interval_ms=route.repeat_interval_ms,
         muted_by=quiet,
+        tells_nobody=receiver is not None and receiver.tells_nobody,
     )
 
 

@@ -66,12 +66,14 @@ def _tell(work: Work, members: list[Member], outcome: Outcome) -> None:
     if outcome.page is not None:
         work.sink(work.tx, outcome.page, work.now_ms)
         work.pages.append(outcome.page.reason)
+    receiver = work.routing.receivers.get(outcome.group.receiver)
+    deaf = receiver is not None and receiver.tells_nobody
     for member in members:
-        sentence = member_text(member, outcome, work.now_ms)
+        sentence = member_text(member, outcome, work.now_ms, deaf=deaf)
         if not sentence:
             continue
         work.sentences[member.fingerprint] = _joined(work.sentences.get(member.fingerprint, ""), sentence)
-        verb, news = _verb(member, outcome, work.now_ms)
+        verb, news = _verb(member, outcome, work.now_ms, deaf=deaf)
         if news:
             work.note(
                 verb,
@@ -84,11 +86,11 @@ def _tell(work: Work, members: list[Member], outcome: Outcome) -> None:
             )
 
 
-def _verb(member: Member, outcome: Outcome, now_ms: int) -> tuple[str, bool]:
+def _verb(member: Member, outcome: Outcome, now_ms: int, *, deaf: bool) -> tuple[str, bool]:
     """The timeline's verb for a member, and whether it is news (a repeat of what its timeline says already is not)."""
     fires = member.alert.firing(now_ms)
     before = outcome.told.get(member.fingerprint)
-    if outcome.page is not None and member.fingerprint not in outcome.suppressed:
+    if outcome.page is not None and member.fingerprint not in outcome.suppressed and not deaf:
         return (
             ("paged", before != member.alert.starts_at_ms or bool(member.released)) if fires else ("end_told", before is not None)
         )

@@ -108,11 +108,15 @@ def _detail(data_dir: Path, number: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("number", type=int)
+@click.argument("what", nargs=-1, required=True, metavar="NUMBER | LABELS...")
 @data_dir_option
 @json_option
-def why(number: int, data_dir: Path, as_json: bool) -> None:
-    """Say why each person was, or was not, notified of an incident."""
+def why(what: tuple[str, ...], data_dir: Path, as_json: bool) -> None:
+    """Say why each person was, or was not, notified of an incident; or of alerts: `tocsin why alertname=Down service=shop`."""
+    if len(what) != 1 or not what[0].isdigit():
+        _why_alerts(what, data_dir, as_json=as_json)
+        return
+    number = int(what[0])
     incident = _detail(data_dir, number)
     if as_json:
         print_json(incident)
@@ -124,6 +128,38 @@ def why(number: int, data_dir: Path, as_json: bool) -> None:
     click.echo("\ntimeline")
     for entry in incident["timeline"]:
         click.echo(f"  {local_time(entry['t_ms'])}  {entry['text']}")
+
+
+def _why_alerts(what: tuple[str, ...], data_dir: Path, *, as_json: bool) -> None:
+    from tocsin.alerts.why import pending, traces
+    from tocsin.clock import SystemClock
+    from tocsin.formats.matchers import parse_matchers
+
+    try:
+        matchers = [matcher for text in what for matcher in parse_matchers(text)]
+    except ValueError as error:
+        raise click.BadParameter(f"{error} (expected the number of an incident, or labels such as alertname=Down)") from None
+    state = read_state(data_dir)
+    found = state.read_now(lambda connection: traces(connection, matchers))
+    waiting = state.read_now(lambda connection: pending(connection, matchers))
+    now_ms = SystemClock().now_ms()
+    if as_json:
+        print_json(
+            [{"labels": dict(t.known.alert.labels), "trace": t.lines(now_ms), "incidents": list(t.incidents)} for t in found]
+        )
+        return
+    for trace in found:
+        click.echo(" ".join(f'{name}="{value}"' for name, value in trace.known.alert.labels.pairs))
+        for line in trace.lines(now_ms):
+            click.echo(f"  {line}")
+        for event in trace.events:
+            click.echo(f"  {local_time(event.t_ms)}  {event.text}")
+    for labels, phase, reason in waiting:
+        click.echo(" ".join(f'{name}="{value}"' for name, value in sorted(labels.items())))
+        click.echo(f"  rule: {phase}, not told: {reason.replace('_', ' ')}")
+    if not found and not waiting:
+        click.echo("no alert of these labels fires, or has ended within half an hour")
+        sys.exit(1)
 
 
 @click.group()

@@ -236,7 +236,6 @@ def build_routing(
     severities: tuple[str, ...] = ("info", "warning", "critical"),
     policies: Collection[str] = (),
     original: str = "",
-    depends_on: Mapping[str, tuple[str, ...]] | None = None,
     texts: Mapping[str, str] | None = None,
 ) -> tuple[Routing, list[Problem]]:
     """The dispatcher's values, and every receiver that could not be delivered.
@@ -279,7 +278,6 @@ def build_routing(
             resolve_timeout_ms=config.global_.resolve_timeout,
             severities=severities,
             original=original,
-            depends_on=depends_on or {},
         ),
         at.problems,
     )

@@ -337,7 +337,6 @@ class _Builder:
             severities=own.severities,
             policies=policies,
             original=yaml.safe_dump(hide_secrets(part), sort_keys=False, allow_unicode=True) if part else "",
-            depends_on={service.name: service.depends_on for service in own.services},
             texts=self._sources.texts,
         )
         self._problems += problems

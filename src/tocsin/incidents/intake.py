@@ -22,7 +22,7 @@ _New = tuple[Incident, dict[str, Any]]
 def receive(ledger: Ledger, page: Page) -> None:
     """Write what `page` means."""
     receiver = ledger.directory.receivers.get(page.receiver)
-    if receiver is not None and receiver.place.file and not receiver.destinations and not receiver.policy:
+    if receiver is not None and receiver.tells_nobody:
         # Alertmanager's idiom for "nobody": a declared receiver without anything in it.
         _note_blackhole(ledger, page)
         return

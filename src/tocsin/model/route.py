@@ -89,6 +89,11 @@ class Receiver:
     labels: Mapping[str, str] = field(default_factory=dict)
     """For queries (`receiver_matchers` of the Alertmanager API); `name` is always among them there."""
 
+    @property
+    def tells_nobody(self) -> bool:
+        """Alertmanager's idiom for "nobody": declared, with nothing in it."""
+        return bool(self.place.file) and not self.destinations and not self.policy
+
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceWindow:
