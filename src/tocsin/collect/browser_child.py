@@ -57,7 +57,7 @@ def _visit(browser: Browser, job: dict[str, Any]) -> dict[str, Any]:
     problem, kind, wanted = "", "", False
     for step in job["steps"]:
         start_s = clock.monotonic_s()
-        left_ms = max((job["deadline_s"] - start_s) * 1000 - _PICTURE_MS, _SHORTEST_MS)
+        left_ms = min(max((job["deadline_s"] - start_s) * 1000 - _PICTURE_MS, _SHORTEST_MS), job["step_ms"])
         page.set_default_timeout(left_ms)
         expect.set_options(timeout=left_ms)
         try:

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from tocsin.collect.check import Check, check
 from tocsin.collect.command import run_command
 from tocsin.collect.egress_proxy import egress_proxy
-from tocsin.collect.fields import HttpUrl, LatencyMs, Part
+from tocsin.collect.fields import DurationMs, HttpUrl, LatencyMs, Part
 from tocsin.collect.io import Io
 from tocsin.collect.outcome import Outcome, Sample, degraded, failed, passed, unsupported
 from tocsin.model.check import CheckReason, Phase
@@ -86,6 +86,7 @@ class Browser(Check):
 
     url: HttpUrl = Field(description="page to open first")
     steps: tuple[BrowserStep, ...] = Field((), max_length=_MOST_STEPS, description="what to do then, in order; one key each")
+    step_timeout: DurationMs = Field(10_000, ge=100, description="longest time of one step, within the check's own timeout")
     expect: BrowserExpect = BrowserExpect()
     tls_verify: bool = True
     width: int = Field(1280, ge=200, le=4000)
@@ -141,6 +142,7 @@ class Browser(Check):
             "user_agent": self.user_agent,
             # By the monotonic clock, which all processes share. The child gives up first: a killed one has no picture to show.
             "deadline_s": deadline_s,
+            "step_ms": self.step_timeout,
             "steps": [BrowserStep(goto=self.url).job(), *(step.job() for step in self.steps)],
         }
 
