@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Snapshot:
     texts: list[str]
     ids: UInt32
     tables: list[TableView]
-    placements: list[Placed]
+    placements: Callable[[], Iterator[Placed]]
     metadata: dict[str, tuple[str, str, str]]
 
     def sections(self) -> Iterator[tuple[int, bytes]]:
@@ -55,7 +55,7 @@ class Snapshot:
             name = orjson.dumps(table.names)
             head = _TABLE_HEAD.pack(len(table.slots), len(table.names) - 1, len(name))
             yield _TABLE, b"".join((head, self.ids[table.slots].tobytes(), table.slots.tobytes(), table.cells.tobytes(), name))
-        for placed in self.placements:
+        for placed in self.placements():
             yield _PLACED, pack_placed(placed)
         yield _METADATA, orjson.dumps(self.metadata)
 
@@ -69,7 +69,7 @@ def take(head: Head) -> Snapshot:
         if table.count
     ]
     state = {"next_id": index.next_id, "cut_ms": int(head.cut_ms), "version": 1}
-    return Snapshot(state, index.symbols.texts[:], index.ids.copy(), views, list(head.placements()), dict(head.metadata))
+    return Snapshot(state, index.symbols.texts[:], index.ids.copy(), views, head.placements(), dict(head.metadata))
 
 
 def write(folder: Path, number: int, snapshot: Snapshot, disk: Disk) -> None:

@@ -182,6 +182,13 @@ class Grid:
         cells[rows, slot] = values
         return np.empty(0, np.int64)
 
+    def pass_by(self, blocks: Int64, number: int) -> None:
+        """Scrape `number` is in chunks already: where nothing is open, the window begins after it."""
+        behind = (self.last[blocks] < self.low[blocks]) & (self.first[blocks] <= number)
+        which = blocks[behind]
+        self.first[which] = self.low[which] = number + 1
+        self.last[which] = number
+
     def any_sample(self, row: int, low: int, high: int) -> bool:
         """Whether a row holds a sample with a number in low..high (inside its window)."""
         numbers = np.arange(low, high + 1)

@@ -7,7 +7,7 @@ same operations in the same order. What differs is what happens to a full window
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -147,18 +147,13 @@ class Head:
             grid = self.grids[interval_ms] = Grid(interval_ms)
         return grid
 
-    def placements(self) -> Iterable[Placed]:
-        """Where every placed series stands (for a checkpoint)."""
+    def placements(self) -> Callable[[], Iterator[Placed]]:
+        """Where every placed series stands, as of now (for a checkpoint); the work is done when it is called."""
         slots = np.flatnonzero(self._row_of[: self.index.slot_count] >= 0)
-        refs = self.index.refs(slots)
-        for interval in np.unique(self._interval_of[slots]).tolist():
-            grid = self.grids[interval]
-            mine = np.flatnonzero(self._interval_of[slots] == interval)
-            rows = self._row_of[slots[mine]]
-            offsets = grid.offset[rows // BLOCK_ROWS]
-            for offset in np.unique(offsets).tolist():
-                part = offsets == offset
-                yield Placed(interval, offset, refs[mine[part]], rows[part])
+        refs, intervals, rows = self.index.refs(slots), self._interval_of[slots], self._row_of[slots]
+        # Replaced when they grow, never changed for a block that has rows.
+        offsets = {interval: grid.offset for interval, grid in self.grids.items()}
+        return lambda: _placed(refs, intervals, rows, offsets)
 
     # -- samples -----------------------------------------------------------------------------------------------------
 
@@ -355,7 +350,9 @@ class Head:
         slots = np.flatnonzero(ids)
         refs = ids[slots].astype(np.int64) << 32 | slots
         parts = [self.still_idle(refs[start : start + _SPELL]) for start in range(0, len(refs), _SPELL)]
-        return np.concatenate([*parts, _NONE])
+        found = np.concatenate([*parts, _NONE])
+        # Table by table, so that a few of them touch few tables.
+        return found[np.argsort(self.index.table_of(found & NOBODY), kind="stable")]
 
     def still_idle(self, refs: Int64) -> Int64:
         """Those of which no sample is in an open window or a loose run."""
@@ -455,3 +452,12 @@ class Head:
                     held = rows_of(chunk, local[part], ids[part])
                     if held.any():
                         out.append((chunk, local[part][held]))
+
+
+def _placed(refs: Int64, intervals: Int64, rows: Int64, offsets: Mapping[int, Int64]) -> Iterator[Placed]:
+    for interval in np.unique(intervals).tolist():
+        mine = np.flatnonzero(intervals == interval)
+        phases = offsets[interval][rows[mine] // BLOCK_ROWS]
+        for offset in np.unique(phases).tolist():
+            part = phases == offset
+            yield Placed(interval, offset, refs[mine[part]], rows[mine[part]])

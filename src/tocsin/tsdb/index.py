@@ -198,6 +198,10 @@ class Index:
     def refs(self, slots: Int64) -> Int64:
         return np.where(slots >= 0, self.ids[slots].astype(np.int64) << 32 | slots, -1)
 
+    def table_of(self, slots: Int64) -> Int64:
+        """Numbers of the tables that series stand in."""
+        return self._table_of[slots].astype(np.int64)
+
     def known(self, refs: Int64) -> npt.NDArray[np.bool_]:
         """Which references still mean a series."""
         slots = refs & SLOT_MASK

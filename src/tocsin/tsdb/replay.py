@@ -12,12 +12,15 @@ import orjson
 
 from tocsin.model.series import Float64, Int64
 from tocsin.tsdb import damage, exemplars, records
-from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk
+from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk, rows_of
+from tocsin.tsdb.grid import BLOCK_ROWS
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
 from tocsin.tsdb.layout import Layout
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.wal import Record
+
+_TWICE = (Kind.SERIES, Kind.LAYOUT, Kind.PLACED)
 
 
 @dataclass(slots=True)
@@ -27,6 +30,10 @@ class _Known:
     layout: Layout
     places: Int64 | None
     """Which values of a scrape belong to it; None = all."""
+    sealed: tuple[int, int] = (0, -1)
+    """Scrape numbers that are in intact chunks for every series of the layout; they need not be written again."""
+    sealed_for: tuple[int, int, int] = (-1, 0, 0)
+    """Epoch, interval and offset for which that holds."""
 
 
 class Replay:
@@ -40,6 +47,8 @@ class Replay:
         self._layouts: dict[int, _Known] = {}
         self._batches: dict[int, int] = {}
         """Loose batch -> how many runs it and those before it hold."""
+        self._definition = b""
+        """The definition before: each stands twice, and is read once."""
         self.samples = 0
 
     def apply(self, record: Record, *, where: str, definitions: bool = True) -> None:
@@ -52,6 +61,10 @@ class Replay:
 
     def _apply(self, record: Record, definitions: bool) -> None:
         head, data = self._head, record.payload
+        if record.kind in _TWICE:
+            if data == self._definition:
+                return
+            self._definition = data
         match record.kind:
             case Kind.SCRAPE:
                 self._scrape(records.unpack_scrape(data))
@@ -100,8 +113,39 @@ class Replay:
         head, grid_ms = self._head, scrape.grid_ms
         if grid_ms > 0:
             settle_and_place(head, layout, grid_ms, scrape.t_ms % grid_ms)
+            if self._is_sealed(known, scrape.t_ms // grid_ms):
+                head.grids[grid_ms].pass_by(layout.blocks, scrape.t_ms // grid_ms)
+                return
         head.write_scrape(layout, scrape.t_ms, grid_ms, values)
         self.samples += len(values)
+
+    def _is_sealed(self, known: _Known, number: int) -> bool:
+        layout = known.layout
+        state = (self._head.epoch, layout.interval_ms, layout.offset_ms)
+        if known.sealed_for != state:
+            known.sealed_for, known.sealed = state, self._sealed_span(layout)
+        return known.sealed[0] <= number <= known.sealed[1]
+
+    def _sealed_span(self, layout: Layout) -> tuple[int, int]:
+        """Scrape numbers that chunks hold for every series of a layout; first > last when there are none."""
+        if layout.elsewhere is not None or len(layout.repeats):
+            return 0, -1
+        low, high = 0, 1 << 62
+        for block in layout.blocks.tolist():
+            mine = layout.rows // BLOCK_ROWS == block
+            local, ids = layout.rows[mine] % BLOCK_ROWS, layout.ids[mine]
+            spans = sorted(
+                (chunk.first, chunk.first + chunk.columns - 1)
+                for chunk in self._head.chunks.get((layout.interval_ms, block), ())
+                if chunk.offset_ms == layout.offset_ms
+                and rows_of(chunk, local, ids).all()
+                and (not self._verify or self._files.intact(chunk))
+            )
+            run = (0, -1)
+            for first, last in spans:
+                run = (run[0], max(run[1], last)) if run[1] >= first - 1 and run[1] >= 0 else (first, last)
+            low, high = max(low, run[0]), min(high, run[1])
+        return low, high
 
     def _samples(self, refs: Int64, t_ms: Int64, values: Float64) -> None:
         known = self._head.index.known(refs)
