@@ -11,12 +11,13 @@ import pytest
 from tests.collect.fakes import ManualClock, SteadyRandom, running
 
 from tocsin.collect import check as registry
-from tocsin.collect.catalog import check_types, parse_check
+from tocsin.collect.catalog import check_of, check_types, parse_check
 from tocsin.collect.check import Check, check
+from tocsin.collect.check_state import initial
 from tocsin.collect.io import Io
 from tocsin.collect.network import Network
 from tocsin.collect.outcome import Outcome, ProbeError, failed, passed
-from tocsin.collect.probe import Prober
+from tocsin.collect.probe import Prober, _Planned, _timeout_ms
 from tocsin.model.check import CheckReason, CheckResult, CheckSpec
 
 
@@ -50,6 +51,8 @@ def scripted() -> Iterator[type[Check]]:
             match step:
                 case "hang":
                     await asyncio.sleep(3600)
+                case "slow":
+                    await io.network.clock.sleep_until_ms(io.now_ms() + 2_000)
                 case "crash":
                     raise ZeroDivisionError("oops")
                 case "blind":
@@ -217,6 +220,33 @@ async def test_when_everybody_fails_at_once_it_is_us(bench: Bench, clock: Manual
         await clock.advance(61_000, step_ms=500)
         assert {r.check_id for r in bench.results if r.ok} == set(names), "and it goes on when the network is back"
         assert not [r for r in bench.results if r.unknown]
+
+
+async def test_slow_and_heavy_checks_are_no_references_for_the_network(
+    bench: Bench, clock: ManualClock, scripted: type[Check]
+) -> None:
+    """A browser needs longer than a self-test lasts: its timeout there says nothing about the network."""
+    bench.prober.apply([spec(name) for name in "abcd"])
+    for name in "bcd":
+        Script.plan[name] = ["slow"]
+    async with running(bench.prober.run()):
+        await clock.advance(70_000, step_ms=500)
+        assert {r.check_id for r in bench.results if r.ok} == set("abcd")
+        Script.plan["a"], started = ["timeout"], len(Script.started)
+        for name in "bcd":
+            Script.plan[name] = ["timeout"]
+        await clock.advance(60_000, step_ms=500)
+    assert [r for r in bench.results if r.check_id == "a" and not r.ok and not r.unknown]
+    assert len(Script.started) > started
+
+
+def test_a_recheck_is_never_shorter_than_what_good_runs_took() -> None:
+    known = _Planned(spec("a", timeout_ms=60_000), None, initial(spec("a"), 0), 0)
+    quick = check_of(known.spec)
+    assert [_timeout_ms(replace(known, good_ms=ms), quick, 2) for ms in (0.0, 40.0, 4_000.0, 50_000.0)] == [
+        5_000, 5_000, 8_000, 60_000,
+    ]  # fmt: skip
+    assert _timeout_ms(known, quick, 1) == 60_000
 
 
 async def test_when_one_fails_and_the_others_answer_it_is_them(bench: Bench, clock: ManualClock) -> None:

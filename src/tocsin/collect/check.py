@@ -34,6 +34,8 @@ class Check(BaseModel, ABC):
     evidence: ClassVar[str] = ""
     """What a result keeps beside verdict, reason, phases and addresses."""
     default_every_ms: ClassVar[int] = 60_000
+    light: ClassVar[bool] = True
+    """May be run out of turn as a reference of the prober's self-test: quick, and nobody counts the questions."""
     default_timeout_ms: ClassVar[int] = 10_000
     up_series: ClassVar[str] = ""
     """Name of the series by which the field's exporters say that the server is up, such as pg_up; 1 or 0 of each result."""

@@ -81,6 +81,7 @@ class Browser(Check):
     )
     evidence = "url, title, steps with their times, console_errors, failed_requests, refused; a screenshot (JPEG) of a failure"
 
+    light = False
     default_every_ms = 300_000
     default_timeout_ms = 30_000
 

@@ -49,6 +49,7 @@ class Domain(Check):
     example = "{name: our domain, domain: shop.example}"
     evidence = "expires, registered, registrar, status, name_servers, source"
 
+    light = False
     default_every_ms = 12 * 3_600_000
 
     name: Annotated[str, AfterValidator(_domain)] = Field(description="the registered domain, such as example.com")
