@@ -1,6 +1,6 @@
 """Pictures for the documentation, of the real program watching a shop that breaks: `python tests/e2e/make_screenshots.py`.
 
-Thirteen pages, light and dark, on a desktop and on a phone, to docs/screenshots/. Takes about four minutes: the charts need a past.
+Thirteen pages, light and dark, on a desktop and on a phone, to docs/screenshots/. Takes some minutes: the charts need a past.
 """
 
 from __future__ import annotations

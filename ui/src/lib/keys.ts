@@ -43,6 +43,7 @@ export function meaning(key: string, before: string): Press {
   return /^[jkxasenutlyf?/0+\-[\]]$/.test(key) || key === 'Enter' ? { act: key } : null
 }
 
-export function typing(target: EventTarget | null): boolean {
+/** `target` is where the event began: `event.composedPath()[0]`, or a box inside a shadow root would look like an ordinary element. */
+export function typing(target: EventTarget | null | undefined): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
 }
