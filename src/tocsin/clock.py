@@ -41,13 +41,17 @@ class SystemClock:
 
 
 async def until_woken(clock: Clock, woken: asyncio.Event, t_ms: int) -> None:
-    """Return when `woken` is set or at `t_ms`, whichever comes first. Leaves no task behind."""
-    if woken.is_set() or clock.now_ms() >= t_ms:
+    """Return when `woken` is set or at `t_ms`, whichever comes first. Leaves no task behind.
+
+    Also after as long as it was to `t_ms` when asked: a wall clock set back by an hour must not make anybody sleep for it.
+    """
+    left_ms = t_ms - clock.now_ms()
+    if woken.is_set() or left_ms <= 0:
         await asyncio.sleep(0)
         return
     waits = [asyncio.ensure_future(woken.wait()), asyncio.ensure_future(clock.sleep_until_ms(t_ms))]
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=left_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()
