@@ -13,7 +13,7 @@ from pydantic import ValidationError, model_validator
 from tocsin.collect.relabel import RelabelRule
 from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, ScrapeJob, TargetGroup
 from tocsin.config.fields import DurationMs, Section, problems_of
-from tocsin.config.httpclient import HttpClientSection, build_http_client
+from tocsin.config.httpclient import HttpClientSection, build_http_client, cannot_be_done
 from tocsin.config.prometheus_scrape import UNSUPPORTED_DISCOVERY, DnsSd, FileSd, HttpSd, RelabelConfig, StaticConfig
 from tocsin.config.tree import Path as TreePath
 from tocsin.config.tree import Tree, path_text
@@ -97,9 +97,13 @@ def read_alerting(raw: Mapping[str, Any] | None, tree: Tree) -> tuple[tuple[Aler
         path: TreePath = ("alerting", "alertmanagers", index)
         place = tree.place(path)
         try:
-            groups.append(entry.build(index, Path(place.file).parent, before))
+            built = entry.build(index, Path(place.file).parent, before)
         except ValueError as error:
             problems.append(Problem(place, path_text(path), str(error)))
+            continue
+        groups.append(built)
+        for below, text in cannot_be_done(built.http):
+            problems.append(Problem(tree.place((*path, *below)), path_text((*path, *below)), text))
     return tuple(groups), problems
 
 

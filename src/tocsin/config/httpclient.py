@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tocsin.config.fields import Text
 from tocsin.config.prometheus_http import Authorization, BasicAuth, HeaderConfig, OAuth2Section, Proxied, TlsConfig
@@ -33,6 +33,12 @@ class HttpClientSection(Proxied):
     """Whether HTTP/2 may be spoken; Tocsin speaks HTTP/1.1 to receivers."""
     http_headers: dict[str, HeaderConfig] = Field(default_factory=dict)
 
+    @field_validator("proxy_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        # Alertmanager takes any text when it reads the file; what cannot be used is said by `cannot_be_done`.
+        return value
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         ways = [self.basic_auth, self.authorization, self.oauth2, self.bearer_token or None, self.bearer_token_file or None]
@@ -47,7 +53,10 @@ class HttpClientSection(Proxied):
 def read_http_client(
     raw: Mapping[str, Any], base: Path, environment: Mapping[str, str] = os.environ
 ) -> tuple[httpclient.HttpClient | None, list[tuple[Place, str]]]:
-    """The settings, or what is wrong with them as (path below, sentence). `base`: the folder that files are relative to."""
+    """The settings (None = they are not as Alertmanager wants them), and what is wrong as (path below, sentence).
+
+    `base`: the folder that files are relative to.
+    """
     try:
         section = HttpClientSection.model_validate(raw)
     except ValidationError as error:
@@ -56,8 +65,16 @@ def read_http_client(
             for problem in error.errors(include_input=False, include_url=False, include_context=False)
         ]
     built = build_http_client(section, base, environment)
-    wrong = [((), f"cannot read {file}") for file in _files(built) if not os.access(file, os.R_OK)]
-    return built, list(wrong)
+    return built, cannot_be_done(built)
+
+
+def cannot_be_done(client: httpclient.HttpClient) -> list[tuple[Place, str]]:
+    """What is right as a setting and still does not work here."""
+    wrong: list[tuple[Place, str]] = [((), f"cannot read {file}") for file in _files(client) if not os.access(file, os.R_OK)]
+    for url in (client.proxy.url, client.proxy.http, client.proxy.https):
+        if url and not url.startswith("http://"):
+            wrong.append((("proxy_url",), "expected an http:// URL; Tocsin goes through HTTP proxies only"))
+    return wrong
 
 
 def build_http_client(section: HttpClientSection, base: Path, environment: Mapping[str, str]) -> httpclient.HttpClient:
