@@ -133,10 +133,18 @@ class Dispatcher:
         self.wake()
 
     async def set_silence(self, silence: Silence, actor: Actor = SYSTEM) -> str:
-        """Create (`id` empty) or change a silence; returns its id, durable. Raises CommandError 400 or 404."""
+        """Create (`id` empty) or change a silence; returns its id, durable and in force. Raises CommandError 400 or 404."""
         now_ms = self._clock.now_ms()
         new_id = self._new_id()
-        silence_id = await self._db.write(lambda tx: _set_silence(tx, silence, actor, new_id=new_id, now_ms=now_ms))
+        plan = self._plan
+
+        def work(tx: Connection) -> tuple[str, Stepped]:
+            # What it covers is noted in the same transaction: a page claimed right after the commit knows of it.
+            silence_id = _set_silence(tx, silence, actor, new_id=new_id, now_ms=now_ms)
+            return silence_id, step(tx, plan, self._sink, now_ms=now_ms, regroup=False, refresh=True)
+
+        silence_id, done = await self._db.write(work)
+        self._after(done)
         self._silences_changed(silence_id)
         return silence_id
 

@@ -1,0 +1,35 @@
+"""A silence that was confirmed covers its alerts from that commit on, before the dispatcher's next step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from tests.fakes.house import alert
+from tests.fakes.virtual import START_MS, VirtualClock, run_virtual
+
+from tocsin.alerts.dispatch import Dispatcher
+from tocsin.model.labels import Matcher, MatchOp
+from tocsin.model.route import Silence
+from tocsin.state.schema import alerts, metadata
+from tocsin.state.sql import Database, sqlite_url
+
+
+def test_what_a_silence_covers_is_noted_in_its_own_transaction(tmp_path: Path) -> None:
+    db = Database(sqlite_url(tmp_path / "state.db"), inline=True)
+    metadata.create_all(db.engine)
+    dispatcher = Dispatcher(db=db, sink=lambda *_: None, clock=VirtualClock(), changed=lambda *_: None)
+
+    async def story() -> None:
+        await dispatcher.post([alert("Down", starts_at_ms=START_MS), alert("Slow", starts_at_ms=START_MS)])
+        await dispatcher.step()
+        matcher = Matcher("alertname", MatchOp.EQUAL, "Down")
+        await dispatcher.set_silence(Silence("", (matcher,), START_MS, START_MS + 60_000, "ana", "planned"))
+
+    run_virtual(story())
+    rows = db.read_now(lambda tx: tx.execute(sa.select(alerts.c.labels, alerts.c.suppressed_by)).all())
+    assert {row.labels["alertname"]: [cause["kind"] for cause in row.suppressed_by] for row in rows} == {
+        "Down": ["silenced"],
+        "Slow": [],
+    }
+    db.close()
