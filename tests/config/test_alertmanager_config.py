@@ -252,7 +252,7 @@ def test_http_config_of_global_holds_where_a_receiver_says_nothing() -> None:
 
 
 def test_a_text_that_tocsin_writes_itself_is_a_warning() -> None:
-    text = "route: {receiver: r}\nreceivers:\n  - name: r\n    discord_configs: [{webhook_url: 'https://x', title: t}]\n"
+    text = "route: {receiver: r}\nreceivers:\n  - name: r\n    discord_configs: [{webhook_url: 'https://x', content: t}]\n"
     routing, problems = check(text)
     assert routing is not None
     assert [problem.warning for problem in problems] == [True]

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import pytest
+from tests.fakes.chats import FakeChats
 from tests.fakes.slack import FakeSlack
 from tests.notify.test_real_ports_and_providers import NASTY, message, send
 
@@ -154,3 +155,42 @@ def test_pagerduty_shows_own_description_and_details() -> None:
     assert shown["custom_details"]["runs on"] == "Down"
     assert "bad" not in shown["custom_details"]
     assert shown["custom_details"]["why"]
+
+
+CHATS = {
+    "discord": ({"webhook_url": "{url}/api/webhooks/1/x"}, lambda b: (b["embeds"][0]["title"], b["embeds"][0]["description"])),
+    "msteams": (
+        {"webhook_url": "{url}/workflows/x"},
+        lambda b: tuple(item["text"] for item in b["attachments"][0]["content"]["body"][:2]),
+    ),
+    "mattermost": ({"webhook_url": "{url}/hooks/x"}, lambda b: tuple(b["text"].split("\n\n")[:2])),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CHATS))
+async def test_a_chat_shows_the_operators_title_and_text_with_their_markup(name: str) -> None:
+    settings, seen = CHATS[name]
+    texts = {
+        "title": "{{ .Status | toUpper }} {{ .CommonLabels.alertname }}",
+        "text": "**{{ len .Alerts }} alerts** {{ .Receiver }}",
+    }
+    with FakeChats() as chats:
+        own = {key: value.format(url=chats.url) for key, value in settings.items()}
+        answer = await send(name, {**own, "texts": texts}, TWO)
+        assert answer.outcome is DeliveryOutcome.ACCEPTED and not chats.broken, chats.broken
+        title, text = seen(chats.seen[0].parsed)
+        assert title == "FIRING Down" and text.startswith("**2 alerts** team")
+
+
+async def test_telegram_takes_the_operators_markup_and_escapes_labels() -> None:
+    nasty = page_of(alert("<b>a</b>"))
+    settings = {"bot_token": "1:t", "chat_id": 42, "texts": {"text": "<b>{{ .CommonLabels.instance }}</b>"}}
+    with FakeChats() as chats:
+        chats.takes_markup = True
+        assert (await send("telegram", {**settings, "api_url": chats.url}, nasty)).outcome is DeliveryOutcome.ACCEPTED
+        assert chats.seen[0].parsed["text"] == "<b>&lt;b&gt;a&lt;/b&gt;</b>" and chats.seen[0].parsed["parse_mode"] == "HTML"
+    with FakeChats() as chats:
+        # Telegram refuses the markup: the plain page goes out.
+        answer = await send("telegram", {**settings, "api_url": chats.url, "texts": {"text": "<b>"}}, nasty)
+        assert answer.outcome is DeliveryOutcome.ACCEPTED
+        assert len(chats.seen) == 2 and "parse_mode" not in chats.seen[1].parsed

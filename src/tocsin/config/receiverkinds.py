@@ -99,7 +99,7 @@ KINDS: Mapping[str, Kind] = {
         needs=("chat_id", "bot_token"),
         from_global={"api_url": "telegram_api_url", "bot_token": "telegram_bot_token"},
         channel="telegram",
-        settings={name: name for name in ("bot_token", "chat_id", "api_url", "message_thread_id")},
+        settings={name: name for name in ("bot_token", "chat_id", "api_url", "message_thread_id", "parse_mode")},
     ),
     "msteamsv2_configs": _kind(
         "",

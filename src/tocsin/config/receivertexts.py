@@ -15,6 +15,11 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "slack": {"title": "title", "text": "text"},
     "email": {"headers": "", "text": "text", "html": "html"},
     "pagerduty": {"description": "description", "details": "details."},
+    "discord": {"title": "title", "message": "text"},
+    "telegram": {"message": "text"},
+    "msteams": {"title": "title", "text": "text"},
+    "pushover": {"title": "title", "message": "text"},
+    "mattermost": {"title": "title", "text": "text"},
 }
 """By channel: key of the receiver -> part of our message. `headers` and `details` are maps."""
 

@@ -145,4 +145,8 @@ class Message:
     group: Mapping[str, Any] = field(default_factory=dict)
     """Webhook v4 envelope values: receiver, groupKey, groupLabels, commonLabels, ..."""
     started_ms: int = 0
+    own_title: str = ""
+    """The operator's headline, whole; empty = ours."""
+    own_text: str = ""
+    """The operator's text in the markup of the channel; stands in `lines` as well, and alerts are not listed under it."""
     possible_repeat: bool = False

@@ -69,8 +69,8 @@ def subject(message: Message) -> str:
 
 def headline(message: Message) -> str:
     """State and severity in words: `CRITICAL - checkout 5xx 7.2 %`, `RESOLVED - ...`."""
-    if message.state == NotificationKind.DIGEST.value:
-        return message.title
+    if message.own_title or message.state == NotificationKind.DIGEST.value:
+        return message.own_title or message.title
     word = message.severity.upper() if message.state == "triggered" else message.state.upper()
     return f"{word} - {message.title}" if word else message.title
 
@@ -157,7 +157,7 @@ def _ways(message: Message) -> list[tuple[bool, str, str]]:
 
 def alert_lines(message: Message) -> list[str]:
     """One line per alert with what tells it apart, at most ten; firing ones first."""
-    if len(message.alerts) < 2:
+    if len(message.alerts) < 2 or message.own_text:
         return []
     shared = dict(message.fields)
     lines = []

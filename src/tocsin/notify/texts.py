@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Self
 
@@ -62,6 +63,12 @@ class Worded(Channel):
         except Exception as error:  # whatever a template does, the page goes out
             log.error("a template of a receiver failed; the plain text is sent", channel=self.type, part=part, problem=str(error))
             return ""
+
+    def dressed(self, message: Message, *, clean: Clean = str) -> Message:
+        """The message with the operator's `title` and `text` in place of ours, where there are any."""
+        title, text = self.worded("title", message), self.worded("text", message, clean=clean)
+        lines = (text,) if text else message.lines
+        return replace(message, own_title=" ".join(title.split()), own_text=text, lines=lines)
 
 
 def compile_text(text: str, library: Mapping[str, str]) -> Template:

@@ -8,16 +8,17 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from tocsin.model.notification import Delivery, DeliveryOutcome, Message, NotificationKind
-from tocsin.notify.channel import Channel, Io, Rate, channel, fold
+from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import json_of, judged, post_json
+from tocsin.notify.texts import Worded
 
 _COLOURS = {"critical": 0xB3261E, "warning": 0x8A5A00}
 _RESOLVED = 0x1B6E3C
 
 
 @channel("discord")
-class Discord(Channel):
+class Discord(Worded):
     """Posts to a channel's webhook."""
 
     url_field: ClassVar[str] = "webhook_url"
@@ -32,6 +33,7 @@ class Discord(Channel):
 
     async def send(self, message: Message, io: Io) -> Delivery:
         """The first message of an incident is its root; later ones edit it, and say the news in one line."""
+        message = self.dressed(message, clean=plain)
         root = str(io.refs.get("message_id", ""))
         if not root or message.notification.kind is NotificationKind.PAGE:
             sent = await self._call("POST", "", {"embeds": [_embed(message)]}, io)
@@ -71,7 +73,7 @@ def _embed(message: Message) -> dict[str, Any]:
         ("Silence", message.silence_url),
         ("Chart", "" if message.chart_url.startswith("https://") else message.chart_url),
     ]
-    told = [plain(line) for line in (*message.lines, *alert_lines(message))]
+    told = list(message.lines) if message.own_text else [plain(line) for line in (*message.lines, *alert_lines(message))]
     text = "\n".join([*told, *(f"{name}: {url}" for name, url in links if url), plain(message.why)])
     colour = _RESOLVED if message.state == "resolved" else _COLOURS.get(message.severity, 0x33415C)
     # Titles are shown as they are.

@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 from pydantic import SecretStr
 
 from tocsin.model.notification import Delivery, Message
-from tocsin.notify.channel import Channel, Io, Rate, channel, fold
+from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import text_body
 from tocsin.notify.respond import judged, post_json
+from tocsin.notify.texts import Worded
 
 _LIMIT = 16_000
 
 
 @channel("mattermost")
-class Mattermost(Channel):
+class Mattermost(Worded):
     """Posts to an incoming webhook."""
 
     url_field: ClassVar[str] = "webhook_url"
@@ -30,7 +31,7 @@ class Mattermost(Channel):
 
     async def send(self, message: Message, io: Io) -> Delivery:
         # A zero-width space behind every @ keeps a label from calling the whole channel.
-        text = text_body(message).replace("@", "@\u200b")
+        text = text_body(self.dressed(message)).replace("@", "@\u200b")
         body: dict[str, Any] = {"text": text if len(text) <= _LIMIT else text[: _LIMIT - 1] + "…"}
         if self.channel:
             body["channel"] = self.channel

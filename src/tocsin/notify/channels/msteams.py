@@ -8,16 +8,17 @@ import orjson
 from pydantic import SecretStr
 
 from tocsin.model.notification import Delivery, Message
-from tocsin.notify.channel import Channel, Io, Rate, channel, fold
+from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import judged, post_json
+from tocsin.notify.texts import Worded
 
 _LIMIT = 28_000
 _COLOURS = {"critical": "attention", "warning": "warning"}
 
 
 @channel("msteams")
-class MsTeams(Channel):
+class MsTeams(Worded):
     """Posts to the URL of a workflow "when a Teams webhook request is received"."""
 
     url_field: ClassVar[str] = "webhook_url"
@@ -31,7 +32,7 @@ class MsTeams(Channel):
         return f"msteams {self.name or fold(self.webhook_url.get_secret_value())}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
-        response = await post_json(io.http, self.webhook_url.get_secret_value(), card_message(message))
+        response = await post_json(io.http, self.webhook_url.get_secret_value(), card_message(self.dressed(message, clean=plain)))
         if isinstance(response, Delivery):
             return response
         if response.status == 202 or (response.status == 200 and not response.body.lstrip().startswith(b"<")):
@@ -60,7 +61,8 @@ def _body(message: Message, alerts: list[str]) -> dict[str, Any]:
             "color": colour,
         }
     ]
-    items += [{"type": "TextBlock", "text": plain(line)[:2000], "wrap": True} for line in (*message.lines, *alerts) if line]
+    told = [message.own_text[:20_000]] if message.own_text else [plain(line)[:2000] for line in (*message.lines, *alerts)]
+    items += [{"type": "TextBlock", "text": line, "wrap": True} for line in told if line]
     if message.why:
         items.append({"type": "TextBlock", "text": plain(message.why), "wrap": True, "isSubtle": True, "size": "small"})
     links = [

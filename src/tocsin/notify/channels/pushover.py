@@ -9,16 +9,17 @@ from pydantic import SecretStr
 
 from tocsin.model.notification import Delivery, Message, NotificationKind
 from tocsin.model.ports import HttpError
-from tocsin.notify.channel import Channel, Io, Rate, channel
+from tocsin.notify.channel import Io, Rate, channel
 from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import from_error, json_of, judged
+from tocsin.notify.texts import Worded
 
 _RETRY_S, EXPIRE_S = 60, 3600
 _TITLE, _TEXT, _URL = 250, 1024, 512
 
 
 @channel("pushover")
-class Pushover(Channel):
+class Pushover(Worded):
     """Pushes to a user or group."""
 
     address_field: ClassVar[str] = "user_key"
@@ -31,7 +32,7 @@ class Pushover(Channel):
     api_url: str = "https://api.pushover.net/1/messages.json"
 
     async def send(self, message: Message, io: Io) -> Delivery:
-        kind = message.notification.kind
+        kind, message = message.notification.kind, self.dressed(message)
         if kind is not NotificationKind.PAGE:
             await self._stop_ringing(io)
         form: dict[str, str | int] = {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from html import escape
+from typing import Any, ClassVar, Literal
 
 import orjson
 from pydantic import SecretStr, field_validator
 
-from tocsin.model.notification import Delivery, Message
+from tocsin.model.notification import Delivery, DeliveryOutcome, Message
 from tocsin.model.ports import HttpError
 from tocsin.notify.attach import multipart
-from tocsin.notify.channel import Channel, Io, Rate, channel
+from tocsin.notify.channel import Io, Rate, channel
 from tocsin.notify.render import text_body
 from tocsin.notify.respond import json_of, judged, post_json
+from tocsin.notify.texts import Worded
 
 TEXT_LIMIT = 4096
 _ANSWERS = {
@@ -23,7 +26,7 @@ _ANSWERS = {
 
 
 @channel("telegram")
-class Telegram(Channel):
+class Telegram(Worded):
     """Plain text: nothing in a label can become markup."""
 
     address_field: ClassVar[str] = "chat_id"
@@ -37,6 +40,8 @@ class Telegram(Channel):
     user_id: int = 0
     """Telegram's id of this person: whose button presses count as theirs."""
     api_url: str = "https://api.telegram.org"
+    parse_mode: Literal["", "HTML", "Markdown", "MarkdownV2"] = "HTML"
+    """The markup of a text of your own."""
     buttons: bool = True
     """An Acknowledge button inside Telegram; Tocsin fetches the answers itself (long polling), no public address is needed."""
 
@@ -49,12 +54,17 @@ class Telegram(Channel):
         return f"telegram {self.chat_id}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
+        own = self.worded("text", message, clean=escape if self.parse_mode == "HTML" else str)
+        if own and len(own) <= TEXT_LIMIT:
+            told = await self._post(message, io, {"text": own, **({"parse_mode": self.parse_mode} if self.parse_mode else {})})
+            if told.outcome is not DeliveryOutcome.PERMANENT or "parse" not in told.reason:
+                return told
+        # Nobody's own text, or one whose markup Telegram does not take: the plain page.
         text = text_body(message)
-        body: dict[str, Any] = {
-            "chat_id": self.chat_id,
-            "text": text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…",
-            "link_preview_options": {"is_disabled": True},
-        }
+        return await self._post(message, io, {"text": text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"})
+
+    async def _post(self, message: Message, io: Io, said: Mapping[str, str]) -> Delivery:
+        body: dict[str, Any] = {"chat_id": self.chat_id, **said, "link_preview_options": {"is_disabled": True}}
         if self.message_thread_id is not None:
             body["message_thread_id"] = self.message_thread_id
         if root := io.refs.get("message_id"):
