@@ -17,7 +17,12 @@ from tocsin.config.maintenance import MaintenanceSection
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s/][^/\n]*$")]
 Role = Literal["viewer", "responder", "admin"]
 Feature = Literal[
-    "promql-experimental-functions", "promql-duration-expr", "promql-delayed-name-removal", "exemplar-storage", "tocsin-anomaly"
+    "promql-experimental-functions",
+    "promql-duration-expr",
+    "promql-delayed-name-removal",
+    "exemplar-storage",
+    "promql-per-step-stats",
+    "tocsin-anomaly",
 ]
 
 

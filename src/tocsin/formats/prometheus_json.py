@@ -28,16 +28,17 @@ _EXPONENT = (1e-5, 1e16)
 """Outside, orjson writes exponents where Prometheus does not, or spells them differently."""
 
 
-def encode_result(result: QueryResult, *, limit: int = 0, stats: bool = False) -> bytes:
-    """The whole answer. `limit` > 0 cuts the series and says so in a warning; `stats` adds the counts."""
-    return b"".join(_fragments(result, limit, stats))
+def encode_result(result: QueryResult, *, limit: int = 0, stats: bool = False, per_step: bool = False) -> bytes:
+    """The whole answer. `limit` > 0 cuts the series and says so in a warning; `stats` adds the counts and timings, `per_step`
+    the counts of each step."""
+    return b"".join(_fragments(result, limit, stats, per_step))
 
 
-def stream_result(result: QueryResult, *, limit: int = 0, stats: bool = False) -> Iterator[bytes]:
+def stream_result(result: QueryResult, *, limit: int = 0, stats: bool = False, per_step: bool = False) -> Iterator[bytes]:
     """The same bytes in pieces well under 1 MB (a single series may exceed it), so that nothing large is joined."""
     piece: list[bytes] = []
     size = 0
-    for fragment in _fragments(result, limit, stats):
+    for fragment in _fragments(result, limit, stats, per_step):
         piece.append(fragment)
         size += len(fragment)
         if size >= _PIECE_BYTES:
@@ -102,7 +103,7 @@ def format_seconds(t_ms: int) -> str:
     return f"{sign}{seconds}.{rest:03d}" if rest else f"{sign}{seconds}"
 
 
-def _fragments(result: QueryResult, limit: int, stats: bool) -> Iterator[bytes]:
+def _fragments(result: QueryResult, limit: int, stats: bool, per_step: bool) -> Iterator[bytes]:
     yield b'{"status":"success","data":{"resultType":"' + result.type.value.encode() + b'","result":'
     cut = False
     match result.type:
@@ -114,7 +115,7 @@ def _fragments(result: QueryResult, limit: int, stats: bool) -> Iterator[bytes]:
             cut = 0 < limit < _series_count(result)
             yield from _list(_series(result), limit)
     if stats:
-        yield b',"stats":' + orjson.dumps(_stats(result.stats))
+        yield b',"stats":' + orjson.dumps(_stats(result.stats, per_step))
     warnings = result.annotations.warnings + (("results truncated due to limit",) if cut else ())
     yield b"}" + _annotations(warnings, result.annotations.infos) + b"}"
 
@@ -231,8 +232,12 @@ def _annotations(warnings: Sequence[str], infos: Sequence[str]) -> bytes:
     return out
 
 
-def _stats(stats: QueryStats) -> Mapping[str, Any]:
-    """In the shape of Prometheus; timings are not measured here, so they are zero."""
-    timings = ("evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime", "execQueueTime", "execTotalTime")
-    samples = {"totalQueryableSamples": stats.samples_read, "peakSamples": stats.samples_peak}
-    return {"timings": dict.fromkeys(timings, 0), "samples": samples}
+_TIMINGS = ("evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime", "execQueueTime", "execTotalTime")
+
+
+def _stats(stats: QueryStats, per_step: bool) -> Mapping[str, Any]:
+    """In the shape of Prometheus; `per_step` adds the samples of each step."""
+    samples: dict[str, Any] = {"totalQueryableSamples": stats.samples_read, "peakSamples": stats.samples_peak}
+    if per_step:
+        samples["totalQueryableSamplesPerStep"] = [[t_ms / 1000, count] for t_ms, count in stats.read_at]
+    return {"timings": {name: stats.timings_s.get(name, 0) for name in _TIMINGS}, "samples": samples}

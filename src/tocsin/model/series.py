@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -126,12 +126,16 @@ class RawSeries:
 
 @dataclass(frozen=True, slots=True)
 class QueryStats:
-    """What a query touched: counts, never wall times."""
+    """What a query touched, and how long its parts took."""
 
     samples_read: int = 0
     samples_peak: int = 0
     series_read: int = 0
     steps: int = 1
+    read_at: tuple[tuple[int, int], ...] = ()
+    """Samples read by step: (ms, count)."""
+    timings_s: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Seconds by Prometheus's name of the part."""
 
 
 @dataclass(frozen=True, slots=True)

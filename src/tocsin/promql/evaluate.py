@@ -30,6 +30,8 @@ from tocsin.promql.text import go_quote
 
 Value = Frame | Float64 | str
 
+_ON_WHOLE_SERIES = frozenset({"label_replace", "label_join"})
+"""Functions that Prometheus runs once on all steps."""
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 
 
@@ -57,13 +59,15 @@ class Evaluator:
         """Value of an expression at each step. Raises QueryError."""
         scope = self.scope
         scope.budget.check()
-        if t_ms.size > 1 and id(expr) in scope.plan.invariant:
-            return _repeated(self.evaluate(expr, t_ms[:1]), t_ms.size)
         held = scope.budget.samples_held
-        value = self._node(expr, t_ms)
+        if t_ms.size > 1 and id(expr) in scope.plan.invariant:
+            with scope.budget.apart(1) as read:
+                value = _repeated(self.evaluate(expr, t_ms[:1]), t_ms.size)
+            scope.budget.read(np.full(t_ms.size, read[0]))
+        else:
+            value = self._node(expr, t_ms)
         scope.budget.release(scope.budget.samples_held - held)
-        if not isinstance(value, str):
-            scope.budget.hold(value.values.size if isinstance(value, Frame) else value.size)
+        scope.budget.hold(int(_counts(value, t_ms.size).sum()))
         return value
 
     def vector(self, expr: ast.Expr, t_ms: Int64) -> Frame:
@@ -114,7 +118,7 @@ class Evaluator:
         selection = self._select(selector, int(moments.min()) - lookback_ms + 1, int(moments.max()), 0, "")
         self.scope.budget.hold(selection.series_count * t_ms.size)
         frame, taken = instants(selection, moments, lookback_ms)
-        self.scope.budget.read(frame.values.size if frame.present is None else int(frame.present.sum()))
+        self.scope.budget.read(_counts(frame, t_ms.size))
         return frame, taken
 
     def range_of(self, expr: ast.Expr, t_ms: Int64, func: str) -> tuple[Selection, Int64, int]:
@@ -134,11 +138,12 @@ class Evaluator:
         step_ms = expr.step_ms or self.scope.subquery_step_ms
         start_ms = ((int(ends.min()) - expr.range_ms) // step_ms + 1) * step_ms
         # Steps cost memory before there is a sample: a year by the millisecond has to end here, not in the allocator.
-        self.scope.budget.hold(max(0, int(ends.max()) - start_ms) // step_ms)
+        self.scope.budget.room(max(0, int(ends.max()) - start_ms) // step_ms)
         inner = np.arange(start_ms, int(ends.max()) + 1, step_ms, dtype=np.int64)
         if not inner.size:
             return Selection(()), ends, expr.range_ms
-        frame = self.vector(expr.expr, inner)
+        with self.scope.budget.apart(inner.size):  # the windows over it are what the query is charged for
+            frame = self.vector(expr.expr, inner)
         values = frame.values if frame.present is None else np.where(frame.present, frame.values, ABSENT_NAN)
         return Selection((SeriesGroup(frame.labels, inner, values),) if frame.labels else ()), ends, expr.range_ms
 
@@ -162,6 +167,15 @@ class Evaluator:
 
     def _binary(self, expr: ast.Binary, t_ms: Int64) -> Value:
         left, right = self.evaluate(expr.left, t_ms), self.evaluate(expr.right, t_ms)
+        return self._stepwise([left, right], self._combined(expr, left, right), t_ms.size)
+
+    def _stepwise(self, arguments: list[Value], value: Value, steps: int) -> Value:
+        """Count what Prometheus holds while it goes from step to step: the arguments at this step and the results so far."""
+        inputs = sum((_counts(argument, steps) for argument in arguments), np.zeros(steps, np.int64))
+        self.scope.budget.touch(int((inputs + np.cumsum(_counts(value, steps))).max(initial=0)))
+        return value
+
+    def _combined(self, expr: ast.Binary, left: Value, right: Value) -> Value:
         naming = self.scope.naming
         if isinstance(left, Frame) and isinstance(right, Frame):
             assert expr.matching is not None
@@ -205,7 +219,9 @@ class Evaluator:
             raise ExecutionError(f"invalid label name {go_quote(name.value)}")
         frame = self.vector(expr.expr, t_ms)
         scope = self.scope
-        return ranking.count_values(frame, name.value, expr.grouping, scope.naming, scope.budget, without=expr.without)
+        counted = ranking.count_values(frame, name.value, expr.grouping, scope.naming, scope.budget, without=expr.without)
+        self._stepwise([frame], counted, t_ms.size)
+        return counted
 
     # -- functions -----------------------------------------------------------------------------------------------
 
@@ -214,14 +230,16 @@ class Evaluator:
         call = Call(expr, t_ms, self.scope.notes)
         if function.raw:
             value: Value = function.run(self, call)
+            if expr.name == "timestamp":  # its selector's samples, while the results are there
+                self.scope.budget.touch(int(_counts(value, t_ms.size).max(initial=0)))
             return value
         if function.takes_windows:
             return self._over_windows(function, call)
         arguments = [self.evaluate(argument, t_ms) for argument in expr.args]
         value = function.run(call, *arguments)
-        if not isinstance(value, Frame) or function.keeps_name:
-            return value
-        return self.scope.naming.dropped(value).compact()
+        if isinstance(value, Frame) and not function.keeps_name:
+            value = self.scope.naming.dropped(value).compact()
+        return value if expr.name in _ON_WHOLE_SERIES else self._stepwise(arguments, value, t_ms.size)
 
     def _over_windows(self, function: Function, call: Call) -> Frame:
         node, t_ms = call.node, call.t_ms
@@ -241,15 +259,21 @@ class Evaluator:
         labels, pieces = windows(selection, ends, range_ms)
         shape = (len(labels), call.t_ms.size)
         self.scope.budget.hold(shape[0] * shape[1])
+        longest = 0
         values, present = np.zeros(shape), np.zeros(shape, bool)
         for piece in pieces:
             self.scope.budget.check()
-            self.scope.budget.read(piece.windows.samples())
+            read = piece.windows.samples()
+            self.scope.budget.read(read)
+            longest = max(longest, piece.windows.longest())
             arguments[position] = piece.windows
             filled = piece.windows.count > 0
             if filled.any():
                 values[piece.rows], where = function.run(call, *arguments)
                 present[piece.rows] = filled if where is None else filled & where
+        self.scope.budget.release(shape[0] * shape[1])
+        # Beside the results Prometheus holds one window at a time.
+        self.scope.budget.touch(int(present.sum()) + longest)
         return labels, values, present
 
     def _note_non_counters(self, labels: tuple[Labels, ...], used: Bool, node: ast.Call) -> None:
@@ -259,6 +283,15 @@ class Evaluator:
                 # Prometheus evaluates a subquery into a selector without a position.
                 span = ast.Span(0, 0) if isinstance(ast.unwrap(node.args[0]), ast.Subquery) else node.args[0].span
                 self.scope.notes.possible_non_counter(name, span)
+
+
+def _counts(value: Value, steps: int) -> Int64:
+    """Samples of a value at each step, [s]."""
+    if isinstance(value, str):
+        return np.zeros(steps, np.int64)
+    if isinstance(value, Frame) and value.present is not None:
+        return np.asarray(value.present.sum(axis=0, dtype=np.int64))
+    return np.full(steps, len(value.labels) if isinstance(value, Frame) else 1)
 
 
 def _repeated(value: Value, steps: int) -> Value:

@@ -150,7 +150,7 @@ def count_values(frame: Frame, name: str, grouping: tuple[str, ...], naming: Nam
     pairs, row_of = np.unique(numbers[rows] * values.size + which, return_inverse=True)
     if not pairs.size:
         return empty(frame.steps)
-    budget.hold(pairs.size * frame.steps)
+    budget.room(pairs.size * frame.steps)
     counts = np.zeros((pairs.size, frame.steps))
     np.add.at(counts, (row_of, steps), 1.0)
     labels = tuple(groups[pair // values.size] for pair in pairs.tolist())

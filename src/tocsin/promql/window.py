@@ -71,10 +71,9 @@ class Windows:
     def longest(self) -> int:
         return int(self.count.max(initial=0))
 
-    def samples(self) -> int:
-        """Samples that all windows hold together: what a query is charged for."""
-        total = int(self.count.sum())
-        return total if self.ragged else total * self.values.shape[0]
+    def samples(self) -> Int64:
+        """Samples that the windows of all series hold together, [s]: what a query is charged for."""
+        return np.asarray(self.count.sum(axis=0)) if self.ragged else self.count * self.values.shape[0]
 
     def laid_out(self, most_cells: int) -> tuple[Int64, Bool] | None:
         """Sample index of every place of every window and whether it is inside, [s, w] or [k, s, w]; None if too many.

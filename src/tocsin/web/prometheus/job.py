@@ -26,6 +26,7 @@ class QueryJob:
     timeout_s: float = 0.0
     limit: int = 0
     stats: bool = False
+    per_step: bool = False
     kind: str = "query"
 
     def run(self, engine: Engine, stop: threading.Event | None = None) -> QueryResult:
@@ -50,5 +51,5 @@ class QueryJob:
         """The answer's body, in pieces when it is large."""
         cells = result.matrix.values.size if result.matrix is not None else 0
         if cells > _STREAM_CELLS:
-            return stream_result(result, limit=self.limit, stats=self.stats)
-        return encode_result(result, limit=self.limit, stats=self.stats)
+            return stream_result(result, limit=self.limit, stats=self.stats, per_step=self.per_step)
+        return encode_result(result, limit=self.limit, stats=self.stats, per_step=self.per_step)

@@ -30,6 +30,7 @@ from tocsin.web.prometheus.params import (
     time_parameter,
 )
 
+PER_STEP = "promql-per-step-stats"
 _STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "canceled": 499, "internal": 500}
 _TOO_MANY = "query processing would load too many samples"
 
@@ -64,6 +65,7 @@ class Queries:
             step_ms=step_ms,
             limit=limit,
             stats=bool(parameters.get("stats")),
+            per_step=parameters.get("stats") == "all" and PER_STEP in self._desk.settings.query_features,
         )
 
     async def _answer(self, request: Request, job: QueryJob) -> Response:
