@@ -54,8 +54,8 @@ def _pretty(expr: ast.Expr, level: int) -> str:
     if isinstance(expr, ast.Unary):
         return indent + expr.op + _pretty(expr.expr, level).strip()
     if isinstance(expr, ast.Subquery):
-        return line if len(line) <= _LINE_LENGTH else _pretty(expr.expr, level) + _subquery(expr)
-    if len(line) <= _LINE_LENGTH:
+        return line if _fits(line) else _pretty(expr.expr, level) + _subquery(expr)
+    if _fits(line):
         return indent + line
     match expr:
         case ast.Aggregate():
@@ -71,6 +71,11 @@ def _pretty(expr: ast.Expr, level: int) -> str:
             return f"{indent}(\n{_pretty(expr.expr, level + 1)}\n{indent})"
         case _:
             return indent + line
+
+
+def _fits(line: str) -> bool:
+    """As Prometheus counts: bytes."""
+    return len(line.encode(errors="surrogateescape")) <= _LINE_LENGTH
 
 
 def _seconds(value: float) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tocsin.errors import ExecutionError, ParseError, QueryError
 from tocsin.formats.prometheus_json import encode_exemplars
 from tocsin.promql.ast import Expr, selectors
-from tocsin.promql.printer import format_expr
+from tocsin.promql.printer import format_query
 from tocsin.tsdb.query import Reading
 from tocsin.web.answers import bytes_answer, prometheus_answer, stream_answer
 from tocsin.web.desk import Desk
@@ -121,7 +121,7 @@ class Queries:
 
     async def format_query(self, request: Request) -> Response:
         """The query, laid out."""
-        return await prometheus_answer(request, format_expr(self._parse(await Parameters.of(request))))
+        return await prometheus_answer(request, format_query(self._parse(await Parameters.of(request))))
 
     async def parse_query(self, request: Request) -> Response:
         """The query's syntax tree."""
