@@ -1,8 +1,9 @@
-"""Settings for every test."""
+"""Settings for every test, and the totals of the simulation at the end of a run."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from hypothesis import settings
 
@@ -10,3 +11,20 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the simulation lived, over all workers, and which seed found each planted bug."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    said = [entry for report in reports for entry in getattr(report, "user_properties", ())]
+    lived = [value for name, value in said if name == "simulation"]
+    if lived:
+        from tests.simulation.run import Totals
+
+        totals = Totals()
+        for value in lived:
+            totals.merge(value)
+        terminalreporter.write_line(f"simulation: {totals}")
+    for name, value in said:
+        if name == "planted":
+            terminalreporter.write_line(f"planted bug {value}")

@@ -1,32 +1,40 @@
-"""Seeds of the whole alert path with crashes and provider trouble. A failure prints the seed; run it alone with
+"""Seeds of the whole alert path: crashes at every statement, commit and await, and every fault of the outside.
 
-python -m tests.simulation.run --seed N
+A failing seed names the command that lives it again. TOCSIN_SEEDS=N lives N seeds instead of a thousand.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Callable
 
 import pytest
 from tests.simulation.planted import BUGS, found_by
-from tests.simulation.run import live
+from tests.simulation.run import failure, live, live_many
+
+SEEDS = int(os.environ.get("TOCSIN_SEEDS", "1000"))
+CHUNK = 20
 
 
-def test_no_alert_is_lost_doubled_or_told_out_of_order_in_a_short_life(tmp_path: Path) -> None:
-    _, problems = live(1, tmp_path / "state.db", transitions=8, lives=2)
-    assert not problems, "seed 1: " + "; ".join(problems)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(20))
-def test_no_alert_is_lost_doubled_or_told_out_of_order(seed: int, tmp_path: Path) -> None:
-    world, problems = live(seed, tmp_path / "state.db")
-    assert world.transitions >= 50
-    assert not problems, f"seed {seed}: " + "; ".join(problems)
+def test_a_short_life_keeps_every_invariant() -> None:
+    _, problems = live(1, transitions=8, lives=1)
+    assert not problems, failure(1, problems)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_invariant_holds(first: int, record_property: Callable[[str, object], None]) -> None:
+    totals = live_many(range(first, min(first + CHUNK, SEEDS)))
+    record_property("simulation", totals.plain())
+    assert not totals.failed, "\n".join(failure(seed, problems) for seed, problems in totals.failed.items())
+    assert totals.least_transitions >= 50
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", sorted(BUGS))
-def test_every_planted_bug_is_found(name: str) -> None:
-    seed, _ = found_by(BUGS[name])
+def test_every_planted_bug_is_found(name: str, record_property: Callable[[str, object], None]) -> None:
+    seed, problem = found_by(BUGS[name])
+    record_property("planted", f"{name}: found by seed {seed}: {problem}")
     assert seed >= 0, f"the simulation is blind to: {name}"

@@ -1,330 +1,284 @@
-"""A whole life of the alert path on virtual time: dispatcher, escalator and deliverer over one database that survives crashes.
+"""A whole life of the alert path on virtual time: rules, dispatcher, escalator and deliverer over one database.
 
-The world ends at the n-th point (a statement, a commit, a request) and begins again from what the database holds; providers
-fail, lose answers and hang by the seed. Nothing here is random but through `Random(seed)`.
+    trouble: lives that end in a crash, with every fault ──▶ calm: what fires is known outside ──▶ recovery: so is its end
+
+The process dies at a point (`points.py`) and begins again from what the database holds. Nothing here is random but through
+`Random(seed)`. What was committed, and when in true time, is read from the database's own tables after each commit (`Journal`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from email import message_from_bytes
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from tests.fakes.house import HOOK_URL, directory, person, policy
+from tests.fakes.house import directory, person, policy
 from tests.fakes.ports import SeededRandom
-from tests.fakes.virtual import VirtualClock
+from tests.fakes.virtual import VirtualClock, VirtualLoop
+from tests.simulation.disk import Disk, SimulatedDatabase, machine
+from tests.simulation.journal import Journal
+from tests.simulation.measured import INSTANCES, INTERVAL_S, METRICS, Measured, Series, rule_groups
+from tests.simulation.outside import HOOK, MAIL, NTFY, PERSON_HOOK, TWILIO, Outside
+from tests.simulation.points import Crash, Points
+from tests.simulation.tasks import task_factory
 
 from tocsin.alerts.dispatch import Dispatcher
-from tocsin.errors import CommandError
+from tocsin.errors import CommandError, StateError
 from tocsin.incidents.escalate import Escalator
 from tocsin.model.alert import Alert
 from tocsin.model.event import Actor
 from tocsin.model.labels import Labels, Matcher, MatchOp
-from tocsin.model.ports import HttpError, HttpResponse, SmtpAnswer
 from tocsin.model.route import Destination, Receiver, Route, Routing, Silence
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.settings import ChannelSettings
-from tocsin.state import intake
-from tocsin.state.schema import metadata
-from tocsin.state.sql import Database, Work
+from tocsin.rules.evaluate import Evaluator
+from tocsin.state.schema import alert_states, alerts, incident_alerts, incidents, notifications
 
 MINUTE = 60.0
+SETTLED_S = 50 * 60
+CALM_S, RECOVERY_S = 6 * MINUTE, 3 * MINUTE
+GROUP_WAIT_MS, GROUP_INTERVAL_MS = 5_000, 20_000
+ANA = Actor("user", "ana", "ui")
+CHANNELS = {
+    "email": {"smarthost": f"{MAIL}:25"},
+    "ntfy": {"server": f"https://{NTFY}"},
+    "sms": {"account_sid": "AC1", "auth_token": "t", "from": "+15550000000", "api_url": f"https://{TWILIO}"},
+}
+METHODS = (("webhook", "ntfy"), ("webhook", "sms"), ("webhook",), ("sms", "ntfy"), ("ntfy", "webhook"))
+WITH_MAIL = (*METHODS, ("ntfy", "email"), ("email",))
+ADDRESSES = {"email": "{}@mail.example", "ntfy": "{}", "sms": "+1555123456{}", "webhook": "https://" + PERSON_HOOK + "/{}"}
 
 
-class Crash(BaseException):
-    """The process dies here; everything not committed is gone."""
-
-
-@dataclass
-class Points:
-    """Places where a life can end. `visited` and `crashed` count them by name."""
-
-    left: int = -1
-    dead: bool = False
-    visited: Counter[str] = field(default_factory=Counter)
-    crashed: Counter[str] = field(default_factory=Counter)
-
-    def __call__(self, name: str) -> None:
-        if self.dead:
-            raise Crash(name)
-        self.visited[name] += 1
-        if self.left > 0:
-            self.left -= 1
-            if self.left == 0:
-                self.dead = True
-                self.crashed[name] += 1
-                raise Crash(name)
-
-
-class MortalDatabase(Database):
-    """A database in which every statement and commit is a point where the process may die."""
-
-    def __init__(self, path: Path, points: Points) -> None:
-        super().__init__(f"sqlite:///{path}", inline=True)
-        self._points = points
-        self._writing = False
-
-        @sa.event.listens_for(self.engine, "before_cursor_execute")
-        def _statement(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            if self._writing:
-                points("sql " + " ".join(statement.split()[:3]))
-
-    def write_now(self, work: Work[Any]) -> Any:
-        self._points("begin")
-        with self.engine.connect() as connection:
-            transaction = connection.begin()
-            self._writing = True
-            try:
-                result = work(connection)
-                self._points("before commit")
-            except BaseException:
-                transaction.rollback()
-                raise
-            finally:
-                self._writing = False
-            transaction.commit()
-        self._points("after commit")
-        return result
-
-
-@dataclass
-class Providers:
-    """The outside: what really arrived, whatever Tocsin was told about it."""
-
-    points: Points
-    chance: random.Random
-    trouble: float = 0.25
-    """Share of requests that go wrong."""
-    hooks: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
-    """(virtual time, delivery id, body) in order of arrival."""
-    mails: list[tuple[float, str, str, str]] = field(default_factory=list)
-    """(virtual time, Message-ID, recipient, kind)."""
-    down_until_s: float = 0.0
-
-    def _act(self) -> str:
-        now_s = asyncio.get_running_loop().time()
-        if now_s < self.down_until_s:
-            return "refused"
-        if self.chance.random() >= self.trouble:
-            return "ok"
-        act = self.chance.choice(("500", "429", "refused", "hang", "lost", "400", "outage"))
-        if act == "outage":
-            self.down_until_s = now_s + self.chance.uniform(10, 240)
-            return "refused"
-        return act
-
-    async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"", timeout_s: float = 10.0
-    ) -> HttpResponse:
-        self.points("before send")
-        await asyncio.sleep(self.chance.uniform(0.01, 0.5))
-        self.points("request under way")
-        act = self._act()
-        if act == "refused":
-            raise HttpError("connection refused", sent=False)
-        if act == "hang":
-            await asyncio.sleep(timeout_s)
-            raise HttpError("timeout", sent=True)
-        if act == "500":
-            return HttpResponse(500, {}, b"")
-        if act == "429":
-            return HttpResponse(429, {"retry-after": str(self.chance.randint(1, 30))}, b"")
-        if act == "400" and self.chance.random() < 0.1:
-            return HttpResponse(400, {}, b"")
-        delivery = (headers or {})["X-Tocsin-Delivery"]
-        self.hooks.append((asyncio.get_running_loop().time(), delivery, orjson.loads(body)))
-        if act == "lost":
-            raise HttpError("connection reset", sent=True)
-        self.points("arrived")
-        await asyncio.sleep(0.01)
-        self.points("answered")
-        return HttpResponse(200, {}, b"")
-
-    async def send(
-        self, *, host: str, port: int, security: str, username: str, password: str, sender: str, recipient: str,
-        message: bytes, timeout_s: float = 20.0,
-    ) -> SmtpAnswer:  # fmt: skip
-        self.points("before mail")
-        await asyncio.sleep(self.chance.uniform(0.01, 0.5))
-        act = self._act()
-        if act in ("refused", "429"):
-            return SmtpAnswer(0, "connection refused", False)
-        if act in ("500", "hang"):
-            return SmtpAnswer(451, "try later", False)
-        if act == "400" and self.chance.random() < 0.6:
-            return SmtpAnswer(550, "no such user", False)
-        mail = message_from_bytes(message)
-        id_ = str(mail["Message-ID"])
-        self.mails.append((asyncio.get_running_loop().time(), id_, recipient, str(mail["X-Tocsin-Kind"])))
-        if act == "lost":
-            return SmtpAnswer(0, "connection lost", True)
-        self.points("mail arrived")
-        return SmtpAnswer(250, "queued", True)
-
-
-GROUPS, INSTANCES = 3, 3
-ROOT = Route("0", "web", group_by=("alertname",), group_wait_ms=5_000, group_interval_ms=20_000, repeat_interval_ms=3_600_000)
-
-
-@dataclass
 class World:
-    """One seed's world. `run()` lives it; `check.py` judges it."""
+    """One seed's world. `run()` lives it; `invariants.py` judges it."""
 
-    seed: int
-    path: Path
-    transitions_wanted: int = 50
-    lives: int = 6
-    trouble: float = 0.25
-
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
-        self.points = Points()
+    def __init__(self, seed: int, *, transitions: int = 50, lives: int = 4) -> None:
+        self.seed = seed
+        self.transitions_wanted = transitions
+        self.lives = lives
+        self.chance = random.Random(seed)
+        self.clock_jumps = seed % 4 == 0
+        """Only some worlds have a wall clock that jumps, since it explains so much."""
+        self.points = Points(random.Random(seed * 7 + 1))
         self.clock = VirtualClock()
-        self.providers = Providers(self.points, random.Random(self.seed + 1), self.trouble)
-        self.people = directory(
-            person("ana"),
-            person("ben"),
-            policy=policy(["ana"], ["ben"], delay_ms=60_000, repeat=1),
-            destinations=(Destination("webhook", {"url": HOOK_URL}),),
-        )
-        self.truth: dict[str, Alert] = {}
-        """fingerprint -> the alert as last committed to the intake."""
-        self.transitions = 0
-        self.acks: list[tuple[int, int]] = []
-        """(incident, ms) of acknowledgements confirmed to a person."""
-        self._new_database = True
+        self.outside = Outside(self.points, random.Random(seed * 7 + 2))
+        self.measured = Measured(random.Random(seed * 7 + 3))
+        self.disk = Disk(machine().path, self.points, random.Random(seed * 7 + 4))
+        self.journal = Journal()
+        self.disk.on_commit = self.journal.read
+        self.people = self._people()
+        self.receivers = self.people.receivers
+        self.posted: dict[str, Alert] = {}
+        """fingerprint -> the alert as last reported through the API."""
+        self.owed: dict[str, Alert] = {}
+        """Reports whose sender got no answer and will say it again."""
+        self.events: list[tuple[float, str]] = []
+        """What happened to the world, in true time: for the story of a replay."""
+        self.boots: list[float] = []
         self.life = 0
+        self.transitions = 0
+        self.firing_in_calm: set[str] = set()
+        self.seen_in_calm: set[str] = set()
+        self.recovered: dict[str, float] = {}
+        """fingerprint -> when its trouble ended, in the recovery."""
+        self.jumps: list[float] = []
+        self.highest_ms = 0
+        """The latest wall time there ever was before a jump."""
+        self.hung = ""
+        self.quiet_in_calm: set[str] = set()
+        """Fingerprints that a silence covers at the end of the calm, or that flap: those are told when they have settled."""
+        self.flapping: set[str] = set()
+        """Fingerprints of alerts that flap, or whose incident does: their end is told when they have settled."""
+        self.worked: list[tuple[float, float]] = []
+        """(start, first commit) of each life whose disk was well."""
+        self.tasks_at_end = 0
+        self.calm_lasted_s = 0.0
+        self.calm_s = self.end_s = 0.0
 
-    # -- a life --
+    def _people(self) -> Any:
+        def somebody(name: str, digit: int) -> Any:
+            made = person(name, *self.chance.choice(METHODS if self.seed % 4 else WITH_MAIL))
+            methods = tuple(
+                replace(method, address=ADDRESSES[method.channel].format(digit if method.channel == "sms" else name))
+                for method in made.methods
+            )
+            return replace(made, methods=methods)
+
+        return directory(
+            somebody("ana", 1),
+            somebody("ben", 2),
+            policy=policy(["ana"], ["ben"], delay_ms=60_000, repeat=1),
+            destinations=(Destination("webhook", {"url": f"https://{HOOK}/in"}),),
+        )
+
+    # -- the process --
 
     def _build(self) -> None:
-        self.db = MortalDatabase(self.path, self.points)
-        if self._new_database:
-            metadata.create_all(self.db.engine)
-            self._new_database = False
-        receivers = self.people.receivers
+        self.db = SimulatedDatabase(self.disk, machine().engines)
         randomness = SeededRandom(self.seed * 1000 + self.life)
-        settings = ChannelSettings(
-            {"email": {"smarthost": "mail:25"}}, self.people.persons, receivers, "https://t.example", "t.example"
-        )
-
-        def changed(topic: str, subject: str = "") -> None:
-            return None
-
         self.escalator = Escalator(
-            db=self.db, clock=self.clock, changed=changed, wake_notify=lambda: self.deliverer.wake(), random=randomness,
+            db=self.db, clock=self.clock, changed=_nobody, wake_notify=lambda: self.deliverer.wake(), random=randomness,
             directory=self.people,
         )  # fmt: skip
         self.deliverer = Deliverer(
-            db=self.db, clock=self.clock, http=self.providers, smtp=self.providers, random=randomness, changed=changed,
-            undelivered=self.escalator.undelivered, settings=settings,
+            db=self.db, clock=self.clock, http=self.outside, smtp=self.outside, random=randomness, changed=_nobody,
+            undelivered=self.escalator.undelivered, settings=self._settings(),
         )  # fmt: skip
         counter = iter(range(10**9))
         self.dispatcher = Dispatcher(
-            db=self.db, sink=self.escalator.receive_page, clock=self.clock, changed=changed,
-            wake_incidents=self.escalator.wake, new_id=lambda: f"{self.life:08x}-0000-4000-8000-{next(counter):012x}",
+            db=self.db, sink=self.escalator.receive_page, clock=self.clock, changed=_nobody,
+            wake_incidents=lambda: (self.escalator.wake(), self.deliverer.wake()),
+            new_id=lambda: f"{self.life:08x}-0000-4000-8000-{next(counter):012x}",
         )  # fmt: skip
-        self.dispatcher.apply(Routing(ROOT, {name: Receiver(name) for name in receivers}))
+        self.journal.first_commit_s = None
+        self._disk_at_boot = self.disk.fails
+        self.evaluator = Evaluator(
+            db=self.db, queryable=self.measured, writer=self.measured, reader=self.measured.store, clock=self.clock,
+            changed=_nobody, wake=self.dispatcher.wake, inline=True,
+        )  # fmt: skip
+        self._apply(GROUP_INTERVAL_MS, rule_groups())
 
-    async def _live(self, script: Callable[[], Any]) -> bool:
-        """Run the stages and `script` until it ends (True) or the process dies (False)."""
-        self.points.dead = False
+    def _settings(self) -> ChannelSettings:
+        return ChannelSettings(CHANNELS, self.people.persons, self.receivers, "https://t.example", "t.example")
+
+    def _apply(self, group_interval_ms: int, groups: Any) -> None:
+        """As `app.core.Core.apply`: people and routes first."""
+        root = Route(
+            "0",
+            "web",
+            group_by=("alertname",),
+            group_wait_ms=GROUP_WAIT_MS,
+            group_interval_ms=group_interval_ms,
+            repeat_interval_ms=3_600_000,
+        )
+        self.deliverer.apply(self._settings())
+        self.escalator.apply(self.people)
+        self.dispatcher.apply(Routing(root, {name: Receiver(name) for name in self.receivers}))
+        self.evaluator.apply(groups)
+
+    async def _live(self, script: Callable[[], Awaitable[None]]) -> bool:
+        """Run the process and `script` until that ends (True) or the process dies (False)."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        self.points.on_end = ended.set
+        loop.set_task_factory(task_factory(self.points))
+        self._note("the process starts")
+        self.boots.append(loop.time())
         self._build()
-        stages = [self.dispatcher.run(), self.escalator.run(), self.deliverer.run()]
-        tasks = [asyncio.create_task(stage) for stage in stages]
-        work = asyncio.create_task(script())
-        await asyncio.wait([*tasks, work], return_when=asyncio.FIRST_COMPLETED)
+        stages = (self.evaluator.run, self.dispatcher.run, self.escalator.run, self.deliverer.run)
+        tasks = [asyncio.create_task(_supervised(run)) for run in stages]
+        tasks.append(asyncio.create_task(self._scrape()))
+        acts, death = asyncio.create_task(script()), asyncio.create_task(ended.wait())
+        await asyncio.wait([*tasks, acts, death], return_when=asyncio.FIRST_COMPLETED)
         died = self.points.dead
-        finished = work.done() and not died
-        self.points.dead = True
-        for task in [*tasks, work]:
+        finished = acts.done() and not died
+        self.points.kill()
+        for task in [*tasks, acts, death]:
             task.cancel()
-        results = await asyncio.gather(*tasks, work, return_exceptions=True)
-        self.db.engine.dispose()
-        for result in results:
-            if isinstance(result, BaseException) and not died and not _ended_by_us(result):
-                raise result
+        results = await asyncio.gather(*tasks, acts, return_exceptions=True)
+        machine().pull_the_plug()
+        if self.journal.first_commit_s is not None and not self._disk_at_boot:
+            self.worked.append((self.boots[-1], self.journal.first_commit_s))
+        if not died:
+            for result in results:
+                if isinstance(result, BaseException) and not _ended_by_us(result):
+                    raise result
+        self._note("the process ends")
         return finished
+
+    async def _scrape(self) -> None:
+        while True:
+            self.measured.scrape(self.clock.now_ms(), asyncio.get_running_loop().time())
+            await asyncio.sleep(INTERVAL_S)
 
     # -- the script --
 
     async def run(self) -> None:
-        """Trouble and crashes, then calm with alerts firing, then everything recovers."""
+        machine().insert(self.disk)
+        self.loop = asyncio.get_running_loop()
+        assert isinstance(self.loop, VirtualLoop)
         for life in range(self.lives):
             self.life = life
-            self.points.left = self.chance.randint(20, 900)
+            self.points.arm()
             await self._live(self._trouble)
-            await asyncio.sleep(self.chance.choice((0.5, 2.0, 45.0)))
-        self.points.left = -1
+            await asyncio.sleep(self.chance.choice((0.3, 0.3, 2.0, 45.0)))
+        self.points.disarm()
         self.life = self.lives
         while not await self._live(self._until_enough):
-            pass
-        self.providers.trouble = 0.0
+            self.points.disarm()
         self.life += 1
+        self._make_calm()
+        self.points.disarm()
         await self._live(self._calm)
+        self.end_s = self.loop.time()
 
     async def _trouble(self) -> None:
         for _ in range(60):
-            await asyncio.sleep(self.chance.expovariate(1 / 12))
+            await asyncio.sleep(self.chance.expovariate(1 / 4))
             await self._something()
 
     async def _until_enough(self) -> None:
-        while self.transitions < self.transitions_wanted:
-            await asyncio.sleep(self.chance.expovariate(1 / 6))
+        while self.journal.transitions() < self.transitions_wanted:
+            await asyncio.sleep(self.chance.expovariate(1 / 4))
             await self._something()
 
     async def _something(self) -> None:
-        dice = self.chance.random()
-        if dice < 0.78:
-            await self._flip()
-        elif dice < 0.92:
-            await self._command()
-        else:
-            await self._silence()
-
-    async def _flip(self, *, only: str = "") -> None:
-        """One alert starts or stops; the truth changes when the intake has committed."""
-        name, instance = self.chance.randrange(GROUPS), self.chance.randrange(INSTANCES)
-        labels = Labels({"alertname": f"A{name}", "instance": f"i{instance}", "severity": "critical", "service": "web"})
-        key = labels.fingerprint_hex()
-        now_ms = self.clock.now_ms()
-        known = self.truth.get(key)
-        firing = known is not None and known.ends_at_ms == 0
-        if only and only != ("end" if firing else "start"):
-            return
-        alert = Alert(labels, {}, known.starts_at_ms if firing and known else now_ms, now_ms if firing else 0, now_ms)
-
-        def work(tx: Connection) -> None:
-            intake.put(tx, [alert], now_ms=now_ms)
-
+        acts = (
+            (55, self._flip), (12, self._post), (11, self._command), (5, self._silence), (2, self._expire),
+            (4, self._lose_target), (2, self._freeze), (2, self._reload), (2, self._jump), (2, self._break_disk),
+            (2, self._break_queries), (3, self._cut_off),
+        )  # fmt: skip
+        (act,) = self.chance.choices([act for _, act in acts], [weight for weight, _ in acts])
         try:
-            await self.db.write(work)
-        except Crash:
-            # Committed or not is known to the database only: ask it when it is back.
-            self._recall(key, alert, now_ms)
-            raise
-        self.truth[key] = alert
-        self.transitions += 1
-        self.dispatcher.wake()
+            await act()
+        except (CommandError, StateError, sa.exc.SQLAlchemyError) as error:
+            self._note(f"refused: {type(error).__name__}")
 
-    def _recall(self, key: str, alert: Alert, now_ms: int) -> None:
-        if not self.points.crashed or self.points.visited["after commit"] == 0:
+    def _note(self, text: str) -> None:
+        self.events.append((self.loop.time(), text))
+
+    async def _flip(self) -> None:
+        """One series turns, or all of one instance do."""
+        instance = self.chance.choice(INSTANCES)
+        metrics = METRICS if self.chance.random() < 0.4 else (self.chance.choice(METRICS),)
+        bad = not self.measured.bad[(metrics[0], instance)]
+        for metric in metrics:
+            self._turn((metric, instance), bad=bad)
+
+    def _turn(self, series: Series, *, bad: bool) -> None:
+        self.measured.turn(series, bad=bad, t_s=self.loop.time())
+        self._note(f"{series[0]} of {series[1]} turns {'bad' if bad else 'good'}")
+
+    async def _post(self) -> None:
+        """Somebody else's alert begins or ends, through the API; confirmed when this returns."""
+        number = self.chance.randrange(3)
+        labels = Labels({"alertname": "Posted", "instance": f"p{number}", "severity": "critical", "service": "web"})
+        await self._again()
+        await self._report(labels, end=None)
+
+    async def _again(self) -> None:
+        """Whoever got no answer reports again, as every client of the API does."""
+        for key, alert in list(self.owed.items()):
+            await self.dispatcher.post([alert], ANA)
+            self.owed.pop(key, None)
+
+    async def _report(self, labels: Labels, *, end: bool | None) -> None:
+        now_ms = self.clock.now_ms()
+        key = labels.fingerprint_hex()
+        known = self.posted.get(key)
+        firing = known is not None and known.ends_at_ms == 0
+        if end is not None and end != firing:
             return
-        engine = sa.create_engine(f"sqlite:///{self.path}")
-        with engine.connect() as connection:
-            query = sa.text("select count(*) from alert_intake where fingerprint=:f and received_ms=:r")
-            if connection.execute(query, {"f": key, "r": now_ms}).scalar():
-                self.truth[key] = alert
-                self.transitions += 1
-        engine.dispose()
+        start_ms = known.starts_at_ms if firing and known else now_ms
+        alert = Alert(labels, {}, start_ms, max(now_ms, start_ms + 1) if firing else 0, now_ms)
+        self._note(f"post {labels.get('instance')} {'ends' if firing else 'begins'}")
+        self.posted[key] = self.owed[key] = alert
+        await self.dispatcher.post([alert], ANA)
+        self.owed.pop(key, None)
 
     async def _command(self) -> None:
         query = sa.text("select number from incidents where state in ('triggered','acknowledged') order by number")
@@ -332,44 +286,201 @@ class World:
         if not numbers:
             return
         number = self.chance.choice(numbers)
-        name = self.chance.choice(("acknowledge", "acknowledge", "unacknowledge", "escalate", "snooze"))
-        args = {"number": number, "until_ms": self.clock.now_ms() + 60_000}
-        try:
-            row = await self.escalator.command(name, args, Actor("user", "ana", "ui"))
-        except CommandError:
-            return
+        name = self.chance.choice(("acknowledge", "acknowledge", "acknowledge", "unacknowledge", "escalate", "snooze"))
+        self._note(f"{name} #{number}")
+        row = await self.escalator.command(name, {"number": number, "until_ms": self.clock.now_ms() + 60_000}, ANA)
         if name == "acknowledge" and row["state"] == "acknowledged":
-            self.acks.append((row["number"], self.clock.now_ms()))
+            self.journal.confirm("acknowledged", f"incident:{number}", self.loop.time())
 
     async def _silence(self) -> None:
         now_ms = self.clock.now_ms()
-        matcher = Matcher("alertname", MatchOp.EQUAL, f"A{self.chance.randrange(GROUPS)}")
-        silence = Silence("", (matcher,), now_ms, now_ms + self.chance.randint(10, 90) * 1000, "ana", "quiet please")
-        await self.dispatcher.set_silence(silence, Actor("user", "ana"))
+        name = self.chance.choice(("Errors", "Latency", "Drops", "Posted"))
+        silence = Silence(
+            "", (Matcher("alertname", MatchOp.EQUAL, name),), now_ms, now_ms + self.chance.randint(10, 90) * 1000, "ana", "quiet"
+        )
+        id_ = await self.dispatcher.set_silence(silence, ANA)
+        self._note(f"silence {id_[-4:]} of {name} for {(silence.ends_at_ms - now_ms) // 1000} s")
+        self.journal.confirm("silenced", f"silence:{id_}", self.loop.time())
+
+    async def _expire(self) -> None:
+        if self.journal.silences:
+            id_ = self.chance.choice(sorted(self.journal.silences)).removeprefix("silence:")
+            await self.dispatcher.expire_silence(id_, ANA)
+            self._note(f"silence {id_[-4:]} ended by hand")
+
+    async def _lose_target(self) -> None:
+        lost = self.chance.choice((self.measured.failing, self.measured.silent))
+        instance = self.chance.choice(INSTANCES)
+        (lost.discard if instance in lost else lost.add)(instance)
+        self._note(f"failing {sorted(self.measured.failing)}, silent {sorted(self.measured.silent)}")
+
+    async def _freeze(self) -> None:
+        """SIGSTOP: time goes on, the process does not."""
+        self.loop.now_s += self.chance.choice((3.0, 20.0, 90.0))
+        self._note("frozen until now")
+
+    async def _reload(self) -> None:
+        self._note("configuration reload")
+        change = self.chance.randrange(4)
+        groups = rule_groups(
+            for_ms=30_000 if change == 1 else 15_000,
+            summary="said anew" if change == 2 else "bad",
+            file="renamed.yml" if change == 3 else "rules.yml",
+        )
+        self._apply(self.chance.choice((GROUP_INTERVAL_MS, 10_000)), groups)
+
+    async def _jump(self) -> None:
+        by_ms = self.chance.choice((3_600_000, -3_600_000, 30_000, -30_000))
+        if not self.clock_jumps:
+            return
+        if self.clock.jumped_ms:
+            by_ms = -self.clock.jumped_ms
+        elif self.chance.random() < 0.5:
+            return
+        self.highest_ms = max(self.highest_ms, self.clock.now_ms())
+        self.clock.jump_ms(by_ms)
+        self.jumps.append(self.loop.time())
+        self._note(f"the wall clock jumps by {by_ms // 1000} s")
+
+    async def _break_disk(self) -> None:
+        self.disk.fails = self.chance.choice(("full", "io", "locked", "slow"))
+        self._note(f"disk: {self.disk.fails}")
+        self.loop.call_later(self.chance.choice((2.0, 15.0, 60.0)), self._mend_disk)
+
+    def _mend_disk(self) -> None:
+        self.disk.fails = ""
+
+    async def _break_queries(self) -> None:
+        self.measured.queries_fail = not self.measured.queries_fail
+        self._note(f"queries {'fail' if self.measured.queries_fail else 'work'}")
+
+    async def _cut_off(self) -> None:
+        self.outside.partition_until_s = self.loop.time() + self.chance.choice((5.0, 40.0, 130.0))
+        self._note("cut off from the network")
+
+    # -- calm --
+
+    def _make_calm(self) -> None:
+        self.outside.trouble = 0.0
+        self.outside.partition_until_s = 0.0
+        self.outside.down_until_s.clear()
+        self.disk.fails = ""
+        self.measured.queries_fail = False
+        self.measured.failing.clear()
+        self.measured.silent.clear()
+        if (behind_ms := self.highest_ms - self.clock.now_ms()) > 0:
+            # The store takes nothing older than what it has: a clock that was set back leaves the rules blind until it is right.
+            self.jumps.append(self.loop.time())
+            self.clock.jump_ms(behind_ms + 1000)
+        self.hung = self.chance.choice(("", "", HOOK, PERSON_HOOK))
+        self.calm_s = self.loop.time()
+        self._note(f"calm{f', but {self.hung} hangs' if self.hung else ''}")
+        if self.hung:
+            self.outside.hanging = {self.hung}
 
     async def _calm(self) -> None:
         """No more trouble: what fires must be known outside; then all recovers and that must be known, too."""
-        await asyncio.sleep(8 * MINUTE)
+        await self._again()
+        if self.hung:
+            await asyncio.sleep(2 * MINUTE)
+            self.outside.hanging = set()
+            self._note("hangs no more")
+        await asyncio.sleep(CALM_S)
+        for _ in range(SETTLED_S // 60 if self.seed % 2 else 0):
+            if not self.db.read_now(_flapping):
+                break
+            await asyncio.sleep(60.0)
+        self.calm_lasted_s = self.loop.time() - self.calm_s
         self.seen_in_calm = self.receiver_view()
-        self.truth_in_calm = {key for key, alert in self.truth.items() if alert.ends_at_ms == 0}
-        for _ in range(400):
-            await self._flip(only="end")
-        assert not any(alert.ends_at_ms == 0 for alert in self.truth.values())
-        await asyncio.sleep(15 * MINUTE)
+        self.firing_in_calm = self.truth()
+        self.flapping = self.db.read_now(_flapping)
+        self.quiet_in_calm = self.db.read_now(_quiet) | self.flapping
+        for series in sorted(self.measured.bad):
+            if self.measured.bad[series]:
+                self._turn(series, bad=False)
+                self.recovered[fingerprint_of(series)] = self.loop.time()
+                await asyncio.sleep(self.chance.choice((0.0, 0.0, 7.0)))
+        for key, alert in sorted(self.posted.items()):
+            if not alert.ends_at_ms:
+                await self._report(alert.labels, end=True)
+                self.recovered[key] = self.loop.time()
+        await asyncio.sleep(RECOVERY_S)
+        self.flapping |= self.db.read_now(_flapping)
+        # What flaps is believed to be over after a quiet quarter of an hour, by its rule and then by its incident.
+        for _ in range(SETTLED_S // 60):
+            if self.db.read_now(_settled):
+                break
+            await asyncio.sleep(60.0)
+        self.tasks_at_end = len(asyncio.all_tasks())
 
-    # -- what the outside believes --
+    def true_s(self, t_ms: int) -> float:
+        """True time of a wall clock time of the calm and later, in which the wall clock stays."""
+        return (t_ms - self.clock.start_ms - self.clock.jumped_ms) / 1000
+
+    def truth(self) -> set[str]:
+        """Fingerprints of everything that is really firing."""
+        posted = {key for key, alert in self.posted.items() if alert.ends_at_ms == 0}
+        return posted | {fingerprint_of(series) for series, bad in self.measured.bad.items() if bad}
 
     def receiver_view(self) -> set[str]:
-        """Fingerprints that a receiver of the webhooks believes to be firing, repeated deliveries folded."""
+        """Fingerprints that the receiver of the webhooks believes to be firing, repeated deliveries folded."""
         firing: set[str] = set()
         seen: set[str] = set()
-        for _, delivery, body in self.providers.hooks:
-            if delivery in seen:
+        for arrival in self.outside.arrivals:
+            if arrival.host != HOOK or arrival.id in seen:
                 continue
-            seen.add(delivery)
-            for alert in body["alerts"]:
+            seen.add(arrival.id)
+            for alert in arrival.body["alerts"]:
                 (firing.add if alert["status"] == "firing" else firing.discard)(alert["fingerprint"])
         return firing
+
+
+NAMES = {"errors": "Errors", "latency": "Latency", "drops": "Drops"}
+
+
+def fingerprint_of(series: Series) -> str:
+    metric, instance = series
+    named = {"alertname": NAMES[metric], "job": "web", "instance": instance, "severity": "critical", "service": "web"}
+    return Labels(named).fingerprint_hex()
+
+
+async def _supervised(run: Callable[[], Awaitable[None]]) -> None:
+    """As `app.supervise` does (which would import the whole program): a loop that ended by an error begins again a moment later.
+
+    Only what a bad disk explains may end it; a mistake of ours ends the world.
+    """
+    while True:
+        try:
+            await run()
+        except (StateError, sa.exc.SQLAlchemyError):
+            await asyncio.sleep(1.0)
+
+
+def _quiet(tx: Connection) -> set[str]:
+    """Alerts that are suppressed now."""
+    rows = tx.execute(sa.select(alerts.c.fingerprint, alerts.c.suppressed_by)).all()
+    return {row.fingerprint for row in rows if row.suppressed_by}
+
+
+def _flapping(tx: Connection) -> set[str]:
+    """Alerts that flap, and all of the incidents that do."""
+    own = tx.execute(sa.select(alert_states.c.fingerprint).where(alert_states.c.flapping_since_ms > 0)).scalars()
+    open_ = tx.execute(sa.select(incidents.c.number, incidents.c.extra)).all()
+    numbers = [row.number for row in open_ if (row.extra.get("flaps") or {}).get("since_ms") or row.extra.get("flapping_alert")]
+    of_incidents = tx.execute(sa.select(incident_alerts.c.fingerprint).where(incident_alerts.c.incident.in_(numbers))).scalars()
+    return {*own, *of_incidents}
+
+
+def _settled(tx: Connection) -> bool:
+    """Nothing is open and nothing waits."""
+    is_open = sa.select(incidents.c.number).where(incidents.c.state.not_in(("resolved", "merged")))
+    waits = sa.select(notifications.c.id).where(notifications.c.state.in_(("pending", "sending", "held")))
+    fires = sa.select(alert_states.c.rule_id).where(alert_states.c.phase != "inactive")
+    return not any(tx.execute(query.limit(1)).first() for query in (is_open, waits, fires))
+
+
+def _nobody(topic: str, subject: str = "") -> None:
+    return None
 
 
 def _ended_by_us(error: BaseException) -> bool:
