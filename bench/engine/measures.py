@@ -48,7 +48,7 @@ def ingest(names: Sequence[str], seconds: float, series: int) -> Figures:
             found.append((f"scrape and store, {targets} targets x {samples} samples", "CPU s / M", "<= 0.77", used))
             if targets == 50:
                 pss = {name: server.pss_bytes() / (targets * samples) for name, server in servers.items()}
-                found.append((f"memory, whole program, {targets * samples} series", "bytes / series", "<= 1", pss))
+                found.append((f"memory, whole program, {targets * samples} series", "bytes / series", "<= 0.67", pss))
     return found
 
 
@@ -72,7 +72,7 @@ def rules(names: Sequence[str], seconds: float, series: int) -> Figures:
             time.sleep(seconds)
             spent[kind] = {name: (server.cpu_s() - before[name]) / seconds for name, server in servers.items()}
     extra = {name: max(0.001, spent["with"][name] - spent["without"][name]) for name in names}
-    return [(f"1,000 rules over {series} series, every 15 s", "CPU s / s", "<= 1", extra)]
+    return [(f"1,000 rules over {series} series, every 15 s", "CPU s / s", "<= 0.33", extra)]
 
 
 def restart(names: Sequence[str], series: int) -> Figures:
@@ -111,7 +111,7 @@ def remote_write(names: Sequence[str], seconds: float) -> Figures:
                 t_ms += 75_000
                 count += 1
             used[name] = (server.cpu_s() - before) / (count * len(labels) * 5) * 1e6
-    return [("remote write 1.0, 10,000 samples a request", "CPU s / M", "<= 1", used)]
+    return [("remote write 1.0, 10,000 samples a request", "CPU s / M", "<= 1.4", used)]
 
 
 def queries(names: Sequence[str], sizes: Sequence[str], steps: Sequence[int], seconds: float) -> Figures:
@@ -138,7 +138,14 @@ def queries(names: Sequence[str], sizes: Sequence[str], steps: Sequence[int], se
                             if cost[name]:
                                 spent[name].append(cost[name])
                 means = {name: math.exp(sum(map(math.log, each)) / len(each)) for name, each in spent.items() if each}
-                found.append((f"range queries, {SIZES[size]} series, {count} steps", "CPU ms", "<= 0.5", means))
+                found.append(
+                    (
+                        f"range queries, {SIZES[size]} series, {count} steps",
+                        "CPU ms",
+                        "<= 0.77" if count == 1 else "<= 0.5",
+                        means,
+                    )
+                )
     return found
 
 
@@ -195,7 +202,7 @@ def bytes_per_sample(names: Sequence[str], seconds: float) -> Figures:
                 server.get("/internal/force_merge")
                 time.sleep(5)
                 figures[name] = server.disk_bytes("data", "indexdb") / count
-    return [(f"node_exporter, {count} samples in blocks, index included", "bytes / sample", "<= 1", figures)]
+    return [(f"node_exporter, {count} samples in blocks, index included", "bytes / sample", "<= 0.5", figures)]
 
 
 def _node_exporter(rounds: int) -> list[str]:
