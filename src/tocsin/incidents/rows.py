@@ -55,8 +55,9 @@ _CHANGE_ALERT = (
     .values(_named(incident_alerts, _ALERT_COLUMNS))
 )
 _SPELL_OF = (
+    # The sum keeps the database from looking for all that began in this millisecond: in a storm that is everything.
     sa.update(episodes)
-    .where(episodes.c.fingerprint == sa.bindparam("print"), episodes.c.starts_at_ms == sa.bindparam("began"))
+    .where(episodes.c.fingerprint == sa.bindparam("print"), episodes.c.starts_at_ms + 0 == sa.bindparam("began"))
     .values(incident=sa.bindparam("of"))
 )
 """The firing that an incident is about: shown in the alert's history."""
