@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tocsin.app.agent import AgentSettings, RemoteCore
 from tocsin.app.probe import reporting
+from tocsin.clock import SystemClock
 from tocsin.errors import CommandError
 from tocsin.model.check import CheckReason, CheckResult
 
@@ -87,11 +88,22 @@ class Core:
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 async def test_results_wait_while_the_core_does_not_take_them(status: int) -> None:
     with pytest.raises(OSError, match="no"):
-        await reporting(Core(status), "elsewhere")([RESULT])
+        await reporting(Core(status), "elsewhere", SystemClock(), "s1")([RESULT])
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_results_that_are_never_taken_are_given_up(status: int) -> None:
     core = Core(status)
-    await reporting(core, "elsewhere")([RESULT])
+    await reporting(core, "elsewhere", SystemClock(), "s1")([RESULT])
     assert core.asked[0]["results"][0]["check_id"] == "far"
+
+
+async def test_a_batch_keeps_its_number_while_it_is_repeated_and_the_next_has_another() -> None:
+    core = Core(503)
+    report = reporting(core, "elsewhere", SystemClock(), "s1")
+    first, second = [RESULT], [RESULT]
+    for batch in (first, first, second):
+        with pytest.raises(OSError, match="no"):
+            await report(batch)
+    assert [(asked["session"], asked["number"]) for asked in core.asked] == [("s1", 1), ("s1", 1), ("s1", 2)]
+    assert all(asked["sent_ms"] > 0 for asked in core.asked)
