@@ -76,6 +76,13 @@ def test_budgets_targets_and_changes_follow_from_the_facts() -> None:
     assert found["incidents"]["pages"]["significant"] and "more than the 0 before" in text
 
 
+def test_a_week_before_there_was_a_tocsin_is_nothing_to_compare_with() -> None:
+    now, before = facts(MONDAY, latency=0.1, incidents=9, pages=30), replace(facts(MONDAY - WEEK, latency=0.1), whole=False)
+    found = compute(SETTINGS, now, before, title="t", created_ms=0)
+    assert found["incidents"]["pages"] == {"before": None, "after": 30.0, "ratio": None, "p": 1.0, "significant": False}
+    assert "9 incidents and 30 pages." in found["summary"]
+
+
 def test_a_calm_week_says_so_and_what_is_not_known_is_not_called_good() -> None:
     now, before = replace(facts(MONDAY, latency=0.1), checks={}), facts(MONDAY - WEEK, latency=0.1)
     calm = compute(ReportSettings(), now, before, title="t", created_ms=0)

@@ -28,7 +28,7 @@ def compute(settings: ReportSettings, now: Facts, before: Facts, *, title: str, 
         "kpis": [_kpi(kpi, now.kpis[kpi.name], before.kpis[kpi.name]) for kpi in settings.kpis],
         "services": _services(checks),
         "checks": checks,
-        "incidents": _incidents(now.analytics, before.analytics),
+        "incidents": _incidents(now.analytics, before.analytics, comparable=before.whole),
         "longest": list(now.longest),
         "rules": list(now.analytics["rules"][:_MOST_RULES]),
         "recurring": list(now.analytics["recurring"]),
@@ -118,11 +118,16 @@ def _kpi(kpi: Kpi, now: Measured, before: Measured) -> dict[str, Any]:
     }
 
 
-def _incidents(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+def _incidents(now: Mapping[str, Any], before: Mapping[str, Any], *, comparable: bool) -> dict[str, Any]:
+    """A time before in which Tocsin was not there yet had no incidents, and says nothing."""
+
+    def change(name: str) -> dict[str, Any]:
+        return change_json(of_counts(before[name], now[name]) if comparable else Change(None, float(now[name]), None, 1.0))
+
     names = ("acknowledged", "resolved", "reopened", "mtta_ms", "median_tta_ms", "mttr_ms", "median_ttr_ms")
     return {
-        "incidents": change_json(of_counts(before["incidents"], now["incidents"])),
-        "pages": change_json(of_counts(before["pages"], now["pages"])),
+        "incidents": change("incidents"),
+        "pages": change("pages"),
         **{name: now[name] for name in (*names, "median_first_page_ms")},
         **{f"{name}_before": before[name] for name in ("mtta_ms", "mttr_ms")},
         "severities": now["severities"],

@@ -18,7 +18,7 @@ from tocsin.model.duration import format_duration
 from tocsin.model.series import ValueType, is_absent
 from tocsin.promql.engine import Engine
 from tocsin.report.plan import ReportSettings, Slo
-from tocsin.state.schema import check_changes, incidents
+from tocsin.state.schema import check_changes, events, incidents
 
 _DAY_MS = 86_400_000
 _LATENCY = "quantile by (check) (0.5, quantile_over_time(0.5, probe_duration_seconds[1d]))"
@@ -55,6 +55,8 @@ class Facts:
     slos: Mapping[str, Measured]
     analytics: Mapping[str, Any]
     longest: Sequence[Mapping[str, Any]]
+    whole: bool = True
+    """Tocsin was there from the beginning of the period: its counts can be compared."""
 
 
 def gather(tx: Connection, engine: Engine, settings: ReportSettings, start_ms: int, end_ms: int) -> Facts:
@@ -68,6 +70,7 @@ def gather(tx: Connection, engine: Engine, settings: ReportSettings, start_ms: i
         slos={slo.name: _slo(engine, slo, checks, start_ms, end_ms) for slo in settings.slos},
         analytics=analytics(tx, start_ms, end_ms, zones=settings.zones),
         longest=_longest(tx, start_ms, end_ms),
+        whole=0 < int(tx.execute(sa.select(sa.func.min(events.c.t_ms))).scalar() or 0) <= start_ms,
     )
 
 
