@@ -59,6 +59,8 @@ TWO = page_of(alert("a"), alert("b", ended=5))
         ("{{ (index .Alerts 0).StartsAt.Format `2006-01-02 15:04` }}", "2026-01-01 00:00"),
         ("{{ range $i, $a := .Alerts.Firing }}{{ $i }}{{ $a.Fingerprint }}{{ end }}", "0" + "f" * 16),
         ('{{ reReplaceAll "o+" "0" .CommonLabels.service }}', "sh0p"),
+        ('{{ (index .Alerts 0).StartsAt | tz "Europe/Paris" | date "15:04 MST" }}', "01:00 CET"),
+        ('{{ "a?b" | base64encode }}{{ $d := dict "k" .Status }}{{ $d.k }}', "YT9ifiring"),
         ('{{ template "__subject" . }}', "[FIRING:1] Down (shop)"),
         ("{{ if eq .Status `firing` }}{{ .CommonLabels.service | title }}{{ end }}", "Shop"),
         ("{{ .GroupLabels | toJson }}", '{"alertname":"Down"}'),

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import re2
 
@@ -33,6 +34,10 @@ class Moment:
             "IsZero": self._moment.year == 1,
         }
         return parts[name]
+
+    def in_zone(self, name: str) -> Moment:
+        """The same instant on the clocks of a time zone. Raises ZoneInfoNotFoundError."""
+        return Moment(self._moment.astimezone(ZoneInfo(name)))
 
     def _format(self, layout: str) -> str:
         return _GO_LAYOUT.sub(lambda match: self._moment.strftime(_GO_PARTS[match.group()]), layout)

@@ -180,6 +180,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "safeUrl": lambda text: text,
     "urlUnescape": lambda text: urllib.parse.unquote_plus(text),
     "date": lambda layout, moment: moment.template_field("Format")(layout),
+    "tz": lambda name, moment: moment.in_zone(name),
     "base64encode": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     "base64decode": lambda text: base64.urlsafe_b64decode(text).decode(),
     "dict": lambda *items: dict(zip(items[::2], items[1::2], strict=True)),
