@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from tocsin.formats.exposition import format_of, format_value, parse, parse_sample, write_text
+from tocsin.formats.exposition import format_of, format_value, parse, parse_exemplar, parse_sample, write_text
 from tocsin.metrics import Family, Sample
 
 TEXT = b"""# HELP http_requests_total The total.
@@ -145,3 +146,33 @@ def test_any_bytes_are_read_or_refused_never_worse(line: bytes) -> None:
     except ValueError:
         pass
     parse(line, "openmetrics")
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200)
+def test_any_bytes_after_a_series_are_an_exemplar_or_refused(tail: bytes) -> None:
+    for text in (tail, b" 1 # " + tail, b" 1 # {" + tail):
+        with contextlib.suppress(ValueError):
+            parse_exemplar(text, 5)
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        (b" 1", None),
+        (b' 1 # {a="b"} 0.5', ({"a": "b"}, 0.5, 5, False)),
+        (b" 1 1520879607.789 # {} -2 1520879607.789", ({}, -2.0, 1_520_879_607_789, True)),
+        (b' 1 # {a="\\" } # {"} +Inf', ({"a": '" } # {'}, float("inf"), 5, False)),
+        (b" 1 # {a=b} 1", ValueError),
+        (b" 1 # {} ", ValueError),
+        (b" 1 # {} 1 2 3", ValueError),
+        (b" 1 # {} 1 x", ValueError),
+    ],
+)
+def test_exemplars(tail: bytes, expected: object) -> None:
+    if expected is ValueError:
+        with pytest.raises(ValueError, match="expected"):
+            parse_exemplar(tail, 5)
+        return
+    found = parse_exemplar(tail, 5)
+    assert (None if found is None else (dict(found.labels), found.value, found.t_ms, found.timed)) == expected

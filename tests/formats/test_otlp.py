@@ -202,3 +202,15 @@ def test_any_bytes_are_read_or_refused(noise: bytes, place: int) -> None:
     for data in (noise, good[:place] + noise[:3] + good[place:], good[: min(place, len(good))]):
         with contextlib.suppress(BodyError):
             decode(data)
+
+
+def test_exemplars_of_counters_and_buckets_carry_their_trace() -> None:
+    exemplar = msg(
+        5, fixed(2, T_MS * 1_000_000), double(3, 2.5), msg(5, b"\x0a\xbc"), msg(4, b"\x01"), attribute(7, "http.route", "/")
+    )
+    counter = msg(2, text(1, "hits"), msg(7, msg(1, TIME, double(4, 3.0), exemplar), integer(2, 2), integer(3, 1)))
+    found = decode(msg(1, RESOURCE, msg(2, counter)))
+    ((series, one),) = found.exemplars
+    assert series["__name__"] == "hits_total"
+    assert dict(one.labels) == {"trace_id": "0abc", "span_id": "01", "http_route": "/"}
+    assert (one.value, one.t_ms) == (2.5, T_MS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
 
@@ -12,6 +13,7 @@ from tocsin.web.problem import Refused
 
 T = TypeVar("T", bound=pydantic.BaseModel)
 _MOST_FIELDS = 10_000
+_ON_THE_LOOP = 128 * 1024
 
 
 Instant = Annotated[int, pydantic.Field(ge=0, le=1 << 53)]
@@ -45,11 +47,16 @@ async def form_pairs(request: Request) -> list[tuple[str, str]]:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
         return []
+    body = await request.body()
     try:
-        text = (await request.body()).decode()
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        # A large form would keep the loop busy for seconds.
+        return _pairs(body) if len(body) < _ON_THE_LOOP else await asyncio.to_thread(_pairs, body)
     except ValueError:
         raise Refused(400, "bad_body", "the form is not valid URL-encoded text") from None
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
 
 
 def row_number(text: str) -> int | None:
