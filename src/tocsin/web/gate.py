@@ -216,7 +216,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
             headers["x-content-type-options"] = "nosniff"
-            headers["referrer-policy"] = "no-referrer"
+            # Not `no-referrer`: under it browsers send our own forms with `Origin: null`, which is nobody's.
+            headers["referrer-policy"] = "same-origin"
             headers["content-security-policy"] = self._policy
             headers["cross-origin-opener-policy"] = "same-origin"
             if "'none'" in self._policy.rsplit(";", 1)[1]:
