@@ -66,13 +66,20 @@ def test_a_lane_pauses_after_five_failures_and_lets_one_probe_through() -> None:
         assert lane.wait_ms(NOW) == 0
         lane.admit()
         assert lane.release(Delivery.retry("500"), NOW) == (n == 4)
-    assert lane.wait_ms(NOW) == OPEN_MS
-    later = NOW + OPEN_MS
-    assert lane.wait_ms(later) == 0
     lane.admit()
-    assert lane.wait_ms(later) > 0, "half open: one probe"
+    assert not lane.release(Delivery.retry("500"), NOW + 1), "sent before it opened"
+    later = NOW
+    for pause_ms in (5_000, 10_000, 20_000, OPEN_MS, OPEN_MS):
+        assert lane.wait_ms(later) == pause_ms
+        later += pause_ms
+        assert lane.wait_ms(later) == 0
+        lane.admit()
+        assert lane.wait_ms(later) > 0, "half open: one probe"
+        lane.release(Delivery.retry("500"), later)
+    later += OPEN_MS
+    lane.admit()
     lane.release(Delivery.accepted(), later)
-    assert lane.wait_ms(later) == 0 and lane.failures == 0
+    assert lane.wait_ms(later) == 0 and lane.failures == 0 and lane.opened == 0
 
 
 def test_a_lane_waits_as_long_as_the_provider_asks_and_a_refusal_is_a_sign_of_life() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin import __version__
 from tocsin.alerts.dispatch import Dispatcher
@@ -65,6 +66,8 @@ from tocsin.tsdb.db import Store
 from tocsin.tsdb.outgoing import Outgoing
 
 log = get_log("core")
+
+_DRAIN_S = 5.0
 
 build_info = Gauge("tocsin_build_info", "Always 1; which version runs.", ["version"])
 
@@ -300,6 +303,7 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
     settings.core_socket.chmod(0o600)
     pulse.ready()
     await _until_told_to_stop(configuration)
+    await _drain(core)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -310,6 +314,15 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
     await asyncio.to_thread(core.store.close)
     await asyncio.to_thread(db.close)
     os.close(lock)
+
+
+async def _drain(core: Core) -> None:
+    """Let messages that are on their way come to their answers, so that the next start repeats none of them."""
+    try:
+        if left := await core.deliverer.drain(_DRAIN_S):
+            log.warning("ended before some providers answered; these messages are sent again, marked", notifications=left)
+    except (StateError, SQLAlchemyError) as error:
+        log.error("cannot hand back what was being sent", error=str(error))
 
 
 def _core_lock(data_dir: Path) -> int:

@@ -55,10 +55,17 @@ def recover(tx: Connection, *, owner: str, now_ms: int, everything: bool) -> int
 
     `everything`: this process is the only one that can send (SQLite); else only leases that ran out count as dead.
     """
-    dead = sa.select(c.id, c.attempts).where(c.state == _SENDING, c.lease_owner != owner)
-    if not everything:
-        dead = dead.where(c.lease_until_ms < now_ms)
-    found = tx.execute(dead).all()
+    dead = c.lease_owner != owner
+    return _void(tx, dead if everything else sa.and_(dead, c.lease_until_ms < now_ms), now_ms)
+
+
+def hand_back(tx: Connection, *, owner: str, now_ms: int) -> int:
+    """Void our own leases because we end: whoever sends next need not wait for them to run out. Returns how many."""
+    return _void(tx, c.lease_owner == owner, now_ms)
+
+
+def _void(tx: Connection, whose: sa.ColumnElement[bool], now_ms: int) -> int:
+    found = tx.execute(sa.select(c.id).where(c.state == _SENDING, whose)).all()
     for row in found:
         tx.execute(
             sa.update(notifications)

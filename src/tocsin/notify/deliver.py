@@ -23,7 +23,7 @@ from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.notification import Delivery, Message, Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
-from tocsin.notify import crowd, links, render
+from tocsin.notify import crowd, links, render, trial
 from tocsin.notify import questions as ask
 from tocsin.notify.channel import Channel, Io
 from tocsin.notify.client import ConfiguredHttp
@@ -98,6 +98,9 @@ class Deliverer:
         """When the outbox was last looked at."""
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self._ending = False
+        self._claims_over = asyncio.Event()
 
     def apply(self, settings: ChannelSettings) -> None:
         """Use new channel settings. What is being sent goes on with the old ones."""
@@ -121,7 +124,7 @@ class Deliverer:
         self._loop = asyncio.get_running_loop()
         await self._start()
         async with asyncio.TaskGroup() as group:
-            while True:
+            while not self._ending:
                 self._woken.clear()
                 try:
                     claimed, next_ms = await self._db.write(self._claim_due)
@@ -131,10 +134,32 @@ class Deliverer:
                     log.error("cannot read the outbox", error=str(error))
                     claimed, next_ms = [], self._clock.now_ms() + _AFTER_ERROR_MS
                 for one in claimed:
-                    group.create_task(self._deliver(one))
+                    task = group.create_task(self._deliver(one))
+                    self._sending.add(task)
+                    task.add_done_callback(self._sending.discard)
                 if claimed:
                     self._changed("notifications")
-                await until_woken(self._clock, self._woken, next_ms)
+                if not self._ending:
+                    await until_woken(self._clock, self._woken, next_ms)
+            self._claims_over.set()
+
+    async def drain(self, patience_s: float) -> int:
+        """End in order: claim nothing more, let what is under way come to its answer, hand back the rest; returns how many.
+
+        What a provider took in these seconds is written down, so the next start repeats none of it.
+        """
+        self._ending = True
+        self.wake()
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._claims_over.wait()
+                while self._sending:
+                    await asyncio.wait(self._sending)
+        except TimeoutError:
+            pass
+        unanswered = [task for task in self._sending if task.cancel()]
+        await asyncio.gather(*unanswered, return_exceptions=True)
+        return await self._db.write(lambda tx: queue.hand_back(tx, owner=self._owner, now_ms=self._clock.now_ms()))
 
     async def _start(self) -> None:
         """Make the link key and void the leases of our dead predecessor (an earlier `run` of this object included)."""
@@ -437,7 +462,7 @@ class Deliverer:
         def work(tx: Connection) -> list[str]:
             now_ms = self._clock.now_ms()
             ids = outbox.new_ids(tx, now_ms=now_ms, random=self._random)
-            notes = [self._test_note(next(ids), ref, person or receiver, actor, now_ms) for ref in refs]
+            notes = [trial.note(next(ids), ref, self._channel(ref), person or receiver, actor, now_ms) for ref in refs]
             outbox.enqueue(tx, notes)
             return [note.id for note in notes]
 
@@ -445,25 +470,6 @@ class Deliverer:
         self._changed("notifications")
         self.wake()
         return ids
-
-    def _test_note(self, id_: str, ref: str, name: str, actor: Actor, now_ms: int) -> Notification:
-        channel = self._channel(ref)
-        return Notification(
-            id=id_,
-            incident=0,
-            kind=NotificationKind.TEST,
-            channel=channel.type if isinstance(channel, Channel) else ref.split("/")[-2],
-            address=ref.partition(":")[2],
-            recipient=name,
-            due_at_ms=now_ms,
-            created_ms=now_ms,
-            expires_ms=now_ms + PERSON_TTL_MS[NotificationKind.TEST],
-            reason=f"Test asked for by {actor.name}",
-            dedup_key=f"test/{id_}",
-            settings_ref=ref,
-            payload={},
-            order_key=f"test/{ref}",
-        )
 
     async def retry(self, id_: str) -> str:
         """Send a failed, expired or cancelled notification once more. Raises CommandError 404 or 409."""

@@ -1,7 +1,7 @@
 """What a provider can take: a token bucket, a limit of requests at once, and a circuit breaker. Pure arithmetic of now_ms.
 
-closed ──5 failures in a row──▶ open 30 s ──▶ half open: one probe ──ok──▶ closed
-   └──429 with Retry-After──▶ open for as long as the provider says        └──fails──▶ open
+closed ──5 failures in a row──▶ open 5 s ──▶ half open: one probe ──ok──▶ closed
+   └──429 with Retry-After──▶ open for as long as the provider says       └──fails──▶ open twice as long, at most 30 s
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from tocsin.model.notification import Delivery, DeliveryOutcome
 from tocsin.notify.channel import Rate
 
 FAILURES_TO_OPEN = 5
-OPEN_MS = 30_000
+FIRST_OPEN_MS, OPEN_MS = 5_000, 30_000
+"""A provider that hiccuped is used again soon; one that stays away is asked now and then."""
 _SHORT_NAP_MS = 1000
 
 
@@ -27,7 +28,7 @@ class Lane:
     failures: int = 0
     open_until_ms: int = 0
     opened: int = 0
-    """How often the breaker has opened."""
+    """How often the breaker has opened since the last sign of life."""
 
     def __post_init__(self) -> None:
         self.tokens = float(self.rate.burst)
@@ -57,18 +58,18 @@ class Lane:
         self.in_flight -= 1
         if delivery.outcome in (DeliveryOutcome.ACCEPTED, DeliveryOutcome.PERMANENT):
             # A refusal is an answer too: the provider lives.
-            self.failures, self.open_until_ms = 0, 0
+            self.failures, self.open_until_ms, self.opened = 0, 0, 0
             return False
         if delivery.retry_after_ms:
             self.open_until_ms = max(self.open_until_ms, now_ms + delivery.retry_after_ms)
             self.failures = max(self.failures, FAILURES_TO_OPEN)
             return False
         self.failures += 1
-        if self.failures < FAILURES_TO_OPEN:
-            return False
-        self.open_until_ms = now_ms + OPEN_MS
+        if self.failures < FAILURES_TO_OPEN or self.is_open(now_ms):
+            return False  # What fails while it is open was sent before it opened.
+        self.open_until_ms = now_ms + min(FIRST_OPEN_MS << min(self.opened, 8), OPEN_MS)
         self.opened += 1
-        return self.failures == FAILURES_TO_OPEN
+        return self.opened == 1
 
     def follow_clock(self, step_ms: int) -> None:
         """The wall clock was moved: a pause lasts as long as it would have."""
