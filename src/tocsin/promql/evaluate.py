@@ -227,7 +227,7 @@ class Evaluator:
 
     def _call(self, expr: ast.Call, t_ms: Int64) -> Value:
         function = FUNCTIONS[expr.name]
-        call = Call(expr, t_ms, self.scope.notes)
+        call = Call(expr, t_ms, self.scope.notes, self.scope.naming.cache)
         if function.raw:
             value: Value = function.run(self, call)
             if expr.name == "timestamp":  # its selector's samples, while the results are there

@@ -24,6 +24,7 @@ from tocsin.model.series import Bool, Float64, Int64, ValueType
 from tocsin.promql import ast
 from tocsin.promql.annotation import Notes
 from tocsin.promql.frame import Frame
+from tocsin.promql.labelsets import LabelCache
 from tocsin.promql.window import Windows
 
 EXPERIMENTAL = "promql-experimental-functions"
@@ -51,6 +52,8 @@ class Call:
     node: ast.Call
     t_ms: Int64
     notes: Notes
+    labels: LabelCache
+    """Remembers what was made of the labels of many series."""
     metric_names: tuple[Labels, ...] = ()
     """Labels of the series a range function works on, for its annotations."""
 

@@ -16,6 +16,8 @@ from tocsin.promql.labelsets import Naming
 from tocsin.promql.limits import Budget
 from tocsin.promql.text import format_float, format_general
 
+_HEAP_STRIDE = 128
+
 
 def pick(op: str, frame: Frame, numbers: Int64, groups: int, param: Float64) -> Frame:
     """The chosen cells of the rows. param float64 [s]: k, or the ratio of limit_ratio. Raises ExecutionError.
@@ -67,6 +69,9 @@ def _largest(values: Float64, present: Bool, k: Int64) -> Bool:
 def _smallest(values: Float64, present: Bool, k: Int64) -> Bool:
     """The k smallest present cells of each column; NaN last; ties as Prometheus's heap resolves them."""
     rows = len(values)
+    quick = _smallest_finite(values, present, k)
+    if quick is not None:
+        return quick
     absent_last = np.lexsort((np.where(present, values, np.inf), np.isnan(values), ~present), axis=0)
     place = np.empty_like(absent_last)
     np.put_along_axis(place, absent_last, np.arange(rows)[:, None], axis=0)
@@ -81,19 +86,37 @@ def _smallest(values: Float64, present: Bool, k: Int64) -> Bool:
     return chosen
 
 
+def _smallest_finite(values: Float64, present: Bool, k: Int64) -> Bool | None:
+    """The same for one k and finite values, without sorting; None where it does not apply."""
+    wanted = int(k[0])
+    if not 0 < wanted < len(values) or (k != wanted).any() or not np.isfinite(values[present]).all():
+        return None
+    filled = values if present.all() else np.where(present, values, np.inf)
+    chosen: Bool = present & (filled <= np.partition(filled, wanted - 1, axis=0)[wanted - 1])
+    for column in np.flatnonzero(chosen.sum(axis=0) > wanted).tolist():
+        chosen[:, column] = _heap_choice(values[:, column], present[:, column], wanted)
+    return chosen
+
+
 def _heap_choice(values: Float64, present: Bool, k: int) -> Bool:
     """Which cells remain when each later one replaces the worst only if it is strictly better.
 
     Which of several equally bad ones goes depends on the heap; this is the same binary heap as Go's.
     """
     heap: list[tuple[_Worst, int]] = []
-    for row in np.flatnonzero(present).tolist():
-        value = float(values[row])
-        if len(heap) < k:
-            _push(heap, (_Worst(value), row))
-        elif heap[0][0].value > value or (heap[0][0].value != heap[0][0].value and value == value):
-            heap[0] = (_Worst(value), row)
-            _sift_down(heap)
+    places = np.flatnonzero(present)
+    for row in places[:k].tolist():
+        _push(heap, (_Worst(float(values[row])), row))
+    for start in range(k, len(places), _HEAP_STRIDE):
+        # Most are no better than the worst so far, which only gets better: numpy passes by them.
+        some = places[start : start + _HEAP_STRIDE]
+        worst = heap[0][0].value
+        better = values[some] < worst if worst == worst else ~np.isnan(values[some])
+        for row in some[better].tolist():
+            value = float(values[row])
+            if heap[0][0].value > value or (heap[0][0].value != heap[0][0].value and value == value):
+                heap[0] = (_Worst(value), row)
+                _sift_down(heap)
     chosen = np.zeros(len(values), bool)
     chosen[[row for _, row in heap]] = True
     return chosen

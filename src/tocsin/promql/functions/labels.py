@@ -23,16 +23,21 @@ def label_replace(call: Call, vector: Frame, target: str, replacement: str, sour
     except re2.error:
         raise ExecutionError(f"invalid regular expression in label_replace(): {regex}") from None
     _require_name(target, "destination", "label_replace")
-    renamed: dict[str, str | None] = {}
-    rows = []
-    for labels in vector.labels:
-        value = labels.get(source)
-        if value not in renamed:
-            match = pattern.match(value)
-            renamed[value] = None if match is None else expand(replacement, match)
-        changed = renamed[value]
-        rows.append(labels if changed is None else labels.merged({target: changed}))
-    return merged(_relabelled(vector, tuple(rows), target), strict=True)
+
+    def compute() -> tuple[Labels, ...]:
+        renamed: dict[str, str | None] = {}
+        rows = []
+        for labels in vector.labels:
+            value = labels.get(source)
+            if value not in renamed:
+                match = pattern.match(value)
+                renamed[value] = None if match is None else expand(replacement, match)
+            changed = renamed[value]
+            rows.append(labels if changed is None else labels.merged({target: changed}))
+        return tuple(rows)
+
+    rows = call.labels.get(("label_replace", vector.labels, target, replacement, source, regex), len(vector.labels), compute)
+    return merged(_relabelled(vector, rows, target), strict=True)
 
 
 @function("label_join", keeps_name=True)
@@ -41,7 +46,12 @@ def label_join(call: Call, vector: Frame, target: str, separator: str, *sources:
     for source in sources:
         _require_name(source, "source", "label_join")
     _require_name(target, "destination", "label_join")
-    rows = tuple(labels.merged({target: separator.join(labels.get(source) for source in sources)}) for labels in vector.labels)
+
+    def compute() -> tuple[Labels, ...]:
+        joined = (separator.join([labels.get(source) for source in sources]) for labels in vector.labels)
+        return tuple([labels.merged({target: text}) for labels, text in zip(vector.labels, joined, strict=True)])
+
+    rows = call.labels.get(("label_join", vector.labels, target, separator, sources), len(vector.labels), compute)
     return merged(_relabelled(vector, rows, target), strict=True)
 
 
