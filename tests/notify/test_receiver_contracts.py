@@ -99,7 +99,7 @@ async def test_a_bad_day_of_a_provider_is_not_the_end(
     fake.script(act, retry_after=9)
     (answer,) = await send(name, settings_of(name, fake.url), told("page"))
     if act == "garbage" and name == "msteams_connector":
-        pytest.skip("a connector's answer has no form: any 2xx counts, as for Alertmanager")
+        outcomes = {ACCEPTED}  # a connector's answer has no form: any 2xx counts, as for Alertmanager
     # The HTTP client asks for WeChat's token once more by itself.
     assert answer.outcome in outcomes or (name, act) == ("wechat", "drop"), answer
     assert act != "429" or answer.retry_after_ms == 9000

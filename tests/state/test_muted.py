@@ -34,7 +34,7 @@ def tx(tmp_path: Path) -> Iterator[Connection]:
 def member(tx: Connection, name: str, *, fires: bool, silenced: bool) -> None:
     one = alert(name, ends_at_ms=0 if fires else 5)
     write_alerts(tx, [KnownAlert(one.fingerprint, one, SILENCED if silenced else ())])
-    rows.put_alerts(tx, 1, [one], ended_ms=0 if fires else 5)
+    rows.put_alerts(tx, 1, [one], {}, ended_ms=0 if fires else 5)
 
 
 @pytest.mark.parametrize(
