@@ -84,7 +84,9 @@ class DirectCore:
         self.stream: asyncio.Queue[Change | None] = asyncio.Queue()
         self._handlers = commands(db, clock, rng)
 
-    async def command(self, name: str, args: Mapping[str, Any] | None = None, actor: Actor = SYSTEM) -> Any:
+    async def command(
+        self, name: str, args: Mapping[str, Any] | None = None, actor: Actor = SYSTEM, *, timeout_s: float | None = None
+    ) -> Any:
         self.seen.append((name, dict(args or {}), actor))
         if name in self._handlers:
             return await self._handlers[name](dict(args or {}), actor)

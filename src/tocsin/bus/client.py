@@ -33,13 +33,16 @@ class CoreClient:
         if self._session is not None:
             await self._session.close()
 
-    async def command(self, name: str, args: Mapping[str, Any] | None = None, actor: Actor = SYSTEM) -> Any:
-        """Send a command; returns its result after the core has committed."""
+    async def command(
+        self, name: str, args: Mapping[str, Any] | None = None, actor: Actor = SYSTEM, *, timeout_s: float | None = None
+    ) -> Any:
+        """Send a command; returns its result after the core has committed. `timeout_s`: for one that takes its time."""
         body = orjson.dumps(
             {"actor": actor, "args": dict(args or {})}, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
         )
+        timeout = self._timeout if timeout_s is None else aiohttp.ClientTimeout(total=timeout_s, connect=5)
         try:
-            async with self._http().post(f"http://core/command/{quote(name)}", data=body) as response:
+            async with self._http().post(f"http://core/command/{quote(name)}", data=body, timeout=timeout) as response:
                 text = await response.read()
         except TimeoutError:
             raise CommandError(504, "core_timeout", f"the core did not answer {name} in time") from None
