@@ -24,6 +24,7 @@ from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.random import SystemRandom
 from tocsin.state.sql import Database, sqlite_url
 from tocsin.tsdb.follower import Follower
+from tocsin.web.oidc import OidcSettings
 from tocsin.web.parts import WebParts, WebSettings
 from tocsin.web.server import create_app
 
@@ -110,4 +111,5 @@ def _web_settings(before: WebSettings, state: Mapping[str, Any]) -> WebSettings:
         read_samples=state["web"]["remote_read_samples"],
         external_labels=state["external_labels"],
         status_pages=state["status_pages"],
+        oidc=OidcSettings(**oidc) if (oidc := state["web"].get("oidc")) else None,
     )

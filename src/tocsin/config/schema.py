@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -183,6 +183,48 @@ class SourceSection(Section):
     timeout: DurationMs = 30_000
 
 
+class Oidc(Section):
+    """People sign in with an identity provider (OpenID Connect, authorisation code with PKCE); see docs/how-to/oidc.md."""
+
+    issuer: str
+    """As the provider calls itself, such as https://login.example/realms/shop."""
+    client_id: str = Field(min_length=1)
+    client_secret: str = ""
+    label: str = "Sign in with your organisation"
+    """Text of the link on the sign-in page."""
+    scopes: Texts = ("openid", "email", "profile")
+    name_claim: str = "email"
+    """What an account is called; an e-mail address counts only when the provider has verified it."""
+    role_claim: str = "groups"
+    """A text or a list; dots lead inside, such as realm_access.roles."""
+    roles: dict[Literal["viewer", "responder", "admin"], Texts] = Field(default_factory=dict)
+    """Values of `role_claim` that give a role; the highest counts, at every sign-in."""
+    default_role: Literal["", "viewer", "responder", "admin"] = ""
+    """For people whose claim gives none. Left out: they are refused."""
+    allowed_domains: Texts = ()
+    """Only verified e-mail addresses of these domains may sign in."""
+
+    @field_validator("issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        if not re.fullmatch(r"https://[^/\s?#]+[^\s?#]*|http://(localhost|127\.[0-9.]+|\[::1\])(:\d+)?(/[^\s?#]*)?", value):
+            raise ValueError("expected an https URL such as https://login.example/realms/shop (http only on this machine)")
+        return value
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in value:
+            raise ValueError("expected the scope openid among them: without it there is no ID token")
+        return value
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if not self.default_role and not any(self.roles.values()):
+            raise ValueError("nobody could sign in: set roles (values of role_claim that give a role) or default_role")
+        return self
+
+
 class Web(Section):
     """The public port behind a proxy."""
 
@@ -196,6 +238,7 @@ class Web(Section):
     """Answer `/api/v1/admin/tsdb/*`: deleting series and making snapshots (the role admin is needed as well)."""
     remote_read_samples: int = Field(default=50_000_000, ge=1)
     """Most samples in an answer to a remote read that cannot take streamed chunks."""
+    oidc: Oidc | None = None
 
     @field_validator("trusted_proxies")
     @classmethod

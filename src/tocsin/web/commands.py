@@ -18,8 +18,9 @@ from tocsin.state import events
 from tocsin.state.schema import accounts as account_table
 from tocsin.state.schema import markers, short_links
 from tocsin.state.sql import Database
-from tocsin.web import accounts
+from tocsin.web import accounts, accounts_from_outside
 from tocsin.web.endpoint import Role
+from tocsin.web.oidc import Identity
 
 TOKEN_PREFIX = "tcs_"  # lets secret scanners recognise a leaked token
 SIGNIN_LINK_MS = 15 * 60_000
@@ -73,11 +74,17 @@ class _Handlers:
         return {"name": name}
 
     async def session_create(self, args: Args, actor: Actor) -> Any:
-        """{id_hash, csrf, expires_ms, address, agent} and `account` (id) or `signin` (hash of a one-time link)."""
+        """{id_hash, csrf, expires_ms, address, agent} and `account` (id), `signin` (hash of a one-time link) or `outside` (an
+        identity provider's word: oidc.Identity)."""
 
         def work(tx: Connection, now_ms: int) -> Any:
             signin = str(args.get("signin", ""))
-            account = accounts.redeem_signin(tx, signin, now_ms=now_ms) if signin else int(args["account"])
+            if outside := args.get("outside"):
+                account = accounts_from_outside.account_for(tx, Identity(**outside), now_ms=now_ms)
+            elif signin:
+                account = accounts.redeem_signin(tx, signin, now_ms=now_ms)
+            else:
+                account = int(args["account"])
             accounts.create_session(
                 tx,
                 account=account,

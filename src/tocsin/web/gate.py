@@ -38,6 +38,8 @@ request_seconds = Histogram("tocsin_web_request_duration_seconds", "Time to answ
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
+_OWN_API = "/api/tocsin/"
+
 _OPEN = (Permission.PUBLIC, Permission.TOKEN)
 _LOOPBACK = (Permission.LOOPBACK_READ, Permission.LOOPBACK_SEND)
 
@@ -138,6 +140,10 @@ class Gate:
         peer = peer_of(scope, headers, self._settings)
         if not host_is_ours(headers, self._settings):
             raise Refused(421, "wrong_host", "this server does not answer under that name (Host header); see external_url")
+        if endpoint is None and scope["path"].startswith(_OWN_API):
+            raise Refused(
+                404, "no_such_path", "there is nothing at this path; /api/tocsin/v1/openapi.json describes what there is"
+            )
         if endpoint is None:
             await not_found()(scope, receive, answer)
             return
@@ -229,7 +235,8 @@ class _Answer:
 
 
 def _response_for(error: Exception, scope: Scope, endpoint: Endpoint | None, request_id: str, prefix: str) -> Response:
-    errors = endpoint.errors if endpoint else Errors.PLAIN
+    unknown = Errors.PROBLEM if scope["path"].startswith(_OWN_API) else Errors.PLAIN
+    errors = endpoint.errors if endpoint else unknown
     match error:
         case Refused():
             if error.status == 401 and errors is Errors.PAGE and scope["method"] in SAFE_METHODS:

@@ -16,6 +16,8 @@ from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 
 _REF = "#/components/schemas/{model}"
+_ERROR = "ProblemDetails"
+"""RFC 9457. Not `Problem`: that is what the configuration has."""
 _PROBLEM = {
     "type": "object",
     "properties": {
@@ -45,9 +47,11 @@ def openapi_endpoint(prefix: str, endpoints: Sequence[Endpoint], desk: Desk) -> 
 
 def document(endpoints: Sequence[Endpoint], *, prefix: str, version: str) -> dict[str, Any]:
     """The document as a value."""
-    schemas: dict[str, Any] = {"Problem": _PROBLEM}
+    schemas: dict[str, Any] = {_ERROR: _PROBLEM}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
+        if not endpoint.path.startswith(prefix + "/"):
+            continue  # a neighbour, such as a calendar's address
         path = re.sub(r"\{(\w+)(?::\w+)?\}", r"{\1}", endpoint.path.removeprefix(prefix))
         for method in sorted((endpoint.methods or set()) - {"HEAD"}):
             paths.setdefault(path, {})[method.lower()] = _operation(endpoint, method, schemas)
@@ -80,7 +84,7 @@ def _operation(endpoint: Endpoint, method: str, schemas: dict[str, Any]) -> dict
             str(endpoint.status): ok,
             "default": {
                 "description": "What went wrong",
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model=_ERROR)}}},
             },
         },
     }
@@ -91,7 +95,8 @@ def _operation(endpoint: Endpoint, method: str, schemas: dict[str, Any]) -> dict
 
 
 def _parameter(name: str, kind: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int" else "string"}}
+    schema = {"type": "integer", "minimum": 0} if kind == "int" else {"type": "string"}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:

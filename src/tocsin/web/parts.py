@@ -16,12 +16,17 @@ from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.ports import Random, SampleReader
 from tocsin.promql.engine import Engine
 from tocsin.state.sql import Database
+from tocsin.web.oidc import OidcSettings
 
 
 class Core(Protocol):
     """The way to the core; `bus.client.CoreClient` is one."""
 
-    async def command(self, name: str, args: Mapping[str, Any] | None = None, actor: Actor = SYSTEM) -> Any: ...
+    async def command(
+        self, name: str, args: Mapping[str, Any] | None = None, actor: Actor = SYSTEM, *, timeout_s: float | None = None
+    ) -> Any:
+        """`timeout_s`: for commands that take their time; None = as every request."""
+        ...
 
     async def ingest(self, kind: str, request: IngestRequest) -> IngestAnswer: ...
 
@@ -71,6 +76,8 @@ class WebSettings:
     status_pages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """slug -> {title, components: [{name, checks: [id]}]}: explicit mapping only, nothing else is ever shown."""
     frame_ancestors: str = "'none'"
+    oidc: OidcSettings | None = None
+    """The identity provider people sign in with; None = only passwords and links."""
 
     @property
     def loopback_only(self) -> bool:

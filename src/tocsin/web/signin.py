@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import argon2
 import sqlalchemy as sa
@@ -19,13 +20,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tocsin.errors import CommandError
 from tocsin.state.schema import accounts, tokens
+from tocsin.web import html
 from tocsin.web.accounts import secret_hash
 from tocsin.web.auth import COOKIE, session_cookie
 from tocsin.web.commands import new_secret
 from tocsin.web.desk import Desk, peer_address
 from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.forms import read_form
-from tocsin.web.html import Field, Form, is_own_path, page
+from tocsin.web.html import Field, Form, is_own_path
 from tocsin.web.limits import FailureLimit
 from tocsin.web.parts import WebSettings
 from tocsin.web.problem import Refused
@@ -87,7 +89,7 @@ class SignIn:
 
     async def show(self, request: Request) -> Response:
         """The sign-in page."""
-        return self._page(request.query_params.get("next", "/"))
+        return self.page(request.query_params.get("next", "/"))
 
     async def sign_in(self, request: Request) -> Response:
         """Check name, password and, where set up, the one-time code."""
@@ -102,9 +104,9 @@ class SignIn:
         if not fits or row is None or not self._code_fits(row, form.get("code", "")):
             self._by_address.failed(address)
             self._by_account.failed(name)
-            return self._page(target, error=_WRONG, name=name, status=403)
+            return self.page(target, error=_WRONG, name=name, status=403)
         self._by_account.succeeded(name)
-        return await self._begin(request, {"account": row.id}, target)
+        return await self.begin(request, {"account": row.id}, target)
 
     def _code_fits(self, row: Any, code: str) -> bool:
         """A time-based code where the account has one; each code works once."""
@@ -127,11 +129,11 @@ class SignIn:
         if not await self._desk.parts.database.read(lambda tx: _is_open_link(tx, hashed)):
             self._by_address.failed(address)
             text = "This sign-in link was used already or has expired. Run “tocsin signin” for a new one."
-            return self._page("/", error=text, status=403)
+            return self.page("/", error=text, status=403)
         try:
-            return await self._begin(request, {"signin": hashed}, request.query_params.get("next", "/"))
+            return await self.begin(request, {"signin": hashed}, request.query_params.get("next", "/"))
         except CommandError as error:
-            return self._page("/", error=str(error), status=error.status)
+            return self.page("/", error=str(error), status=error.status)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
@@ -142,7 +144,7 @@ class SignIn:
         response.delete_cookie(COOKIE, path=self._desk.path("/"))
         return response
 
-    async def _begin(self, request: Request, who: dict[str, Any], target: str) -> Response:
+    async def begin(self, request: Request, who: dict[str, Any], target: str) -> Response:
         """A new session for `who`, and the way to where they wanted to go."""
         settings, random = self._desk.settings, self._desk.parts.random
         secret = new_secret(random)
@@ -176,15 +178,18 @@ class SignIn:
             return prefix + "/"
         return target if not prefix or target == prefix or target.startswith(prefix + "/") else prefix + target
 
-    def _page(self, target: str, *, error: str = "", name: str = "", status: int = 200) -> Response:
+    def page(self, target: str, *, error: str = "", name: str = "", status: int = 200) -> Response:
         fields = (
             Field("name", "Name", value=name, autocomplete="username"),
             Field("password", "Password", kind="password", autocomplete="current-password"),
             Field("code", "One-time code, if you have set one up", autocomplete="one-time-code", required=False),
         )
         form = Form(self._desk.path("/login"), "Sign in", fields, {"next": target if is_own_path(target) else "/"})
+        oidc = self._desk.settings.oidc
+        ways = [(oidc.label, self._desk.path(f"/login/oidc?next={quote(target, safe='/')}"))] if oidc else []
         note = "No password yet? Run “tocsin signin” on the server: it prints a link that signs you in."
-        return HTMLResponse(page("Sign in", form=form, error=error, note=note, prefix=self._desk.settings.route_prefix), status)
+        text = html.page("Sign in", form=form, error=error, note=note, links=ways, prefix=self._desk.settings.route_prefix)
+        return HTMLResponse(text, status)
 
 
 def _account_row(tx: Connection, name: str) -> Any:

@@ -20,6 +20,7 @@ from tocsin.web.api.notifications import Notifications
 from tocsin.web.api.oncall import OnCall
 from tocsin.web.api.overview import OverviewPage
 from tocsin.web.api.people import People
+from tocsin.web.api.proof import Proof
 from tocsin.web.api.reports import Reports
 from tocsin.web.api.silences import Silences
 from tocsin.web.api.trials import Trials
@@ -31,6 +32,7 @@ from tocsin.web.health import Health
 from tocsin.web.ingest import Inbound, Ingest
 from tocsin.web.links import Links
 from tocsin.web.live import stream_handler
+from tocsin.web.oidc_signin import OidcSignIn
 from tocsin.web.openapi import openapi_endpoint
 from tocsin.web.probes import Probes
 from tocsin.web.prometheus.admin import Admin
@@ -55,6 +57,7 @@ _READ_REQUEST = 32 * MiB
 def route_table(desk: Desk) -> list[Endpoint]:
     """Every endpoint; the first that matches answers."""
     passwords = Passwords(desk.settings)
+    signin = SignIn(desk, passwords)
     return [
         *prometheus_endpoints(desk),
         *alertmanager_endpoints(desk),
@@ -63,7 +66,8 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *Enqueue(desk).endpoints(),
         *Inbound(desk).endpoints(),
         *Health(desk).endpoints(),
-        *SignIn(desk, passwords).endpoints(),
+        *signin.endpoints(),
+        *OidcSignIn(desk, signin).endpoints(),
         *Links(desk).endpoints(),
         *Charts(desk).endpoints(),
         *StatusPages(desk).endpoints(),
@@ -171,6 +175,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *OnCall(desk).endpoints(API),
         *Reports(desk).endpoints(API),
         *Explain(desk).endpoints(API),
+        *Proof(desk).endpoints(API),
         *Trials(desk).endpoints(API),
         *Dashboards(desk).endpoints(API),
         *Basics(desk).endpoints(API),
