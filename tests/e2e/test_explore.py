@@ -79,6 +79,8 @@ def test_a_spike_is_explained_by_the_route_that_breaks(start_tocsin: Any, open_b
     # The same by dragging over a chart: any chart, and the answer leads on to the same place.
     page.goto(f"{tocsin.url}/services/shop?from={broke_ms - 25_000}&to={broke_ms + 25_000}")
     plot = page.get_by_role("region", name="Errors").locator(".u-over")
+    expect(plot).to_be_visible()
+    page.wait_for_load_state("networkidle")  # lines that come in may draw the chart anew
     box = plot.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 40)

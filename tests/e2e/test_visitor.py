@@ -9,6 +9,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from playwright.sync_api import expect
+from tests.fakes.issuer import SECRET, FakeIssuer
 
 CONFIG = """
 checks:
@@ -63,3 +64,20 @@ def test_the_sign_in_page_works_without_javascript(tocsin: Any, open_browser: An
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("is not right")
     expect(page.get_by_label("Name")).to_have_value("nobody")
+
+
+OIDC = """
+web:
+  oidc: {{issuer: "{issuer}", client_id: tocsin, client_secret: "{secret}", roles: {{responder: [ops]}}, label: Sign in with Shop}}
+"""
+
+
+def test_an_identity_provider_signs_in_without_javascript_and_back_to_the_link(start_tocsin: Any, open_browser: Any) -> None:
+    with FakeIssuer(int(time.time())) as issuer:
+        tocsin = start_tocsin(OIDC.format(issuer=issuer.url, secret=SECRET))
+        page = open_browser(tocsin, sign_in=False, java_script_enabled=False)
+        page.goto(tocsin.url + "/alerts?severity=critical")
+        page.get_by_role("link", name="Sign in with Shop").click()
+        expect(page).to_have_url(tocsin.url + "/alerts?severity=critical")
+        said = page.request.get(tocsin.url + "/api/tocsin/v1/session").json()
+        assert (said["user"]["name"], said["user"]["role"]) == ("ana@shop.example", "responder")

@@ -18,7 +18,8 @@ export interface Wanted {
   height: number
   zone: string | undefined
   thresholds: Threshold[]
-  bands: Band[]
+  /** Asked for at every drawing: bands grow with the clock, and a chart made anew would lose what is selected in it. */
+  bands: () => Band[]
   marks: () => Mark[]
   root: HTMLElement
   onselect: (selection: Selection) => void
@@ -29,6 +30,7 @@ export interface Wanted {
 export function build(wanted: Wanted): uPlot.Options {
   const paint = palette(wanted.root)
   let shifted = false
+  let own = false // the crosshair is shared with the other charts of the page, a selection is not
   const series = wanted.names.map((label, index) => ({
     label,
     stroke: paint(`--series-${(index % 7) + 1}`),
@@ -41,9 +43,9 @@ export function build(wanted: Wanted): uPlot.Options {
   return {
     width: wanted.width,
     height: wanted.height,
-    padding: [10, 8, 0, 0],
+    padding: [10, 18, 0, 0],
     legend: { show: false },
-    cursor: { sync: { key: 'tocsin' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, bind: { dblclick: () => () => (wanted.onreset(), null), mousedown: (_plot, _node, handler) => (event) => ((shifted = event.shiftKey), handler(event)) } },
+    cursor: { sync: { key: 'tocsin' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, bind: { dblclick: () => () => (wanted.onreset(), null), mousedown: (_plot, _node, handler) => (event) => ((shifted = event.shiftKey), (own = true), handler(event)) } },
     tzDate: wanted.zone ? (t_s) => uPlot.tzDate(new Date(t_s * 1000), wanted.zone as string) : (t_s) => new Date(t_s * 1000),
     series: [{}, ...series],
     scales: { y: { range: (_plot, low, high) => reach(low, high, wanted.thresholds) } },
@@ -52,13 +54,15 @@ export function build(wanted: Wanted): uPlot.Options {
       { ...axis, size: 64, space: 34, ...(wanted.unit.startsWith('bytes') ? { incrs: POWERS_OF_TWO } : {}), values: (_plot, splits) => splits.map((value) => inUnit(value, wanted.unit)) },
     ],
     hooks: {
-      drawClear: [(plot) => wanted.bands.forEach((band) => shade(plot, band, paint))],
+      drawClear: [(plot) => wanted.bands().forEach((band) => shade(plot, band, paint))],
       draw: [(plot) => wanted.thresholds.forEach((limit, index) => limitLine(plot, limit, paint, beneath(plot, wanted.thresholds, index))), (plot) => wanted.marks().forEach((mark) => markLine(plot, mark, paint))],
       setCursor: [(plot) => wanted.oncursor(plot.cursor.idx ?? null)],
       setSelect: [
         (plot) => {
           const { left, width } = plot.select
           if (width < 4) return
+          if (!own) return plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+          own = false
           wanted.onselect({ from_ms: plot.posToVal(left, 'x') * 1000, to_ms: plot.posToVal(left + width, 'x') * 1000, left: left + plot.bbox.left / devicePixelRatio, width, direct: shifted })
         },
       ],

@@ -38,7 +38,7 @@ export function mountEditor(host: HTMLElement, options: EditorOptions): Editor {
         placeholder(options.example),
         EditorView.contentAttributes.of({ 'aria-label': options.label, spellcheck: 'false', autocapitalize: 'off' }),
         EditorView.updateListener.of((update) => update.docChanged && options.onchange(update.state.doc.toString())),
-        autocompletion({ override: [(context) => complete(context, options.names)], selectOnOpen: false, icons: false, maxRenderedOptions: 50 }),
+        autocompletion({ override: [(context) => complete(context, options.names)], selectOnOpen: false, interactionDelay: 0, icons: false, maxRenderedOptions: 50 }),
         linter((shown) => faults(shown, options.check), { delay: 400 }),
         keymap.of([
           { key: 'Tab', run: takeFirst },
@@ -85,8 +85,10 @@ async function complete(context: CompletionContext, names: EditorOptions['names'
       label: name,
       detail: want.kind === 'name' && FUNCTIONS.includes(name) ? 'function' : '',
       apply: (view: EditorView) => {
-        const made = insert(view.state.doc.toString(), view.state.selection.main.head, want, name)
-        view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: made.text }, selection: { anchor: made.caret } })
+        const caret = view.state.selection.main.head
+        const made = insert(view.state.doc.toString(), caret, want, name)
+        // Only what changes: brackets that were closed by themselves are still known as such, and typed over.
+        view.dispatch({ changes: { from: want.start, to: caret, insert: made.text.slice(want.start, made.caret) }, selection: { anchor: made.caret } })
         if (made.text[made.caret - 1] === '"') startCompletion(view)
       },
     })),

@@ -1,6 +1,7 @@
 // A piece of the server's state on a page: fetched, fetched again when the stream says that its topic changed, kept (greyed) when a
 // fetch fails. Lives as long as the component that asked for it.
 
+import { untrack } from 'svelte'
 import { ApiError, get, isAbort } from './client'
 import { live, type Change } from './live.svelte'
 
@@ -97,7 +98,8 @@ export function resource<T>(path: () => string | null, options: Options = {}, lo
   const it = new Resource<T>(load, options)
   $effect(() => {
     const address = path()
-    if (address !== null) void it.fetch(address)
+    // What a load reads (the clock, above all) is no reason to load again: only the address is.
+    if (address !== null) untrack(() => void it.fetch(address))
   })
   $effect(() => {
     const stop = live.listen((change) => it.changed(change))
