@@ -30,7 +30,7 @@ from tocsin.tsdb.wal import Gap, Reader
 
 _BATCH = 20_000
 _EQUAL = MatchOp.EQUAL
-_PARTS = ("wal", "head", "tables", "blocks", "rollups")
+_PARTS = ("wal", "held", "head", "tables", "blocks", "rollups")
 
 
 def stats(path: Path) -> dict[str, Any]:
