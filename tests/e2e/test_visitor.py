@@ -68,7 +68,8 @@ def test_the_sign_in_page_works_without_javascript(tocsin: Any, open_browser: An
 
 OIDC = """
 web:
-  oidc: {{issuer: "{issuer}", client_id: tocsin, client_secret: "{secret}", roles: {{responder: [ops]}}, label: Sign in with Shop}}
+  oidc:
+    {{issuer: "{issuer}", client_id: tocsin, client_secret: "{secret}", label: Sign in with Shop, roles: {{responder: [ops]}}}}
 """
 
 
