@@ -379,8 +379,10 @@ def _give_back(run: GroupRun, kept: Mapping[str, Mapping[Labels, Kept]], last_ms
         rule_run.states = _states(mine)
         rule_run.flaps = {labels: one.flap for labels, one in mine.items() if one.flap is not None}
         rule_run.evaluated_ms = 0
-    if last_ms and now_ms > last_ms:
-        run.resume(now_ms - last_ms)
+    # A group's note may be older than its states: it had another key for a while (its file was renamed and renamed back).
+    seen_ms = max([last_ms, *(state.last_true_ms for one in run.runs for state in one.states.values())])
+    if 0 < seen_ms < now_ms:
+        run.resume(now_ms - seen_ms)
 
 
 def _orphaned(rule_id: str, states: dict[Labels, AlertState], now_ms: int) -> Outcome:
