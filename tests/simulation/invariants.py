@@ -269,9 +269,18 @@ def isolation(life: Life) -> Iterator[str]:
         created_s = world.true_s(note.due_at_ms if note.attempts <= 1 else note.created_ms)
         if not world.calm_s + 40.0 < created_s < until_s or note.state_reason.startswith("suppressed"):
             continue
+        if note.channel == "sms" or _queued(life, note, created_s, first_tries):
+            continue  # it rings at most twice in five minutes; or something else went to the same address first
         waited_s = first_tries.get(note.id, 1e9) - created_s
         if waited_s > 15.0 and note.due_at_ms == note.created_ms:
             yield f"page {note.id} by {note.channel} waited {waited_s:.0f} s while {world.hung} hung"
+
+
+def _queued(life: Life, note: Any, created_s: float, first_tries: dict[str, float]) -> bool:
+    """Another message to the same address was under way or waited before this one."""
+    until_s = first_tries.get(note.id, 1e9)
+    same = {other.id for other in life.notes if other.settings_ref == note.settings_ref and other.id != note.id}
+    return any(entry.subject in same and created_s - 60.0 < entry.t_s <= until_s for entry in life.world.journal.of("claimed"))
 
 
 def bounded(life: Life) -> Iterator[str]:
