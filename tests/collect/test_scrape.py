@@ -17,6 +17,7 @@ from tocsin.collect.layout import BadExposition, Layout, LimitError
 from tocsin.collect.relabel import Action, RelabelRule
 from tocsin.collect.scrape import PHASES, Scraper, next_slot
 from tocsin.collect.target import FileDiscovery, HttpSettings, ScrapeJob, ScrapeLimits, Target, TargetGroup, target_of
+from tocsin.errors import DiskFull
 from tocsin.model.labels import Labels
 
 
@@ -328,3 +329,36 @@ def test_a_bad_value_in_a_known_layout_names_its_line() -> None:
         layout.read(b"a 1\nb x\n", "text")
     with pytest.raises(LimitError, match="sample limit"):
         Layout(keep, most_samples=1).read(b"a 1\nb 2\n", "text")
+
+
+class FullWriter(MemoryWriter):
+    """A store whose disk is full while `full`."""
+
+    full = False
+
+    def append_refs(self, *args: Any, **more: Any) -> Any:
+        if self.full:
+            raise DiskFull("no room")
+        return super().append_refs(*args, **more)
+
+
+async def test_a_full_disk_stops_no_target_for_longer_than_it_lasts(servers: Servers, clock: ManualClock) -> None:
+    exposer, writer = Exposer(), FullWriter()
+    bench = Bench(writer, clock, await servers.start(exposer), exposer)
+    bench.scraper.apply([bench.job()])
+    async with running(bench.scraper.run()):
+        await bench.scrapes()
+        writer.full = True
+        for status in ("200 OK", "503 Away"):
+            exposer.status = status
+            asked = len(exposer.requests)
+            await clock.advance(15_000)
+            while len(exposer.requests) == asked:
+                await asyncio.sleep(0.001)
+            await clock.settle()
+        while bench.scraper.targets()["activeTargets"][0]["health"] != "unknown":
+            await asyncio.sleep(0.001)
+        assert bench.scraper.targets()["activeTargets"][0]["lastError"] == "no room"
+        writer.full, exposer.status = False, "200 OK"
+        await bench.scrapes()
+        assert bench.scraper.targets()["activeTargets"][0]["health"] == "up"

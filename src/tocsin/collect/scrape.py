@@ -21,6 +21,7 @@ from tocsin.collect.discover import Discoverer
 from tocsin.collect.scrape_client import ScrapeFailed
 from tocsin.collect.scrape_target import TargetScraper
 from tocsin.collect.target import ScrapeJob, Target, target_of
+from tocsin.errors import StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge
 from tocsin.model.labels import EMPTY_LABELS, Labels
@@ -78,6 +79,7 @@ class Scraper:
 
     async def run(self) -> None:
         """Until cancelled. Series of running targets are left open: after a restart they go on."""
+        self._pools.clear()  # Run again, it starts every target again.
         try:
             while True:
                 self._applied.clear()
@@ -168,7 +170,10 @@ class Scraper:
         pool.tasks.pop(target).cancel()
         scraper = pool.active.pop(target)
         scraper.close()
-        scraper.end(self._clock.now_ms())
+        try:
+            scraper.end(self._clock.now_ms())
+        except StoreError as error:
+            log.error("the end of a target was not stored", target=scraper.shown_url, error=str(error))
 
     # -- one target ----------------------------------------------------------------------------------------------------
 
@@ -203,6 +208,8 @@ class Scraper:
             self._failed(scraper, t_ms, grid_ms, start_s, f'Get "{scraper.shown_url}": context deadline exceeded')
         except (ScrapeFailed, ssl.SSLError, OSError, UnicodeError) as error:
             self._failed(scraper, t_ms, grid_ms, start_s, str(error) or type(error).__name__)
+        except StoreError as error:
+            self._unstored(scraper, str(error))
         if scraper.health != was:
             self._changed("targets", pool.job.name)
 
@@ -210,7 +217,17 @@ class Scraper:
         scrapes_total.inc("failed")
         if scraper.health != "down":
             log.warning("scrape failed", target=scraper.shown_url, error=text)
-        scraper.failed(t_ms, grid_ms, self._clock.monotonic_s() - start_s, text)
+        try:
+            scraper.failed(t_ms, grid_ms, self._clock.monotonic_s() - start_s, text)
+        except StoreError as error:
+            self._unstored(scraper, str(error))
+
+    def _unstored(self, scraper: TargetScraper, text: str) -> None:
+        """The disk is full: the target is asked again at its next moment. An error here would end its loop for good."""
+        scrapes_total.inc("unstored")
+        if scraper.health != "unknown":
+            log.error("a scrape was not stored", target=scraper.shown_url, error=text)
+        scraper.unstored(text)
 
     # -- for people ----------------------------------------------------------------------------------------------------
 

@@ -95,6 +95,10 @@ class TargetScraper:
         self._end_series(t_ms, grid_ms)
         self._write_report(t_ms, grid_ms, up=0, scraped=0, kept=0, added=0, size=-1 if "limit exceeded" in error else 0)
 
+    def unstored(self, error: str) -> None:
+        """The store refused what came: nothing is known of the target until it takes samples again."""
+        self.health, self._last_error, self._last_samples = "unknown", error, 0
+
     def end(self, t_ms: int) -> None:
         """The target is gone: its own series and those about it end."""
         self._end_series(t_ms, 0)
