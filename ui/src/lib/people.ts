@@ -7,7 +7,7 @@ export const ROLES: { id: Role; says: string }[] = [
   { id: 'responder', says: 'acknowledges, silences, runs checks' },
   { id: 'admin', says: 'also accounts, tokens, checks and the audit' },
 ]
-export const TOKEN_ROLES: { id: string; says: string }[] = [...ROLES, { id: 'sender', says: 'only sends heartbeats and samples' }]
+export const TOKEN_ROLES: { id: string; says: string }[] = [...ROLES, { id: 'sender', says: 'only sends heartbeats and samples' }, { id: 'probe', says: 'runs the checks of one other place' }]
 
 const DAY_MS = 86_400_000
 export const LIFETIMES: { days: number; label: string }[] = [
