@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tocsin.collect.relabel import Action
-from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery
+from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, target_of
 from tocsin.config.prometheus import PrometheusPart, read
 from tocsin.config.prometheus_scrape import UNSUPPORTED_DISCOVERY
 from tocsin.config.tree import parse_yaml
 from tocsin.errors import ConfigError
+from tocsin.model.labels import EMPTY_LABELS
 
 FULL = """
 global:
@@ -139,8 +141,8 @@ def test_nothing_at_all_is_valid_and_defaults_are_prometheus_s() -> None:
         ),
         (
             "{job_name: a, static_configs: [{targets: ['http://x']}]}",
-            "scrape_configs[0].static_configs[0].targets[0]",
-            "valid hostname",
+            "scrape_configs[0]",
+            "static_configs[0].targets[0]: 'http://x' is not a valid hostname",
         ),
         (
             "{job_name: a, file_sd_configs: [{files: [x.txt]}]}",
@@ -177,6 +179,17 @@ def test_errors_have_a_place_and_a_path(entry: str, path: str, said: str) -> Non
     (problem,) = caught.value.problems
     assert (problem.path, problem.place.line) == (path, 2)
     assert said in problem.message
+
+
+def test_a_target_may_be_a_url_where_relabelling_makes_the_address() -> None:
+    """The scrape job of every blackbox_exporter."""
+    rules = "[{source_labels: [__address__], target_label: __param_target}, {target_label: __address__, replacement: 'x:9115'}]"
+    entry = f"{{job_name: a, static_configs: [{{targets: ['https://shop.example/']}}], relabel_configs: {rules}}}"
+    (job,) = read_text(f"scrape_configs: [{entry}]").jobs
+    target, _ = target_of(job, EMPTY_LABELS, "https://shop.example/")
+    assert target is not None and target.url == "http://x:9115/metrics?target=https%3A%2F%2Fshop.example%2F"
+    with pytest.raises(ValueError, match="not a valid hostname"):
+        target_of(replace(job, relabel=()), EMPTY_LABELS, "https://shop.example/")
 
 
 @pytest.mark.parametrize("key", sorted(UNSUPPORTED_DISCOVERY))

@@ -191,6 +191,8 @@ def target_of(job: ScrapeJob, group_labels: Labels, address: str) -> tuple[Targe
         return None, discovered
     if not labels.get("__address__"):
         raise ValueError("no address")
+    if "/" in labels["__address__"]:
+        raise ValueError(f"{labels['__address__']!r} is not a valid hostname")
     interval_ms, timeout_ms = _times(labels)
     public = {name: value for name, value in labels.items() if not name.startswith("__")}
     public.setdefault("instance", labels["__address__"])

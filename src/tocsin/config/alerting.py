@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
@@ -14,7 +14,15 @@ from tocsin.collect.relabel import RelabelRule
 from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, ScrapeJob, TargetGroup
 from tocsin.config.fields import DurationMs, Section, problems_of
 from tocsin.config.httpclient import HttpClientSection, build_http_client, cannot_be_done
-from tocsin.config.prometheus_scrape import UNSUPPORTED_DISCOVERY, DnsSd, FileSd, HttpSd, RelabelConfig, StaticConfig
+from tocsin.config.prometheus_scrape import (
+    UNSUPPORTED_DISCOVERY,
+    DnsSd,
+    FileSd,
+    HttpSd,
+    RelabelConfig,
+    StaticConfig,
+    check_addresses,
+)
 from tocsin.config.tree import Path as TreePath
 from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
@@ -55,6 +63,12 @@ class AlertmanagerSection(HttpClientSection):
                 text = "use file_sd_configs, http_sd_configs, dns_sd_configs or static_configs"
                 raise ValueError(f"the discovery {key!r} is not supported; {text}")
         return value
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        if not self.relabel_configs:
+            check_addresses(self.static_configs)
+        return self
 
     def build(self, index: int, base: Path, before: tuple[RelabelRule, ...]) -> AlertmanagerGroup:
         name = f"alertmanagers/{index}"

@@ -41,10 +41,13 @@ def _protocols(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def _address(value: str) -> str:
-    if "/" in value or not value:
-        raise ValueError(f"{value!r} is not a valid hostname (expected host:port without scheme and path)")
-    return value
+def check_addresses(groups: tuple[StaticConfig, ...]) -> None:
+    """Raises ValueError for a URL. Not asked where relabelling makes the addresses: a blackbox job's targets are URLs."""
+    for i, group in enumerate(groups):
+        for k, value in enumerate(group.targets):
+            if "/" in value or not value:
+                text = "is not a valid hostname (expected host:port without scheme and path)"
+                raise ValueError(f"static_configs[{i}].targets[{k}]: {value!r} {text}")
 
 
 def _regex(value: Any) -> str:
@@ -84,12 +87,11 @@ def _docker_host(value: str) -> str:
 
 TextMap = dict[str, Text]
 Protocols = Annotated[tuple[str, ...], AfterValidator(_protocols)]
-Address = Annotated[Text, AfterValidator(_address)]
 Regex = Annotated[str, BeforeValidator(_regex)]
 
 
 class StaticConfig(Section):
-    targets: tuple[Address, ...] = ()
+    targets: tuple[Text, ...] = ()
     labels: TextMap = Field({})
 
 
@@ -291,6 +293,12 @@ class ScrapeConfig(HttpClientConfig):
                 text = "use docker, kubernetes, file, http or dns_sd_configs, or static_configs"
                 raise ValueError(f"the discovery {key!r} is not supported; {text}")
         return {key: item for key, item in value.items() if item is not None}
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        if not self.relabel_configs:
+            check_addresses(self.static_configs)
+        return self
 
     @model_validator(mode="after")
     def _fallback(self) -> Self:
