@@ -9,6 +9,7 @@ import argparse
 import json
 import socket
 import threading
+import time
 from collections import deque
 from email import message_from_bytes
 from email.message import Message
@@ -38,11 +39,18 @@ class FakeMail:
         self._controller.stop()
 
     def script(self, do: str, *, times: int = 1) -> None:
-        """`do` is a reply such as "421", "550", or "accept_then_die"."""
+        """`do` is a reply such as "421", "550", or "accept_then_die", "drop"."""
         self._script.extend([do] * times)
 
+    def next_act(self) -> str:
+        """What happens to the message that comes now; empty = it is taken."""
+        return self._script.popleft() if self._script else ""
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        act = self._script.popleft() if self._script else ""
+        act = self.next_act()
+        if act == "drop" and server.transport is not None:
+            server.transport.abort()
+            return "451 dropped"
         if act and act != "accept_then_die":
             return f"{act} refused on script"
         raw = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
@@ -51,6 +59,7 @@ class FakeMail:
             self.broken.append(problem)
         self.mails.append(
             {
+                "at_s": time.time(),
                 "recipients": list(envelope.rcpt_tos),
                 "sender": envelope.mail_from,
                 "subject": str(parsed["Subject"]),
