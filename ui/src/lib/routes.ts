@@ -36,6 +36,7 @@ export const ROUTES: Route[] = [
   page('/notifications', 'Notifications', '/notifications', () => import('../pages/Notifications.svelte')),
   page('/silences', 'Silences', '/silences', () => import('../pages/Silences.svelte')),
   page('/targets', 'Targets', '/targets', () => import('../pages/Targets.svelte')),
+  page('/proof', 'Is the pager alive?', '/proof', () => import('../pages/Proof.svelte')),
   page('/self', 'Tocsin itself', '/self', () => import('../pages/Self.svelte')),
   page('/settings', 'Settings', '/settings', () => import('../pages/Settings.svelte')),
   page('/settings/:section', 'Settings', '/settings', () => import('../pages/Settings.svelte')),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -138,6 +137,7 @@ class Basics:
         }
         config = await self._desk.state.try_ask("config.state", {})
         status["config"] = {key: config.get(key) for key in ("files", "problems", "loaded_ms")}
+        status["drill"] = bool(config.get("drill"))
         return await json_answer(request, status)
 
     async def config(self, request: Request) -> Response:
@@ -145,10 +145,7 @@ class Basics:
         state = await self._desk.state.ask("config.state")
         keys = ("files", "problems", "loaded_ms", "yaml", "nobody_paged")
         body = {key: state.get(key) for key in keys}
-        etag = '"' + hashlib.sha256(str(body).encode()).hexdigest()[:20] + '"'
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers={"etag": etag})
-        return await json_answer(request, body, headers={"etag": etag})
+        return await json_answer(request, body)
 
     async def preview(self, request: Request) -> Response:
         """What would be understood of a pasted prometheus.yml or tocsin.yaml; nothing is taken over."""
