@@ -26,6 +26,7 @@ from tocsin.state.sql import Database, sqlite_url
 from tocsin.tsdb.follower import Follower
 from tocsin.web.oidc import OidcSettings
 from tocsin.web.parts import WebParts, WebSettings
+from tocsin.web.protocol import PatientProtocol
 from tocsin.web.server import create_app
 
 
@@ -50,12 +51,11 @@ async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket
         create_app(parts),
         log_level="warning",
         access_log=False,
-        http="httptools",
+        http=PatientProtocol,
         ws="none",
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=3,
-        h11_max_incomplete_event_size=64 * 1024,
     )
     server = EmbeddedServer(config)
     tasks = [

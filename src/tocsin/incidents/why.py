@@ -30,11 +30,14 @@ def incident_rows(
     severity: str = "",
     text: str = "",
     limit: int = 500,
+    before: int = 0,
 ) -> list[dict[str, Any]]:
-    """Incidents as api.ts IncidentRow; open ones worst first, others newest first."""
+    """Incidents as api.ts IncidentRow; open ones worst first, others newest first. `before` = only those with lower numbers."""
     query = sa.select(incidents).order_by(incidents.c.number.desc()).limit(limit)
     if wanted := _STATES.get(state, (state,)):
         query = query.where(incidents.c.state.in_(wanted))
+    if before:
+        query = query.where(incidents.c.number < before)
     if severity:
         query = query.where(incidents.c.severity == severity)
     if text:

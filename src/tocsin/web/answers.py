@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +18,7 @@ from tocsin.model.labels import Labels
 
 _WORTH_COMPRESSING = 1400  # fits one packet: nothing to gain
 _ON_THE_LOOP = 64 * 1024  # above this, compressing would keep others waiting (about 2 ms)
+_CLOCK = re.compile(rb'"(?:now_ms|cursor|lag_ms|last_evaluation_ms|last_sample_ms)":-?\d+')
 _JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -43,12 +46,27 @@ async def bytes_answer(
     media_type: str = "application/json",
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """`body`, gzipped where that helps."""
+    """`body`, gzipped where that helps. An answer to a read carries an ETag; who has it already gets 304."""
     sent = {"vary": "accept-encoding", **(headers or {})}
+    if request.method == "GET" and status == 200 and media_type == "application/json":
+        sent.setdefault("etag", etag_of(body))
+        if _has(request, sent["etag"]):
+            return Response(status_code=304, headers=sent)
     if len(body) > _WORTH_COMPRESSING and accepts_gzip(request):
         body = gzip(body) if len(body) < _ON_THE_LOOP else await asyncio.to_thread(gzip, body)
         sent["content-encoding"] = "gzip"
     return Response(body, status, headers=sent, media_type=media_type)
+
+
+def etag_of(body: bytes) -> str:
+    """Weak: two answers that differ only in the clock and the stream's cursor say the same."""
+    return f'W/"{hashlib.blake2b(_CLOCK.sub(b"", body), digest_size=12).hexdigest()}"'
+
+
+def _has(request: Request, etag: str) -> bool:
+    """If-None-Match names this very answer, strong or weak."""
+    asked = request.headers.get("if-none-match", "")
+    return asked.strip() == "*" or etag.removeprefix("W/") in [one.strip().removeprefix("W/") for one in asked.split(",")]
 
 
 def accepts_gzip(request: Request) -> bool:

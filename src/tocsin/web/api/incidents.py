@@ -136,7 +136,7 @@ class Incidents:
         ]
 
     async def list(self, request: Request) -> Response:
-        """Incidents by `state` (open, resolved, all), `severity` and `q` (text); `at` = as they were then."""
+        """Incidents by `state` (open, resolved, all), `severity` and `q` (text), in pages (`limit`, `cursor`), or `at` a time."""
         query = request.query_params
         state = query.get("state", "open")
         if state not in _STATES:
@@ -149,12 +149,14 @@ class Incidents:
             then = [row for row in then if query.get("q", "").lower() in row["title"].lower()]
             answer = {"now_ms": self._desk.now_ms(), "cursor": self._desk.hub.cursor, "incidents": then, "next": ""}
             return await json_answer(request, answer)
+        size, before = _page(query)
         rows = await self._desk.parts.database.read(
             lambda tx: reads.incident_rows(
-                tx, directory, state=state, severity=query.get("severity", ""), text=query.get("q", ""), limit=_MOST
+                tx, directory, state=state, severity=query.get("severity", ""), text=query.get("q", ""), limit=size, before=before
             )
         )
-        answer = {"now_ms": self._desk.now_ms(), "cursor": self._desk.hub.cursor, "incidents": rows, "next": ""}
+        following = str(min(row["number"] for row in rows)) if len(rows) == size else ""
+        answer = {"now_ms": self._desk.now_ms(), "cursor": self._desk.hub.cursor, "incidents": rows, "next": following}
         return await json_answer(request, answer)
 
     async def detail(self, request: Request) -> Response:
@@ -214,6 +216,17 @@ class Incidents:
         if found is None:
             raise Refused(404, "no_such_incident", f"there is no incident #{number}")
         return found
+
+
+def _page(query: Mapping[str, str]) -> tuple[int, int]:
+    """How many, and below which number (0 = from the newest). Raises Refused 400."""
+    limit, cursor = query.get("limit", ""), query.get("cursor", "")
+    size, before = row_number(limit or str(_MOST)), row_number(cursor or "0")
+    if size is None or not 1 <= size <= _MOST:
+        raise Refused(400, "bad_limit", f"limit: expected a number from 1 to {_MOST}")
+    if before is None:
+        raise Refused(400, "bad_cursor", "cursor: expected `next` of the page before")
+    return size, before
 
 
 def number_of(request: Request) -> int:
