@@ -261,6 +261,23 @@ def test_a_text_that_tocsin_writes_itself_is_a_warning() -> None:
 SLACK = "route: {receiver: r}\nreceivers:\n  - name: r\n    slack_configs:\n    - api_url: https://x\n      %s\n"
 
 
+@pytest.mark.parametrize(
+    ("config", "silent"),
+    [
+        ("discord_configs: [{webhook_url: https://d.example/x, username: bot}]", "username"),
+        ("pushover_configs: [{user_key: u, token: t, priority: '2'}]", "priority"),
+        ("email_configs: [{to: a@example.org, from: b@example.org, smarthost: 'm:25', hello: me}]", "hello"),
+        ("slack_configs: [{api_url: https://hooks.slack.example/x, timeout: 5s}]", "timeout"),
+    ],
+)
+def test_a_setting_that_has_no_effect_is_said_at_its_line(config: str, silent: str) -> None:
+    text = f"route: {{receiver: x}}\nreceivers:\n  - name: x\n    {config}\n"
+    _, problems = check(text)
+    (problem,) = problems
+    assert problem.warning and problem.place.line == 4
+    assert problem.path.endswith(silent) and "has no effect" in problem.message
+
+
 def test_texts_of_a_receiver_are_kept_and_the_rest_is_said() -> None:
     routing, problems = check(SLACK % "title: '{{ .Status }}'\n      text: plain\n      color: red")
     assert routing is not None

@@ -196,3 +196,11 @@ async def test_telegram_takes_the_operators_markup_and_escapes_labels() -> None:
         answer = await send("telegram", {**settings, "api_url": chats.url, "texts": {"text": "<b>"}}, nasty)
         assert answer.outcome is DeliveryOutcome.ACCEPTED
         assert len(chats.seen) == 2 and "parse_mode" not in chats.seen[1].parsed
+
+
+def test_a_template_knows_what_time_it_was_when_the_message_was_decided() -> None:
+    began_ms = alert("a")["starts_at_ms"]
+    note = dataclasses.replace(TWO.notification, created_ms=began_ms + 3_725_000)
+    told = dataclasses.replace(TWO, notification=note)
+    channel = slack(text="{{ since (index .Alerts 0).StartsAt | humanizeDuration }} at {{ now.Format `15:04` }}")
+    assert channel.worded("text", told) == "1h 2m 5s at 01:02"

@@ -161,8 +161,17 @@ def _refused(kind: Kind, settings: Mapping[str, Any]) -> str:
 
 def _unused(kind: Kind, config: Mapping[str, Any]) -> list[tuple[str, str]]:
     written = receivertexts.TEXTS.get(kind.channel, {})
-    not_used = [key for key in config if key in kind.message and key not in written]
-    return [(key, "Tocsin writes its own message; this text is not used") for key in not_used]
+    texts = [key for key in config if key in kind.message and key not in written]
+    taken = {*(kind.settings or {}).values(), *kind.from_file, *_ALWAYS_TAKEN}
+    others = [key for key in config if key in kind.keys and key not in kind.message and key.removesuffix("_file") not in taken]
+    return [
+        *((key, "Tocsin writes its own message; this text is not used") for key in texts),
+        *((key, "has no effect: Tocsin does not use this setting") for key in others if is_set(config[key])),
+    ]
+
+
+_ALWAYS_TAKEN = ("send_resolved", "http_config", "force_implicit_tls", "update_message", "threading", "app_url")
+"""Settings that are looked at elsewhere, or hold here without being said."""
 
 
 def _flag(value: Any, default: bool) -> bool:

@@ -35,6 +35,10 @@ class Moment:
         }
         return parts[name]
 
+    def timestamp(self) -> float:
+        """Seconds since 1970 UTC."""
+        return self._moment.timestamp()
+
     def in_zone(self, name: str) -> Moment:
         """The same instant on the clocks of a time zone. Raises ZoneInfoNotFoundError."""
         return Moment(self._moment.astimezone(ZoneInfo(name)))

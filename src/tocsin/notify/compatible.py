@@ -17,7 +17,7 @@ from tocsin.log import get_log
 from tocsin.model.notification import Message, NotificationKind
 from tocsin.notify.channel import Channel
 from tocsin.notify.render import headline, text_body
-from tocsin.notify.texts import LIMITS, PLAIN_STATES, Struct, compile_text, data_of
+from tocsin.notify.texts import LIMITS, PLAIN_STATES, Struct, compile_text, data_of, functions_at
 
 log = get_log("notify.compatible")
 
@@ -93,7 +93,8 @@ class Words:
         if self._data is None:
             self._data = data_of(self._message)
         try:
-            return compile_text(template, self._library).run(self._data, limits=LIMITS)
+            now = functions_at(self._message.notification.created_ms)
+            return compile_text(template, self._library).run(self._data, functions=now, limits=LIMITS)
         except Exception as error:  # whatever a template does, the page goes out
             log.error("a template of a receiver failed", channel=self._channel, template=template[:80], problem=str(error))
             return otherwise

@@ -19,7 +19,8 @@ from pydantic import Field, model_validator
 
 from tocsin.formats.goformat import go_text
 from tocsin.formats.gotemplate import Limits, Template, TemplateError, compile_template
-from tocsin.formats.gotemplate_text import TEXT_FUNCTIONS, Moment
+from tocsin.formats.gotemplate_numbers import humanize_duration
+from tocsin.formats.gotemplate_text import TEXT_FUNCTIONS, Moment, Span
 from tocsin.log import get_log
 from tocsin.model.notification import Message
 from tocsin.notify.channel import Channel
@@ -59,7 +60,8 @@ class Worded(Channel):
         if not text or not message.alerts or message.state in PLAIN_STATES:
             return ""
         try:
-            return compile_text(text, self.text_library).run(data_of(message, clean), limits=LIMITS).strip()
+            now = functions_at(message.notification.created_ms)
+            return compile_text(text, self.text_library).run(data_of(message, clean), functions=now, limits=LIMITS).strip()
         except Exception as error:  # whatever a template does, the page goes out
             log.error("a template of a receiver failed; the plain text is sent", channel=self.type, part=part, problem=str(error))
             return ""
@@ -168,10 +170,17 @@ def _moment(text: str) -> Moment:
     return Moment(dt.datetime.fromisoformat(text.replace("Z", "+00:00")))
 
 
+def functions_at(now_ms: int) -> dict[str, Callable[..., Any]]:
+    """The functions that know what time it is: the moment at which the message was decided."""
+    now = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
+    return {"now": lambda: Moment(now), "since": lambda moment: Span(now.timestamp() - moment.timestamp())}
+
+
 # -- functions ------------------------------------------------------------------------------------------------------------
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **TEXT_FUNCTIONS,
+    **functions_at(0),
     "join": lambda separator, items: separator.join(map(go_text, items)),
     "trimSpace": lambda text: text.strip(),
     "stringSlice": lambda *items: list(items),
@@ -184,5 +193,6 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "base64encode": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     "base64decode": lambda text: base64.urlsafe_b64decode(text).decode(),
     "dict": lambda *items: dict(zip(items[::2], items[1::2], strict=True)),
+    "humanizeDuration": lambda value: humanize_duration(value.seconds if isinstance(value, Span) else value),
     "toJson": lambda value: orjson.dumps(value, default=go_text, option=orjson.OPT_NON_STR_KEYS).decode(),
 }

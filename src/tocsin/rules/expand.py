@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tocsin.errors import QueryError
-from tocsin.formats.goformat import format_float, go_text
+from tocsin.formats.goformat import go_text
 from tocsin.formats.gotemplate import Limits, Template, TemplateError, compile_template
+from tocsin.formats.gotemplate_numbers import g4, humanize_duration, number, shrunk
 from tocsin.formats.gotemplate_text import TEXT_FUNCTIONS, Moment, Span
 from tocsin.log import get_log
 from tocsin.model.duration import parse_duration_ms
@@ -142,85 +143,40 @@ _UNBOUND = Context(_Nobody(), 0)
 # -- Prometheus's functions ---------------------------------------------------------------------------------------------
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, str):
-        try:
-            return float(value.replace("_", ""))
-        except ValueError:
-            raise TemplateError(f"cannot parse {value!r} as a number") from None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TemplateError(f"can't convert {value!r} to a number")
-    return float(value)
-
-
-def _g4(value: float) -> str:
-    return format_float(value, "g", 4)
-
-
 def _scaled(value: float, base: int, prefixes: Sequence[str]) -> str:
     prefix = ""
     for candidate in prefixes:
         if abs(value) < base:
             break
         prefix, value = candidate, value / base
-    return f"{_g4(value)}{prefix}"
-
-
-def _shrunk(value: float, unit: str = "") -> str:
-    prefix = ""
-    for candidate in "munpfazy":
-        if abs(value) >= 1:
-            break
-        prefix, value = candidate, value * 1000
-    return f"{_g4(value)}{prefix}{unit}"
+    return f"{g4(value)}{prefix}"
 
 
 def _humanize(raw: Any) -> str:
-    value = _number(raw)
+    value = number(raw)
     if value == 0 or not math.isfinite(value):
-        return _g4(value)
-    return _scaled(value, 1000, "kMGTPEZY") if abs(value) >= 1 else _shrunk(value)
+        return g4(value)
+    return _scaled(value, 1000, "kMGTPEZY") if abs(value) >= 1 else shrunk(value)
 
 
 def _humanize1024(raw: Any) -> str:
-    value = _number(raw)
+    value = number(raw)
     if abs(value) <= 1 or not math.isfinite(value):
-        return _g4(value)
+        return g4(value)
     return _scaled(value, 1024, ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"))
-
-
-def _humanize_duration(raw: Any) -> str:
-    value = _number(raw)
-    if not math.isfinite(value):
-        return _g4(value)
-    if value == 0:
-        return f"{_g4(value)}s"
-    if abs(value) < 1:
-        return _shrunk(value, "s")
-    sign, value = ("-", -value) if value < 0 else ("", value)
-    minutes, seconds = divmod(int(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{sign}{days}d {hours}h {minutes}m {seconds}s"
-    if hours:
-        return f"{sign}{hours}h {minutes}m {seconds}s"
-    if minutes:
-        return f"{sign}{minutes}m {seconds}s"
-    return f"{sign}{_g4(value)}s"
 
 
 def _instant(raw: Any) -> dt.datetime:
     try:
-        return dt.datetime.fromtimestamp(_number(raw), tz=dt.UTC)
+        return dt.datetime.fromtimestamp(number(raw), tz=dt.UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise TemplateError(f"not a timestamp: {raw!r}") from error
 
 
 def _humanize_timestamp(raw: Any) -> str:
-    value = _number(raw)
+    value = number(raw)
     if not math.isfinite(value):
-        return _g4(value)
+        return g4(value)
     moment = _instant(value)
     fraction = f".{moment.microsecond:06d}".rstrip("0").rstrip(".") if moment.microsecond else ""
     return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
@@ -267,10 +223,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "stripDomain": _strip_domain,
     "humanize": _humanize,
     "humanize1024": _humanize1024,
-    "humanizeDuration": _humanize_duration,
-    "humanizePercentage": lambda raw: f"{_g4(_number(raw) * 100)}%",
+    "humanizeDuration": humanize_duration,
+    "humanizePercentage": lambda raw: f"{g4(number(raw) * 100)}%",
     "humanizeTimestamp": _humanize_timestamp,
     "toTime": lambda raw: Moment(_instant(raw)),
-    "toDuration": lambda raw: Span(_number(raw)),
+    "toDuration": lambda raw: Span(number(raw)),
     "parseDuration": lambda text: parse_duration_ms(text) / 1000,
 }
