@@ -6,6 +6,7 @@ Bodies have theirs in `limits`; without this one, a few hundred sockets that nev
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -33,8 +34,7 @@ class PatientProtocol(HttpToolsProtocol):
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, transport))  # uvloop's transports are no subclasses of it
         self._begin_deadline()
         if len(self.connections) > self.most_connections:
             self._refuse("too_many")
