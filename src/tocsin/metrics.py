@@ -67,7 +67,13 @@ class Counter(_Metric):
 
 
 class Gauge(_Metric):
+    """Silent until it is set: a process that never sets one must not say 0 for the process that does."""
+
     kind = "gauge"
+
+    def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
+        super().__init__(name, help_text, labels)
+        self._values.clear()
 
     def set(self, value: float, *labels: str) -> None:
         with self._lock:
