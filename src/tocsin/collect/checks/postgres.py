@@ -130,9 +130,9 @@ class Postgres(Check):
 
 
 def _connect_error(error: Exception) -> ProbeError:
-    """psycopg says what happened in words: the first line, sorted into our reasons."""
+    """psycopg says what happened in words: its last line that is no hint (those are indented), sorted into our reasons."""
     text = str(error).strip()
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("\t")]
     short = lines[-1].removeprefix("connection failed: ") if lines else "no answer"
     low = text.lower()
     for words, reason in (
