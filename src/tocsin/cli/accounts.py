@@ -11,7 +11,7 @@ import click
 
 from tocsin.cli.core import actor, ask
 from tocsin.cli.main import data_dir_option
-from tocsin.errors import CommandError
+from tocsin.errors import CommandError, UsageError
 
 
 def _command(data_dir: Path, name: str, args: Mapping[str, Any]) -> Any:
@@ -36,6 +36,17 @@ def _command(data_dir: Path, name: str, args: Mapping[str, Any]) -> Any:
 
 async def _run(handler: Any, args: Mapping[str, Any]) -> Any:
     return await handler(args, actor())
+
+
+def _hash(password: str) -> str:
+    from tocsin.web.parts import WebSettings
+    from tocsin.web.problem import Refused
+    from tocsin.web.signin import Passwords
+
+    try:
+        return asyncio.run(Passwords(WebSettings()).hash(password))
+    except Refused as refused:
+        raise UsageError(str(refused)) from None
 
 
 _ROLES = ("viewer", "responder", "admin")
@@ -87,11 +98,7 @@ def user() -> None:
 @data_dir_option
 def user_add(name: str, role: str, email: str, full_name: str, password: str, data_dir: Path) -> None:
     """Create an account."""
-    from tocsin.web.parts import WebSettings
-    from tocsin.web.signin import Passwords
-
-    password_hash = asyncio.run(Passwords(WebSettings()).hash(password))
-    args = {"name": name, "role": role, "email": email, "full_name": full_name, "password_hash": password_hash}
+    args = {"name": name, "role": role, "email": email, "full_name": full_name, "password_hash": _hash(password)}
     _command(data_dir, "account.create", args)
     click.echo(f"account {name} ({role}) created")
 
@@ -102,10 +109,7 @@ def user_add(name: str, role: str, email: str, full_name: str, password: str, da
 @data_dir_option
 def user_password(name: str, password: str, data_dir: Path) -> None:
     """Set a password; ends the account's sessions."""
-    from tocsin.web.parts import WebSettings
-    from tocsin.web.signin import Passwords
-
-    _command(data_dir, "account.password", {"name": name, "password_hash": asyncio.run(Passwords(WebSettings()).hash(password))})
+    _command(data_dir, "account.password", {"name": name, "password_hash": _hash(password)})
     click.echo("password set")
 
 

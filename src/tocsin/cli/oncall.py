@@ -138,6 +138,8 @@ def _schedules(paths: tuple[Path, ...], name: str) -> list[Schedule]:
     schedules = load(paths).directory.schedules
     if name and name not in schedules:
         raise UsageError(f"there is no schedule {name!r} (known: {', '.join(schedules) or 'none'})")
+    if not schedules:
+        raise UsageError("no schedule is configured (`schedules:`); `tocsin oncall simulate` says who would be paged without one")
     return [schedule for schedule in schedules.values() if not name or schedule.name == name]
 
 

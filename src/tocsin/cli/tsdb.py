@@ -32,7 +32,7 @@ def stats(data_dir: Path) -> None:
     """Sizes and counts, as JSON."""
     from tocsin.tsdb import tools
 
-    print_json(tools.stats(data_dir / "store"))
+    print_json(tools.stats(_store_of(data_dir)))
 
 
 @tsdb.command("verify")
@@ -41,7 +41,7 @@ def verify(data_dir: Path) -> None:
     """Check every checksum. Exit status 1 when something is damaged."""
     from tocsin.tsdb import tools
 
-    problems = tools.verify(data_dir / "store")
+    problems = tools.verify(_store_of(data_dir))
     for problem in problems:
         click.echo(f"{problem.part} {problem.file}: {problem.message}")
     click.echo(f"{len(problems)} damaged" if problems else "everything can be read")
@@ -121,7 +121,7 @@ def export(selector: str, since: str, parquet: Path | None, data_dir: Path) -> N
     except ValueError as error:
         raise UsageError(str(error)) from None
     clock = SystemClock()
-    follower = Follower(path=data_dir / "store", clock=clock)
+    follower = Follower(path=_store_of(data_dir), clock=clock)
     follower.open()
     span = clock.now_ms() - length_ms, clock.now_ms()
     try:
@@ -132,6 +132,13 @@ def export(selector: str, since: str, parquet: Path | None, data_dir: Path) -> N
             click.echo(line, nl=False)
     finally:
         follower.close()
+
+
+def _store_of(data_dir: Path) -> Path:
+    """Raises StateError when there is none: an empty answer about a wrong folder would look like a right one."""
+    if not (data_dir / "store").is_dir():
+        raise StateError(f"there is no store in {data_dir}; give --data-dir")
+    return data_dir / "store"
 
 
 @contextlib.contextmanager
