@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { placed } from '../src/lib/faults'
 import { forgotten, read, starred, used, write, type Kept } from '../src/lib/history'
-import { expression, firings, problems, seconds, snippet, type Draft } from '../src/lib/rulemaker'
+import { expression, problems, seconds, snippet, type Draft } from '../src/lib/rulemaker'
 
 describe('where an expression is wrong', () => {
   it('line and column become a place in the text', () => {
@@ -49,12 +49,6 @@ describe('alert from this', () => {
   it('says what is wrong before it is copied', () => {
     expect(problems(draft)).toEqual([])
     expect(problems({ ...draft, name: '5 slow', limit: 'x', for: '5', query: ' ' })).toHaveLength(4)
-  })
-  it('counts what lasted as long as `for`, and each gap begins anew', () => {
-    const at = (...times: number[]) => ({ metric: {}, values: times.map((t): [number, string] => [t, '1']) })
-    expect(firings([at(0, 60, 120, 180), at(0), at(0, 60, 600, 660, 720)], 60, 120)).toEqual({ series: 2, times: 2, longest_s: 120 })
-    expect(firings([at(0)], 60, 0)).toEqual({ series: 1, times: 1, longest_s: 60 })
-    expect(firings([], 60, 0).times).toBe(0)
   })
   it('durations of PromQL in seconds', () => expect([seconds('5m'), seconds('1h30m'), seconds('0')]).toEqual([300, 5400, 0]))
 })

@@ -1,6 +1,4 @@
-// "Alert from this": a rule file made of an expression, and how often it would have fired.
-
-import type { PromSeries } from './prom'
+// "Alert from this": a rule file made of an expression.
 
 export interface Draft { name: string; query: string; operator: '>' | '>=' | '<' | '<=' | '==' | '!='; limit: string; for: string; severity: string; summary: string }
 
@@ -47,33 +45,6 @@ export function snippet(draft: Draft): string {
     `          summary: ${text(draft.summary || `${draft.name}: {{ $value }}`)}`,
     '',
   ].join('\n')
-}
-
-export interface Firing { series: number; times: number; longest_s: number }
-
-/** How often a comparison would have fired: its answer has points only where it is true. `for_s` must pass before an alert fires. */
-export function firings(series: PromSeries[], step_s: number, for_s: number): Firing {
-  let [times, longest_s, which] = [0, 0, 0]
-  for (const one of series) {
-    const before = times
-    let start = NaN
-    let last = NaN
-    const end = () => {
-      if (Number.isNaN(start) || last - start < for_s) return
-      times += 1
-      longest_s = Math.max(longest_s, last - start - for_s + step_s)
-    }
-    for (const [t] of one.values ?? []) {
-      if (!(t - last <= step_s * 1.5)) {
-        end()
-        start = t
-      }
-      last = t
-    }
-    end()
-    if (times > before) which += 1
-  }
-  return { series: which, times, longest_s }
 }
 
 const UNITS: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400, w: 604_800, y: 31_536_000 }
