@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from tocsin.bus.client import CoreClient
-from tocsin.bus.server import Changes, EmbeddedServer, core_app
+from tocsin.bus.client import IDLE_S, CoreClient
+from tocsin.bus.server import Changes, core_app, core_server
 from tocsin.bus.wire import IngestAnswer, IngestRequest
 from tocsin.errors import CommandError
 from tocsin.model.event import Actor
@@ -36,10 +35,7 @@ async def core(tmp_path: Path) -> AsyncIterator[Running]:
 
     changes = Changes()
     socket = tmp_path / "core.sock"
-    config = uvicorn.Config(
-        core_app({"echo": echo, "refuse": refuse}, {"write": take}, changes), uds=str(socket), log_level="error"
-    )
-    server = EmbeddedServer(config)
+    server = core_server(core_app({"echo": echo, "refuse": refuse}, {"write": take}, changes), socket, log_level="error")
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -54,6 +50,12 @@ async def core(tmp_path: Path) -> AsyncIterator[Running]:
 
 async def test_a_command_brings_arguments_actor_and_result(core: Running) -> None:
     assert await core.client.command("echo", {"n": 1}, Actor("user", "ana")) == {"args": {"n": 1}, "who": "user:ana"}
+
+
+async def test_only_the_client_ends_idle_connections(tmp_path: Path) -> None:
+    """Else the server ends one just as a request is sent on it, and the request fails for nothing."""
+    server = core_server(core_app({}, {}, Changes()), tmp_path / "core.sock")
+    assert server.config.timeout_keep_alive > IDLE_S + 5
 
 
 async def test_a_refusal_keeps_status_code_and_text(core: Running) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin import __version__
@@ -29,7 +28,7 @@ from tocsin.app.reports import report_settings
 from tocsin.app.settings import ServeSettings, open_state
 from tocsin.app.supervise import in_background, supervise, watch_loop_lag
 from tocsin.app.ways import ways
-from tocsin.bus.server import Changes, EmbeddedServer, core_app
+from tocsin.bus.server import Changes, EmbeddedServer, core_app, core_server
 from tocsin.bus.wire import CommandHandler
 from tocsin.clock import Clock, SystemClock
 from tocsin.collect.host import HostCollector
@@ -348,13 +347,9 @@ async def _welcome(configuration: Configuration, commands: Mapping[str, CommandH
         pulse.say("Nobody would notice if this machine died: give `dead_man:` an address elsewhere (docs/how-to/dead-man.md)")
 
 
-def _server(settings: ServeSettings, core: Core, commands: Mapping[str, CommandHandler]) -> uvicorn.Server:
+def _server(settings: ServeSettings, core: Core, commands: Mapping[str, CommandHandler]) -> EmbeddedServer:
     settings.core_socket.unlink(missing_ok=True)
-    app = core_app(commands, ingest_table(core), core.changes)
-    config = uvicorn.Config(
-        app, uds=str(settings.core_socket), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
-    )
-    return EmbeddedServer(config)
+    return core_server(core_app(commands, ingest_table(core), core.changes), settings.core_socket)
 
 
 async def _until_told_to_stop(configuration: Configuration) -> None:

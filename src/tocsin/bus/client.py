@@ -14,6 +14,9 @@ from tocsin.bus.wire import Change, IngestAnswer, IngestRequest
 from tocsin.errors import CommandError
 from tocsin.model.event import SYSTEM, Actor
 
+IDLE_S = 15
+"""How long a connection is kept that nobody uses."""
+
 
 class CoreClient:
     """Commands, ingest and the stream of changes. Raises CommandError: 503 `core_away` while the core restarts."""
@@ -25,7 +28,7 @@ class CoreClient:
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            connector = aiohttp.UnixConnector(str(self._socket), limit=256)
+            connector = aiohttp.UnixConnector(str(self._socket), limit=256, keepalive_timeout=IDLE_S)
             self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, auto_decompress=False)
         return self._session
 

@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import unquote
 
 import orjson
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from tocsin.bus.client import IDLE_S
 from tocsin.bus.wire import Change, CommandHandler, IngestHandler, IngestRequest, to_json
 from tocsin.errors import CommandError, TocsinError
 from tocsin.log import get_log
@@ -36,6 +38,21 @@ class EmbeddedServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def core_server(app: Starlette, socket: Path, *, log_level: str = "warning") -> EmbeddedServer:
+    """Serves `app` on `socket`. Idle connections are the clients' to close (client.IDLE_S): a server that closed one first
+    would reset the very next request on it, and somebody would read that the core is away."""
+    config = uvicorn.Config(
+        app,
+        uds=str(socket),
+        log_level=log_level,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=4 * IDLE_S,
+        timeout_graceful_shutdown=2,
+    )
+    return EmbeddedServer(config)
 
 
 class Changes:
