@@ -21,7 +21,7 @@ import pytest
 pytestmark = pytest.mark.process
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = ["tutorial/first-page.md", "how-to/beside-prometheus.md", "operations/monitoring.md"]
+PAGES = ["tutorial/first-page.md", "how-to/beside-prometheus.md", "how-to/oncall.md", "operations/monitoring.md"]
 
 
 PEOPLE = "users: [{name: ana, email: ana@shop.example}]\npolicies: [{name: primary, steps: [{notify: ana}]}]\n"
