@@ -17,6 +17,11 @@ describe('the pager', () => {
     expect(reasons[1]?.text).toBe('email mail:25: refused')
     expect(verdict(reasons).look).toBe('critical')
   })
+  it('is not called alive while a drill fails or was never answered', () => {
+    const failing = against({ ...fine, ways: [way({ state: 'pending', reason: 'refused', drilled_ms: NOW, proven_ms: 0 })] }, NOW)
+    expect(failing).toEqual([{ look: 'warning', text: 'email mail:25: drill failed so far, tried again; never proven: refused' }])
+    expect(against({ ...fine, ways: [way({ state: 'pending', drilled_ms: NOW, proven_ms: 0 })] }, NOW)[0]?.text).toContain('never proven')
+  })
   it('needs a way to somebody', () => {
     expect(against({ ...fine, ways: [] }, NOW)[0]?.text).toContain('nobody can be reached')
   })

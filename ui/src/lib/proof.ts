@@ -25,14 +25,15 @@ export function deadManLook(dead: DeadMan | undefined, now_ms: number): Look {
 
 export function wayLook(way: Way): Look {
   if (way.unproven || (LOST.has(way.state) && way.proven_ms < way.drilled_ms)) return 'critical'
-  if (UNDER_WAY.has(way.state) && way.drilled_ms > way.proven_ms) return 'pending'
+  // A reason while it is under way is an attempt that failed.
+  if (UNDER_WAY.has(way.state) && way.drilled_ms > way.proven_ms) return way.reason && way.state !== 'held' ? 'warning' : 'pending'
   return way.proven_ms ? 'ok' : 'unknown'
 }
 
 export function wayWord(way: Way, now_ms: number): string {
   const proven = way.proven_ms ? `proven ${duration(now_ms - way.proven_ms)} ago` : 'never proven'
   if (LOST.has(way.state) && way.proven_ms < way.drilled_ms) return `its drill ${way.state}; ${proven}`
-  if (UNDER_WAY.has(way.state) && way.drilled_ms > way.proven_ms) return `drill ${way.state === 'held' ? 'held back' : 'under way'}; ${proven}`
+  if (UNDER_WAY.has(way.state) && way.drilled_ms > way.proven_ms) return `drill ${way.state === 'held' ? 'held back' : way.reason ? 'failed so far, tried again' : 'under way'}; ${proven}`
   return proven
 }
 
@@ -45,7 +46,8 @@ export function against(state: ProofState, now_ms: number): Reason[] {
   if (deadManLook(state.dead_man, now_ms) === 'critical') found.push({ look: 'critical', text: `dead man's switch: ${state.dead_man?.trouble || 'the calls have stopped'}` })
   if (state.counts?.failed) found.push({ look: 'warning', text: `${state.counts.failed} message${state.counts.failed === 1 ? '' : 's'} failed in the last day` })
   if (state.dead_man && !state.dead_man.configured) found.push({ look: 'warning', text: "no dead man's switch: if this machine dies, nobody hears of it" })
-  const never = ways.filter((way) => wayLook(way) === 'unknown')
+  for (const way of ways) if (wayLook(way) === 'warning') found.push({ look: 'warning', text: `${way.lane}: ${wayWord(way, now_ms)}: ${way.reason}` })
+  const never = ways.filter((way) => !way.proven_ms && ['unknown', 'pending'].includes(wayLook(way)))
   if (never.length) found.push({ look: 'warning', text: `${never.map((way) => way.lane).join(', ')}: never proven; a drill would tell` })
   return found
 }
