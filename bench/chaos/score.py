@@ -14,6 +14,10 @@ _SLOW_BY_CONTRACT = "slack"
 """Takes one message a second, so the last of many comes late wherever it is sent from: left out of `late_s`."""
 
 
+_GOES_ON_S = {"slack_hangs": 10.0, "disk_full": 10.0}
+"""Scenarios whose fault must not hold up a page: `late_s` may be as long as this."""
+
+
 @dataclass
 class Row:
     """Every count should be 0. `marked` counts repeats that say of themselves that they may be one (an answer was lost)."""
@@ -43,6 +47,8 @@ class Row:
             out.append("back_s")
         if self.back_s is None and self.marked > self.lost_answers:
             out.append("marked")  # nothing was killed, so no answer was lost but those
+        if self.late_s > _GOES_ON_S.get(self.scenario, self.late_s):
+            out.append("late_s")
         return [*out, "error"] if self.error else out
 
     def as_dict(self) -> dict[str, Any]:
