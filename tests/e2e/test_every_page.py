@@ -23,6 +23,7 @@ PAGES = {
     "/silences": "Silences",
     "/targets": "Targets",
     "/rules": "Rules",
+    "/proof": "Is the pager alive?",
     "/self": "Tocsin itself",
     "/settings": "Settings",
     "/settings/account": "Settings",

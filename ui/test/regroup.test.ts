@@ -28,6 +28,7 @@ describe('a merge', () => {
   })
   it('finds by number, title and service', () => {
     expect(targets(mine, open, '#12').map((one) => one.number)).toEqual([12])
+    expect(targets(mine, [...open, incident(9, { title: 'at least 12.5 %' })], '#12').map((one) => one.number)).toEqual([12])
     expect(targets(mine, open, '2').map((one) => one.number)).toEqual([2, 12])
     expect(targets(mine, open, 'POOL').map((one) => one.number)).toEqual([12])
     expect(targets(mine, open, 'nothing')).toEqual([])

@@ -249,6 +249,7 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // GET /incidents/{n}/export.md -> text/markdown
 // POST /schedules/evaluate { schedule, queries } -> { answers }; GET /schedules/{name}.ics?user= -> text/calendar
 // GET /self -> { processes: [{ name, pid, started_ms, restarts, lag_ms, rss_bytes }], metrics: { [name]: number }, config: { files, problems, loaded_ms } }
+// POST /selftest { to?, urgent? } -> { ok, to, incident, hops: { name, ok, t_ms, after_ms, text }[] } (up to minutes); POST /drill -> NotificationRow[]; GET /self also has path, dead_man, ways, drill (lib/proof.ts)
 // GET /search?q= -> { results: { kind, title, url }[] }
 
 // Lists of alerts (state=resolved), incidents and notifications answer `next`: pass it as ?cursor= for the next page; '' = the last one. ?limit= up to 1000.

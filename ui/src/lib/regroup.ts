@@ -21,9 +21,10 @@ export function splitFault(alerts: AlertRow[], chosen: ReadonlySet<string>): str
 
 /** Open incidents that `mine` can be merged into: those of its service first, then the oldest, as the text narrows them. */
 export function targets(mine: Pick<IncidentDetail, 'number' | 'service'>, open: IncidentRow[], text: string): IncidentRow[] {
+  const exact = text.trim().startsWith('#') // a number, not a word of titles
   const wanted = text.trim().replace(/^#/, '')
   const same = (one: IncidentRow) => Number(one.service !== '' && one.service === mine.service)
   return open
-    .filter((one) => one.number !== mine.number && (String(one.number) === wanted || contains(wanted, `#${one.number}`, one.title, one.service, one.severity)))
+    .filter((one) => one.number !== mine.number && (String(one.number) === wanted || (exact ? String(one.number).startsWith(wanted) : contains(wanted, `#${one.number}`, one.title, one.service, one.severity))))
     .sort((a, b) => Number(String(b.number) === wanted) - Number(String(a.number) === wanted) || same(b) - same(a) || a.created_ms - b.created_ms)
 }
