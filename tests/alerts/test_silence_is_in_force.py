@@ -33,3 +33,26 @@ def test_what_a_silence_covers_is_noted_in_its_own_transaction(tmp_path: Path) -
         "Slow": [],
     }
     db.close()
+
+
+def test_a_silence_set_right_after_the_clock_was_moved_stays_in_force(tmp_path: Path) -> None:
+    """The dispatcher notices the step of the clock only after the silence, which is shorter than that step."""
+    db = Database(sqlite_url(tmp_path / "state.db"), inline=True)
+    metadata.create_all(db.engine)
+    clock = VirtualClock()
+    dispatcher = Dispatcher(db=db, sink=lambda *_: None, clock=clock, changed=lambda *_: None)
+
+    async def story() -> None:
+        await dispatcher.post([alert("Down", starts_at_ms=START_MS)])
+        await dispatcher.step()
+        clock.jump_ms(30_000)
+        matcher = Matcher("alertname", MatchOp.EQUAL, "Down")
+        now_ms = clock.now_ms()
+        await dispatcher.set_silence(Silence("", (matcher,), now_ms, now_ms + 25_000, "ana", "planned"))
+        dispatcher.apply(dispatcher.routing)
+        await dispatcher.step()
+
+    run_virtual(story())
+    rows = db.read_now(lambda tx: tx.execute(sa.select(alerts.c.suppressed_by)).all())
+    assert [[cause["kind"] for cause in row.suppressed_by] for row in rows] == [["silenced"]]
+    db.close()

@@ -241,3 +241,20 @@ async def test_series_without_a_scrape_have_time_to_come_back_after_a_restart(ro
     room.end()
     await room.play(400)
     assert sorted(room.told()) == ["Busy resolved", "High resolved"]
+
+
+async def test_a_clock_step_while_a_target_is_blind_is_taken_out_of_a_hold_once(room: Any) -> None:
+    """A step that counted twice put the hold's beginning into the future: the alert went on for as long as the step."""
+    room.rules(RULE.replace("for: 30s", "keep_firing_for: 60s"))
+    await room.start()
+    await room.play(60, x=5)
+    await room.play(30, x=0)
+    assert room.told() == ["High fired"]
+    room.up = 0.0
+    room.end()
+    await room.play(30)
+    room.clock.step(3_600_000)
+    await room.play(60)
+    room.up = 1.0
+    await room.play(150, x=0)
+    assert room.told() == ["High resolved"]

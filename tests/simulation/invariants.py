@@ -194,7 +194,11 @@ def _overtaken(note: Any, newer: Any) -> bool:
 
 
 def _nothing_after_acknowledgement(life: Life) -> Iterator[str]:
-    """Sends whose re-decision began after a committed acknowledgement: none."""
+    """Sends whose re-decision began after a committed acknowledgement: none.
+
+    A claim in the commit of the acknowledgement itself came before it there (the other order would have cancelled it): when
+    the process asked, nobody had acknowledged, and the person was answered only afterwards.
+    """
     ends = {
         "unacknowledged",
         "resolved",
@@ -204,16 +208,16 @@ def _nothing_after_acknowledgement(life: Life) -> Iterator[str]:
         "snoozed",
         "reopened",
     }
-    held: set[str] = set()
+    held: dict[str, int] = {}
     pages = {
         note.id: f"incident:{note.incident}" for note in life.notes if note.kind == "page" and not note.payload.get("anyway")
     }
     for entry in life.world.journal.entries:
         if entry.verb == "acknowledged":
-            held.add(entry.subject)
+            held.setdefault(entry.subject, entry.commit)
         elif entry.verb in ends:
-            held.discard(entry.subject)
-        elif entry.verb == "claimed" and pages.get(entry.subject) in held:
+            held.pop(entry.subject, None)
+        elif entry.verb == "claimed" and held.get(pages.get(entry.subject, ""), entry.commit) < entry.commit:
             yield f"page {entry.subject} of {pages[entry.subject]} was sent after it was acknowledged"
 
 
@@ -231,7 +235,10 @@ def confirmed_is_durable(life: Life) -> Iterator[str]:
 
 
 def _silenced_pages(life: Life) -> Iterator[str]:
-    """No page begins for an incident all of whose alerts are covered by a silence that was committed before."""
+    """No page begins for an incident all of whose alerts are covered by a silence that was committed before.
+
+    Before: in an earlier commit. A claim that shares the silence's commit was decided when there was no silence yet.
+    """
     quiet: dict[str, Entry] = {}
     named = {_subject(series).removeprefix("alert:"): NAMES[series[0]] for series in life.world.measured.bad}
     names: dict[int, set[str]] = defaultdict(set)
@@ -249,7 +256,8 @@ def _silenced_pages(life: Life) -> Iterator[str]:
             for silence in quiet.values():
                 covers = {f'alertname="{name}"' for name in names[note.incident]} == {silence.data["matchers"].strip("{}")}
                 jumped = any(silence.t_s <= t_s <= entry.t_s for t_s in jumps)
-                if covers and not jumped and entry.t_ms < silence.data["ends_at_ms"]:
+                before = silence.commit < entry.commit
+                if covers and before and not jumped and entry.t_ms < silence.data["ends_at_ms"]:
                     yield f"page {note.id} of #{note.incident} was sent at {entry.t_s:.1f} s, silenced since {silence.t_s:.1f} s"
 
 

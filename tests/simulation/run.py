@@ -80,6 +80,8 @@ def live_many(seeds: Iterable[int], *, say: bool = False) -> Totals:
         totals.add(world, problems)
         if problems and say:
             print(failure(seed, problems), flush=True)
+        elif say and totals.seeds % 20 == 0:
+            print(f"lived up to seed {seed}: {len(totals.failed)} failed of {totals.seeds}", flush=True)
     return totals
 
 

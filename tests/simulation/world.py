@@ -423,14 +423,23 @@ class World:
         return posted | {fingerprint_of(series) for series, bad in self.measured.bad.items() if bad}
 
     def receiver_view(self) -> set[str]:
-        """Fingerprints that the receiver of the webhooks believes to be firing, repeated deliveries folded."""
+        """Fingerprints that the receiver of the webhooks believes to be firing, repeated deliveries folded.
+
+        Order is promised within an incident. The end of an incident whose first try was lost may be repeated after an alert has
+        begun the next incident: such a message is marked as a possible repeat, and its id is older than what the receiver knows
+        of the alert, so that it is no news of it.
+        """
         firing: set[str] = set()
         seen: set[str] = set()
+        newest: dict[str, str] = {}
         for arrival in self.outside.arrivals:
             if arrival.host != HOOK or arrival.id in seen:
                 continue
             seen.add(arrival.id)
             for alert in arrival.body["alerts"]:
+                if arrival.repeat and arrival.id < newest.get(alert["fingerprint"], ""):
+                    continue
+                newest[alert["fingerprint"]] = arrival.id
                 (firing.add if alert["status"] == "firing" else firing.discard)(alert["fingerprint"])
         return firing
 

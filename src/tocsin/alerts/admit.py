@@ -142,7 +142,8 @@ def follow_clock(work: Work, jump_ms: int) -> None:
         .where(alerts.c.ends_at_ms > 0, alerts.c.fingerprint.in_(still_open))
         .values(ends_at_ms=alerts.c.ends_at_ms + jump_ms)
     )
-    work.seen_ms += jump_ms
+    # A command may have looked since the clock was moved: what was seen then is not in the future.
+    work.seen_ms = min(work.seen_ms + jump_ms, work.now_ms)
 
 
 # -- groups ---------------------------------------------------------------------------------------------------------------

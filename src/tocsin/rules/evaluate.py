@@ -369,7 +369,8 @@ def _states(kept: Mapping[Labels, Kept]) -> dict[Labels, AlertState]:
 
 def _inherit(new: RuleRun, old: RuleRun) -> None:
     new.states, new.flaps, new.written = old.states, old.flaps, old.written
-    new.evaluated_ms, new.error, new.duration_s = old.evaluated_ms, old.error, old.duration_s
+    new.evaluated_ms, new.unobserved_ms = old.evaluated_ms, old.unobserved_ms
+    new.error, new.duration_s = old.error, old.duration_s
 
 
 def _give_back(run: GroupRun, kept: Mapping[str, Mapping[Labels, Kept]], last_ms: int, now_ms: int) -> None:

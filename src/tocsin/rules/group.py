@@ -68,6 +68,8 @@ class RuleRun:
     written: frozenset[Labels] = frozenset()
     """Series of the last evaluation; one that is missing next time gets a staleness marker."""
     evaluated_ms: int = 0
+    unobserved_ms: int = 0
+    """Of the time since then: what `resume` has already taken out of every duration."""
     duration_s: float = 0.0
     error: str = ""
 
@@ -130,11 +132,12 @@ class GroupRun:
         for run in self.runs:
             if isinstance(run.rule, AlertRule) and run.rule.semantics is not Semantics.PROMETHEUS:
                 run.states = resume(run.states, gap_ms)
+                run.unobserved_ms += gap_ms
 
     def _evaluate(self, run: RuleRun, t_ms: int, around: Surroundings) -> Outcome:
         query_ms = t_ms - self.group.query_offset_ms
-        elapsed_ms = max(0, t_ms - run.evaluated_ms) if run.evaluated_ms else 0
-        run.evaluated_ms = t_ms
+        elapsed_ms = max(0, t_ms - run.evaluated_ms - run.unobserved_ms) if run.evaluated_ms else 0
+        run.evaluated_ms, run.unobserved_ms = t_ms, 0
         rule = run.rule
         try:
             vector = as_vector(around.queryable.instant(rule.expr, query_ms))
