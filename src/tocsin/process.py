@@ -257,9 +257,9 @@ class _Parent:
             os.close(child.pipe)
             child.pipe = -1
         child.pid = 0
-        # At once the first times; a child that cannot stay alive is tried every two seconds, not in a hot loop.
+        # At once the first times; a child that cannot stay alive is tried every second, not in a hot loop.
         child.quick_deaths = child.quick_deaths + 1 if lived_s < _QUICK_DEATH_S else 0
-        child.start_at_s = time.monotonic() + (2.0 if child.quick_deaths > 3 else 0.0)
+        child.start_at_s = time.monotonic() + (1.0 if child.quick_deaths > 3 else 0.0)
         if not self._stopping:
             how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.waitstatus_to_exitcode(status)}"
             log.warning("process died, starting it again", process=child.name, how=how, lived_s=f"{lived_s:.1f}")
