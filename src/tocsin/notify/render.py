@@ -16,6 +16,7 @@ from tocsin.notify.silencelink import silence_url
 
 _SEVERITY_SHORT = {"critical": "CRIT", "warning": "WARN", "info": "INFO"}
 _MOST_LISTED = 10
+_MOST_STEPS = 10
 _COLOURS = {"critical": "#b3261e", "warning": "#8a5a00", "resolved": "#1b6e3c", "acknowledged": "#3730a3"}
 _NEUTRAL = "#33415c"
 _FONT = "font-family:-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"
@@ -213,6 +214,8 @@ def _lines(note: Notification, incident: Mapping[str, Any], state: str) -> list[
     if note.kind is NotificationKind.PAGE and payload.get("next"):
         wait = human_duration(max(int(payload["next_at_ms"]) - note.due_at_ms, 0))
         lines.append(f"Without an acknowledgement the next is {payload['next']} in {wait}.")
+    if alerts and note.kind is NotificationKind.PAGE and state == "triggered":
+        lines.extend(_first_steps(alerts[0]))
     return lines
 
 
@@ -237,9 +240,24 @@ def _evidence(alert: Mapping[str, Any]) -> list[str]:
     annotations = alert.get("annotations", {})
     text = annotations.get("description") or annotations.get("message") or ""
     lines = [" ".join(str(text).split())[:1000]] if text else []
-    if isinstance(alert.get("value"), int | float):
+    if cause := annotations.get("cause"):
+        lines.append(_sentence(f"Seen: {_one_line(cause)}"))
+    elif isinstance(alert.get("value"), int | float):
         lines.append(f"Value {alert['value']:g}.")
+    if impact := annotations.get("impact"):
+        lines.append(_sentence(f"Impact: {_one_line(impact)}"))
     return lines
+
+
+def _first_steps(alert: Mapping[str, Any]) -> list[str]:
+    """What to do, at the end: short texts (SMS, push) are cut there."""
+    steps = str(alert.get("annotations", {}).get("first_steps", "")).splitlines()
+    told = [_one_line(step) for step in steps if step.strip()][:_MOST_STEPS]
+    return ["First steps:", *told] if told else []
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())[:500]
 
 
 def _why(note: Notification) -> str:
