@@ -38,6 +38,9 @@ def alert(start: int, end: int = 0, *, source: str = "api:p", timeout: bool = Fa
         # An end that somebody named outlives one that is assumed; an assumed one does not.
         (alert(100, NOW + 900), alert(200, NOW + 100, timeout=True), 100, NOW + 900),
         (alert(100, NOW + 900, timeout=True), alert(200, NOW + 100, timeout=True), 100, NOW + 100),
+        # Without an end until somebody names one, also one ahead of our clock; an assumed end is none.
+        (alert(100), alert(100, NOW + 3), 100, NOW + 3),
+        (alert(100), alert(100, NOW + 300, timeout=True), 100, 0),
         # No overlap: another episode.
         (alert(100, 200), alert(300, NOW + 100), 300, NOW + 100),
         # A resolved report ends it.

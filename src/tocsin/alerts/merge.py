@@ -28,8 +28,9 @@ def merge(old: Alert | None, new: Alert, now_ms: int) -> Alert:
         # Both over: the later explicit end counts.
         if not old.firing(now_ms) and old_ends > new_ends:
             end = old.ends_at_ms
-    elif old_ends > new_ends and not old.timeout and not _is_rule(new):
-        # An end that somebody named outlives one that was only assumed.
+    elif old_ends > new_ends and not old.timeout and not _is_rule(new) and (old.ends_at_ms or new.timeout):
+        # What somebody named outlives what was only assumed. But "no end" gives way to an end that is named: it may lie a
+        # little ahead because the sender's clock does, and is told once only.
         end = old.ends_at_ms
     return replace(new, starts_at_ms=start, ends_at_ms=end)
 
