@@ -51,7 +51,7 @@ def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
     if not wanted:
         return row
     # A storm's own message speaks for the incidents around it, and its news will be found in the same thread.
-    carrier = next((one for one in (row, *wanted) if one.payload.get("storm")), row)
+    carrier = next((one for one in (row, *wanted) if one.payload.get("storm")), None) or _most_urgent(row, *wanted)
     wanted = [one for one in (row, *wanted) if one.id != carrier.id]
     row = carrier
     reason = f"in one message with {row.id}"
@@ -60,9 +60,18 @@ def gather(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Any:
         .where(c.id.in_([other.id for other in wanted]))
         .values(state=NotificationState.BUNDLED.value, state_reason=reason, done_ms=now_ms)
     )
-    together = [{"number": o.incident, "title": o.payload.get("incident", {}).get("title", "")} for o in wanted]
+    together = [{"number": one.incident, "title": _title(one)} for one in wanted]
     tx.execute(sa.update(notifications).where(c.id == row.id).values(payload={**row.payload, "together": together}))
     return ask.ROW.first(tx, of=row.id)
+
+
+def _most_urgent(*rows: Any) -> Any:
+    """The first of high urgency, else the first: what may wake somebody is never a line in a mail about a warning."""
+    return next((row for row in rows if row.payload.get("incident", {}).get("urgency") == "high"), rows[0])
+
+
+def _title(row: Any) -> str:
+    return str(row.payload.get("incident", {}).get("title", ""))
 
 
 def spaced(tx: Connection, row: Any, now_ms: int, *, every_ms: int) -> bool:
