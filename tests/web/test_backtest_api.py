@@ -35,6 +35,16 @@ async def test_a_rule_says_when_it_would_have_fired_and_at_which_thresholds(hous
     assert (never["firings"], never["summary"]) == ([], None)
 
 
+async def test_a_young_store_counts_from_its_first_sample_and_has_its_thresholds(house):
+    fill(house)
+    viewer = await house.as_role("viewer")
+    month = {**RULE, "from_ms": START_MS - 30 * 86_400_000}
+    answer = (await viewer.post(URL, json=month)).json()
+    assert START_MS - answer["start_ms"] < 86_400_000 + 3_600_000
+    assert answer["summary"]["per_week"] >= 5
+    assert {row["threshold"]: row["firings"] for row in answer["thresholds"]}[5.0] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "status", "says"),
     [

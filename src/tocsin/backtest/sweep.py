@@ -44,7 +44,7 @@ def firings_per_threshold(columns: Columns, sign: int, held: int, thresholds: Se
     limits = np.sort(np.asarray(thresholds, dtype=np.float64) * sign)
     climbs = np.zeros(limits.size + 1, dtype=np.int64)
     for row in range(len(columns.labels)):
-        low = _rolling_minimum(_or_lowest(columns.values[row] * sign, columns.present[row]), held)
+        low = _rolling_minimum(_or_lowest(columns.values[row], columns.present[row], sign), held)
         before = np.concatenate(([-np.inf], low[:-1]))
         up = low > before
         # A climb from a to b fires once for every limit in [a, b).
@@ -66,9 +66,11 @@ def candidates(columns: Columns, threshold: float, count: int = 40) -> list[floa
     return sorted({float(f"{value:.4g}") for value in (*spread, *reach)} | {threshold})
 
 
-def _or_lowest(values: Float64, present: Bool) -> Float64:
-    """Below every threshold where there is no value to compare."""
-    found: Float64 = np.where(present & ~np.isnan(values), values, -np.inf)
+def _or_lowest(values: Float64, present: Bool, sign: int) -> Float64:
+    """The values with their sign; below every threshold where there is none to compare."""
+    found: Float64 = np.full(values.shape, -np.inf)
+    there = present & ~np.isnan(values)
+    found[there] = values[there] * sign
     return found
 
 

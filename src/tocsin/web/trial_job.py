@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from tocsin.backtest.columns import ColumnQueryable
+from tocsin.backtest.columns import ColumnQueryable, Columns
 from tocsin.backtest.replay import Firing, Replayer, slots
 from tocsin.backtest.summary import RuleSummary, summarise
-from tocsin.backtest.sweep import candidates, comparison_of, firings_per_threshold
+from tocsin.backtest.sweep import Comparison, candidates, comparison_of, firings_per_threshold
 from tocsin.errors import ExecutionError
 from tocsin.model.ports import SampleReader
 from tocsin.model.rule import AlertRule, RuleGroup
@@ -20,6 +20,7 @@ from tocsin.promql.engine import Engine
 
 _MOST_FIRINGS = 1_000
 _STRETCH = 4_096
+_COARSE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class TrialAnswer:
     """What a rule would have done."""
 
     start_ms: int
+    """As asked for, or when there was first something to compare."""
     end_ms: int
     firings: Sequence[TrialFiring]
     """The newest ones, oldest first."""
@@ -82,20 +84,22 @@ class TrialJob:
             if stop is not None and stop.is_set():
                 raise ExecutionError("nobody waits for this backtest any more")
 
-        replayer = Replayer([group], start_ms=self.start_ms, end_ms=self.end_ms, reader=engine.reader, build=build)
+        seen = self._seen(engine)
+        start_ms = max(self.start_ms, seen.began_ms) if seen is not None else self.start_ms
+        replayer = Replayer([group], start_ms=start_ms, end_ms=self.end_ms, reader=engine.reader, build=build)
         replay = replayer.run(heed)
         for error in replay.errors.values():
             raise ExecutionError(error)
-        threshold, thresholds = self._swept(engine, group) if self.sweep else (None, [])
+        swept = self._swept(engine, group, seen, start_ms) if self.sweep and seen is not None else []
         shown = replay.firings[-_MOST_FIRINGS:]
         return TrialAnswer(
-            self.start_ms,
+            start_ms,
             self.end_ms,
             [_shown(firing) for firing in shown],
             len(shown) < len(replay.firings),
             next(iter(summarise(replay, self.zone)), None),
-            threshold,
-            thresholds,
+            seen.compared.threshold if seen is not None else None,
+            swept,
             replay.notes,
         )
 
@@ -107,26 +111,45 @@ class TrialJob:
         rule = AlertRule("trial", "trial", "Trial", self.expr, self.for_ms, self.keep_firing_for_ms)
         return RuleGroup("trial", "trial", self.interval_ms, (rule,))
 
-    def _swept(self, engine: Engine, group: RuleGroup) -> tuple[float | None, list[TrialThreshold]]:
-        """Firings for every threshold worth showing; nothing for a rule without a threshold."""
+    def _seen(self, engine: Engine) -> _Seen | None:
+        """A coarse look at what the rule compares; None for a rule without a threshold, or with nothing to compare."""
         try:
             compared = comparison_of(self.expr)
         except ExecutionError:
-            return None, []
-        grid = slots(group, self.start_ms - 1, self.end_ms)
+            return None
+        # A store that is minutes old may lie between two coarse steps: then the newest stretch is looked at closely.
+        for span_ms in (self.end_ms - self.start_ms, _COARSE * self.interval_ms):
+            step_ms = max(self.interval_ms, span_ms // _COARSE)
+            queryable = ColumnQueryable(engine, points=_COARSE + 1)
+            columns = queryable.fetch(compared.left, max(self.start_ms, self.end_ms - span_ms), self.end_ms, step_ms)
+            there = np.flatnonzero(columns.any())
+            if there.size:
+                return _Seen(compared, columns, int(columns.t_ms[there[0]]) - step_ms)
+        return None
+
+    def _swept(self, engine: Engine, group: RuleGroup, seen: _Seen, start_ms: int) -> list[TrialThreshold]:
+        """Firings for every threshold worth showing."""
+        grid = slots(group, start_ms - 1, self.end_ms)
         queryable = ColumnQueryable(engine, points=_STRETCH)
         held = -(-self.for_ms // self.interval_ms)
-        limits: list[float] = []
-        counts = np.zeros(0, dtype=np.int64)
+        limits = candidates(seen.columns, seen.compared.threshold)
+        counts = np.zeros(len(limits), dtype=np.int64)
         for first in range(0, grid.size, _STRETCH):
             part = grid[first : first + _STRETCH]
-            columns = queryable.fetch(compared.left, int(part[0]), int(part[-1]), self.interval_ms)
-            if not limits:
-                limits = candidates(columns, compared.threshold)
-                counts = np.zeros(len(limits), dtype=np.int64)
-            counts += np.array(firings_per_threshold(columns, compared.sign, held, limits))
+            columns = queryable.fetch(seen.compared.left, int(part[0]), int(part[-1]), self.interval_ms)
+            counts += np.array(firings_per_threshold(columns, seen.compared.sign, held, limits))
             queryable.forget()
-        return compared.threshold, [TrialThreshold(limit, int(n)) for limit, n in zip(limits, counts, strict=True)]
+        return [TrialThreshold(limit, int(n)) for limit, n in zip(limits, counts, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a coarse look over the whole time found."""
+
+    compared: Comparison
+    columns: Columns
+    began_ms: int
+    """When there was first something to compare: rates per week count from here, not from before the first sample."""
 
 
 def _shown(firing: Firing) -> TrialFiring:
