@@ -452,3 +452,18 @@ markers = Table(
     _text("text"),
     Column("data", JSON, nullable=False),
 )
+
+# What responders told the public on a status page; nothing else of an incident is ever shown there.
+status_updates = Table(
+    "status_updates",
+    metadata,
+    Column("id", ID, primary_key=True, autoincrement=True),
+    Column("page", String(64), nullable=False, index=True),
+    Column("incident", BigInteger, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    _text("title"),
+    _text("text"),
+    _text("published_by"),
+    _ms("t_ms", index=True),
+    _ms("withdrawn_ms"),
+)
