@@ -16,7 +16,7 @@ from tests.simulation.disk import machine
 from tests.simulation.journal import Entry
 from tests.simulation.measured import INTERVAL_S, SLOWEST_S
 from tests.simulation.outside import HOOK, NTFY, TWILIO
-from tests.simulation.world import NAMES, World
+from tests.simulation.world import World
 
 from tocsin.incidents.audit import audit
 from tocsin.state.events import first_break
@@ -240,10 +240,9 @@ def _silenced_pages(life: Life) -> Iterator[str]:
     Before: in an earlier commit. A claim that shares the silence's commit was decided when there was no silence yet.
     """
     quiet: dict[str, Entry] = {}
-    named = {_subject(series).removeprefix("alert:"): NAMES[series[0]] for series in life.world.measured.bad}
     names: dict[int, set[str]] = defaultdict(set)
     for row in life.members:
-        names[row.incident].add(named.get(row.fingerprint, "Posted"))
+        names[row.incident].add(row.labels["alertname"])
     pages = {note.id: note for note in life.notes if note.kind == "page"}
     jumps = life.world.jumps
     for entry in life.world.journal.entries:

@@ -53,7 +53,8 @@ class Totals:
                 setattr(self, name, mine + value)
 
     def plain(self) -> dict[str, Any]:
-        return asdict(self)
+        """As builtin types: pytest-xdist sends nothing else from its workers."""
+        return {name: dict(value) if isinstance(value, dict) else value for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
         return (
