@@ -69,6 +69,8 @@ class Channel(BaseModel):
     """`illustrate` adds the chart to the first message of an incident, after it was sent."""
     idempotent: ClassVar[bool] = False
     """The receiver folds a repeated delivery id into one: sending again after a lost answer is harmless."""
+    for_programs: ClassVar[bool] = False
+    """Read by a program that keeps an object per incident: each is told by itself, never as a line in another's message."""
     best_effort: ClassVar[bool] = False
     """Knows only success or failure; config check warns where it is somebody's only page channel."""
     rate: ClassVar[Rate] = Rate()

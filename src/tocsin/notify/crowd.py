@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.model.notification import NotificationKind, NotificationState
 from tocsin.notify import questions as ask
+from tocsin.notify.channel import registry
 from tocsin.notify.claim import SPACED, judge
 from tocsin.notify.retry import room_at
 from tocsin.state.schema import notifications
@@ -91,7 +92,10 @@ def spaced(tx: Connection, row: Any, now_ms: int, *, every_ms: int) -> bool:
 
 
 def _for_person(row: Any) -> bool:
-    return bool(row.settings_ref.startswith("user:") and row.kind in _KINDS)
+    if not row.settings_ref.startswith("user:") or row.kind not in _KINDS:
+        return False
+    kind = registry().get(row.channel)
+    return kind is None or not kind.for_programs
 
 
 def _recent(tx: Connection, row: Any, now_ms: int) -> list[int]:

@@ -22,6 +22,7 @@ class IncidentIo(Channel):
     """Posts Alertmanager's data to an alert source. Acknowledgements are not sent: incident.io has its own."""
 
     url_field: ClassVar[str] = "url"
+    for_programs: ClassVar[bool] = True
     address_field: ClassVar[str] = "url"
     idempotent: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=2.0, burst=10, parallel=2)

@@ -29,6 +29,7 @@ class Jira(Compatible):
     """Keeps an issue of a project. Credentials stand in `http_config`."""
 
     address_field: ClassVar[str] = "project"
+    for_programs: ClassVar[bool] = True
     idempotent: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=2.0, burst=10, parallel=1)
     templated: ClassVar[tuple[str, ...]] = (

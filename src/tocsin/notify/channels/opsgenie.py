@@ -43,6 +43,7 @@ class Opsgenie(Compatible):
     """Creates, acknowledges and closes an alert of Opsgenie or Jira Service Management."""
 
     address_field: ClassVar[str] = "api_key"
+    for_programs: ClassVar[bool] = True
     idempotent: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=5.0, burst=20, parallel=2)
     templated: ClassVar[tuple[str, ...]] = (

@@ -24,6 +24,7 @@ class PagerDuty(Worded):
     """Triggers, acknowledges and resolves an alert of a PagerDuty service."""
 
     address_field: ClassVar[str] = "routing_key"
+    for_programs: ClassVar[bool] = True
     idempotent: ClassVar[bool] = True
     # About 120 events a minute and integration key.
     rate: ClassVar[Rate] = Rate(per_s=2.0, burst=20, parallel=2)

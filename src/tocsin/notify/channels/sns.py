@@ -46,6 +46,7 @@ class Sns(Compatible):
     """Publishes to SNS."""
 
     address_field: ClassVar[str] = "topic_arn"
+    for_programs: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=5.0, burst=20, parallel=2)
     templated: ClassVar[tuple[str, ...]] = (
         "api_url", "topic_arn", "phone_number", "target_arn", "subject", "message", "attributes",

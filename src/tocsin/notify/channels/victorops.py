@@ -25,6 +25,7 @@ class VictorOps(Compatible):
     """Posts to Splunk On-Call's REST endpoint."""
 
     address_field: ClassVar[str] = "routing_key"
+    for_programs: ClassVar[bool] = True
     idempotent: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=2.0, burst=10, parallel=2)
     templated: ClassVar[tuple[str, ...]] = (

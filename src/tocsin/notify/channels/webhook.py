@@ -24,6 +24,7 @@ class Webhook(Channel):
     """POSTs Alertmanager's webhook body (version 4) to a URL."""
 
     address_field: ClassVar[str] = "url"
+    for_programs: ClassVar[bool] = True
     url_field: ClassVar[str] = "url"
     idempotent: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=20.0, burst=50, parallel=4)
