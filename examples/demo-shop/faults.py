@@ -6,9 +6,9 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 
-NAMES = ("latency", "errors", "pool", "payments", "database", "site", "disk")
-_LEAST_S = {"disk": 220.0}
-"""A disk does not fill in a minute; and a page about one waits for two minutes of it."""
+NAMES = ("site", "errors", "database", "pool", "payments", "latency", "disk")
+_LEAST_S = {"errors": 220.0, "pool": 200.0, "payments": 200.0, "latency": 420.0, "disk": 220.0}
+"""What a check sees is paged within half a minute; rules over requests wait until it is no blip, and a disk has to fill."""
 
 
 class Faults:
