@@ -19,6 +19,7 @@ from tocsin.app.reports import ReportCommands
 from tocsin.app.selftest import SelfTest
 from tocsin.app.settings import ServeSettings
 from tocsin.app.silencing import silence_incident
+from tocsin.app.statuspages import published_on
 from tocsin.app.storecommands import StoreCommands
 from tocsin.app.values import result_to_json
 from tocsin.bus.wire import Args, CommandHandler
@@ -98,6 +99,7 @@ def command_table(
     }
     for verb in incident_commands.COMMANDS:
         table[f"incident.{verb}"] = _incident(core, verb)
+    table["incident.publish"] = published_on(lambda: configuration.config, table["incident.publish"])
     table["incident.silence"] = lambda args, actor: silence_incident(core, args, actor)
     inbound = Inbound(
         settings=lambda: configuration.config.channels,

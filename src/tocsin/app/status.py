@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from tocsin import __version__
 from tocsin.app import alive
 from tocsin.app.configuration import Configuration
+from tocsin.app.statuspages import pages_of
 from tocsin.app.supervise import loop_lag_seconds
 from tocsin.app.values import spec_to_json
 from tocsin.config.secrets import hide_secrets
@@ -62,7 +63,7 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "external_labels": dict(config.external_labels),
         "features": list(config.features),
         "web": config.web.model_dump(),
-        "status_pages": {page.slug: page.model_dump(exclude={"slug"}) for page in config.status_pages},
+        "status_pages": pages_of(config, configuration.clock.now_ms()),
         "dashboards": [board.model_dump() for board in config.dashboards],
         "services": {service.name: service.model_dump() for service in config.services},
     }

@@ -37,6 +37,7 @@ _COMMANDS = {
     "notify": ("tocsin.cli.incidents", "notify"),
     "selftest": ("tocsin.cli.selftest", "selftest"),
     "report": ("tocsin.cli.report", "report"),
+    "statuspage": ("tocsin.cli.statuspage", "statuspage"),
     "contact": ("tocsin.cli.contacts", "contact"),
     "oncall": ("tocsin.cli.oncall", "oncall"),
     "tsdb": ("tocsin.cli.tsdb", "tsdb"),

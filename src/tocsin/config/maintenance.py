@@ -52,6 +52,8 @@ class MaintenanceSection(Section):
     """Such as `FREQ=WEEKLY;BYDAY=SU`; left out = once."""
     time_zone: TimeZone = "UTC"
     comment: str = ""
+    public: str = ""
+    """What status pages with affected components say of it; its name and comment are never shown there."""
 
     @field_validator("matchers")
     @classmethod
@@ -75,4 +77,4 @@ class MaintenanceSection(Section):
 
     def build(self) -> MaintenanceWindow:
         occurrences = Occurrences(self.rrule, self.start, self._duration_ms(), self.time_zone)
-        return MaintenanceWindow(self.name, self.matchers, occurrences, self.comment)
+        return MaintenanceWindow(self.name, self.matchers, occurrences, self.comment, self.public)

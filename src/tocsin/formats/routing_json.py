@@ -100,6 +100,7 @@ def _window_to_json(window: MaintenanceWindow) -> dict[str, Any]:
         "name": window.name,
         "matchers": _pairs(window.matchers),
         "comment": window.comment,
+        "public": window.public,
         "rule": None if when.rule is None else {**asdict(when.rule), "until": when.rule.until and when.rule.until.isoformat()},
         "start": when.start.isoformat(),
         "duration_ms": when.duration_ms,
@@ -121,7 +122,7 @@ def _window_from_json(raw: Mapping[str, Any]) -> MaintenanceWindow:
             }
         )
     when = Occurrences(rule, datetime.fromisoformat(raw["start"]), raw["duration_ms"], raw["time_zone"])
-    return MaintenanceWindow(raw["name"], _matchers(raw["matchers"]), when, raw["comment"])
+    return MaintenanceWindow(raw["name"], _matchers(raw["matchers"]), when, raw["comment"], raw.get("public", ""))
 
 
 def _pairs(matchers: Iterable[Matcher]) -> list[list[str]]:

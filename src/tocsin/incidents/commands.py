@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tocsin.errors import CommandError
-from tocsin.incidents import rows, split
+from tocsin.incidents import publish, rows, split
 from tocsin.incidents.changes import Acknowledge, Escalate, Merge, Resolve, Snooze, Unacknowledge
 from tocsin.incidents.ledger import Ledger
 from tocsin.model.event import Actor
@@ -128,6 +128,32 @@ def _split(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Inci
     return split.split(ledger, incident, chosen, _text(args, "title", needed=False)[:200], actor)
 
 
+def _publish(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    """An update for the public: `page`, `state`, `text`, and `title` for the first one of an incident."""
+    update = publish.publish(
+        ledger.tx,
+        incident=incident.number,
+        page=_text(args, "page"),
+        state=_text(args, "state"),
+        title=_text(args, "title", needed=False),
+        text=_text(args, "text"),
+        published_by=str(actor),
+        now_ms=ledger.now_ms,
+    )
+    text = f"{actor.name} published ({update.state}): {update.text}"
+    ledger.record(incident, "published", text[:500], actor=actor, page=args["page"], state=update.state, update=update.id)
+    ledger.touched.add(incident.number)
+    return incident
+
+
+def _withdraw(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    update = _number(args, "update")
+    publish.withdraw(ledger.tx, incident=incident.number, update=update, now_ms=ledger.now_ms)
+    ledger.record(incident, "withdrawn", f"{actor.name} took public update {update} back", actor=actor, update=update)
+    ledger.touched.add(incident.number)
+    return incident
+
+
 def _touch(ledger: Ledger, incident: Incident) -> Incident:
     """A new version for a change outside the state machine."""
     ledger.touched.add(incident.number)
@@ -160,6 +186,8 @@ COMMANDS: dict[str, Callable[[Ledger, Incident, Args, Actor], Incident]] = {
     "remediation": _remediation,
     "merge": _merge,
     "split": _split,
+    "publish": _publish,
+    "withdraw": _withdraw,
 }
-_ALWAYS = ("acknowledge", "note", "verdict", "remediation")
+_ALWAYS = ("acknowledge", "note", "verdict", "remediation", "publish", "withdraw")
 _FOLLOWS_MERGE = ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze", "split")

@@ -121,6 +121,20 @@ class Occurrences:
                 return start_ms, start_ms + self.duration_ms
         return None
 
+    def between(self, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
+        """Every occurrence [start_ms, end_ms) that overlaps [from_ms, to_ms), in order."""
+        zone = _zone(self.time_zone)
+        day = datetime.fromtimestamp((from_ms - self.duration_ms) / 1000, zone).date() - timedelta(days=1)
+        last = datetime.fromtimestamp(to_ms / 1000, zone).date()
+        found = []
+        while day <= last:
+            if self._on(day):
+                start_ms = _instant_ms(datetime.combine(day, self.start.time()), zone)
+                if start_ms < to_ms and start_ms + self.duration_ms > from_ms:
+                    found.append((start_ms, start_ms + self.duration_ms))
+            day += timedelta(days=1)
+        return found
+
     def _on(self, day: date) -> bool:
         first = self.start.date()
         if self.rule is None or day < first:

@@ -103,6 +103,8 @@ class MaintenanceWindow:
     matchers: tuple[Matcher, ...]
     occurrences: Occurrences
     comment: str = ""
+    public: str = ""
+    """What status pages say of it; the name and the comment are never shown there."""
 
 
 @dataclass(frozen=True, slots=True)

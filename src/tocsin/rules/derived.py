@@ -30,22 +30,28 @@ def _rule(spec: CheckSpec) -> AlertRule:
     return AlertRule(
         id=f"{CHECK_RULE}{spec.id}",
         group=GROUP,
-        name=DATABASE_ALERT if spec.type in _DATABASES else ALERT,
+        name=_name(spec),
         expr=f'tocsin_check_state{{check={quote(spec.id)},state="down"}} == 1',
         for_ms=spec.alert.for_ms,
-        labels={
-            **spec.labels,
-            "severity": spec.alert.severity,
-            "check": spec.id,
-            "type": spec.type,
-            "instance": spec.target,
-            "state": "",
-        },
+        labels={**_labels(spec), "state": ""},
         annotations=_annotations(spec),
         semantics=Semantics.NATIVE,
         native=NativeSettings(),
         check_id=spec.id,
     )
+
+
+def alert_labels(spec: CheckSpec) -> dict[str, str]:
+    """The labels of the check's alert, its name among them: what matchers of silences and maintenance see."""
+    return {**_labels(spec), "alertname": _name(spec)}
+
+
+def _labels(spec: CheckSpec) -> dict[str, str]:
+    return {**spec.labels, "severity": spec.alert.severity, "check": spec.id, "type": spec.type, "instance": spec.target}
+
+
+def _name(spec: CheckSpec) -> str:
+    return DATABASE_ALERT if spec.type in _DATABASES else ALERT
 
 
 def _annotations(spec: CheckSpec) -> dict[str, str]:

@@ -46,9 +46,9 @@ async def bytes_answer(
     media_type: str = "application/json",
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """`body`, gzipped where that helps. An answer to a read carries an ETag; who has it already gets 304."""
+    """`body`, gzipped where that helps. A read of JSON, or one with an ETag among `headers`, is 304 to who has it already."""
     sent = {"vary": "accept-encoding", **(headers or {})}
-    if request.method == "GET" and status == 200 and media_type == "application/json":
+    if request.method == "GET" and status == 200 and (media_type == "application/json" or "etag" in sent):
         sent.setdefault("etag", etag_of(body))
         if _has(request, sent["etag"]):
             return Response(status_code=304, headers=sent)

@@ -45,8 +45,10 @@ def page(
     note: str = "",
     prefix: str = "",
     body: str = "",
+    head: str = "",
+    stylesheet: str = "",
 ) -> str:
-    """A whole page. `body` alone is HTML (built by the caller from escaped parts); everything else is text."""
+    """A whole page. `body` and `head` alone are HTML (built by the caller from escaped parts); everything else is text."""
     parts = [f"<h1>{escape(title)}</h1>"]
     if error:
         parts.append(f'<p class="error" role="alert">{escape(error)}</p>')
@@ -65,8 +67,9 @@ def page(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
         '<link rel="icon" href="data:,">'
-        f'<title>{escape(title)} - Tocsin</title><link rel="stylesheet" href="{escape(prefix)}/static/pages.css">'
-        f'</head><body><main><p class="brand">Tocsin</p>{"".join(parts)}</main></body></html>'
+        f'<title>{escape(title)} - Tocsin</title>'
+        f'<link rel="stylesheet" href="{escape(stylesheet or prefix + "/static/pages.css")}">'
+        f'{head}</head><body><main><p class="brand">Tocsin</p>{"".join(parts)}</main></body></html>'
     )
 
 

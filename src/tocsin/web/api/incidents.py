@@ -92,6 +92,23 @@ class Remediation(Seen):
     links: list[str] | None = None
 
 
+class Publish(Seen):
+    """Written for the public; nothing else of the incident is shown there."""
+
+    page: str = ""
+    """Slug of a status page; may be left out when there is just one."""
+    state: str
+    """investigating, identified, monitoring or resolved."""
+    title: str = ""
+    """What the public calls it; as in the update before when left out."""
+    text: str
+
+
+class Withdraw(Seen):
+    update: int
+    """Its id: `update` of the timeline's entry."""
+
+
 _COMMANDS: dict[str, tuple[type[Seen], str]] = {
     "acknowledge": (Seen, "I have it: nobody else is paged"),
     "unacknowledge": (Seen, "Give it back: paging goes on"),
@@ -104,6 +121,8 @@ _COMMANDS: dict[str, tuple[type[Seen], str]] = {
     "merge": (Merge, "It belongs to the incident `into`, which lives on for both"),
     "split": (Split, "Move `alerts` to a new incident, which is answered and pages anew"),
     "remediation": (Remediation, "Record what was done and found"),
+    "publish": (Publish, "Tell the public on a status page"),
+    "withdraw": (Withdraw, "Take a public update back"),
 }
 
 

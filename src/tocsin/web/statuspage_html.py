@@ -1,0 +1,138 @@
+"""A status page as HTML without script; the same text is served and exported, only its links differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+
+from tocsin.incidents.publish import Story, Update
+from tocsin.model.check import CheckState
+from tocsin.web.html import page
+from tocsin.web.statuspage_view import DAY_MS, DAYS, Component, Planned, View
+
+_WORDS = {
+    CheckState.UP: "Operational",
+    CheckState.DEGRADED: "Degraded",
+    CheckState.DOWN: "Down",
+    CheckState.UNKNOWN: "Unknown",
+    CheckState.PAUSED: "Maintenance",
+    CheckState.PENDING: "Unknown",
+}
+_CLASSES = {"u": "up", "g": "degraded", "d": "down", "k": "unknown", "p": "unknown", "-": "none"}
+_LETTERS = {"u": "operational", "g": "degraded", "d": "down", "k": "unknown", "p": "maintenance", "-": "no data"}
+# Said in the page too: a copy on another web server keeps it without that server's help.
+_POLICY = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the page's files are, as links from the page."""
+
+    stylesheet: str
+    feed: str
+    json: str
+
+
+BESIDE = Places("pages.css", "feed.atom", "status.json")
+"""Of a static copy: all in one folder."""
+
+
+def served_at(slug: str, prefix: str) -> Places:
+    base = f"{prefix}/status/{slug}"
+    return Places(f"{prefix}/static/pages.css", f"{base}/feed.atom", f"{base}/status.json")
+
+
+def render(view: View, places: Places) -> str:
+    """The whole page; strips are drawn as SVG and told in words."""
+    running = [one for one in view.planned if one.start_ms <= view.now_ms]
+    coming = [one for one in view.planned if one.start_ms > view.now_ms]
+    open_ones = [story for story in view.stories if story.open]
+    ended = [story for story in view.stories if not story.open]
+    body = [
+        _section("Now", [*map(_story, open_ones), *(_work(one, "In progress") for one in running)]),
+        f'<h2>Components</h2><ul class="components">{"".join(_item(one, view.now_ms) for one in view.components)}</ul>',
+        _section("Planned maintenance", [_work(one, "Planned") for one in coming]),
+        _section("The last 14 days", [_story(story) for story in ended]),
+        f'<p><a href="{escape(places.feed)}">Atom feed of updates</a> <a href="{escape(places.json)}">JSON</a></p>',
+    ]
+    head = (
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
+        f'<link rel="alternate" type="application/atom+xml" title="{escape(view.title)}" href="{escape(places.feed)}">'
+    )
+    lines = [headline(view.components, stale=view.stale, stories=view.stories)]
+    note = f"As of {stamp(view.now_ms)}."
+    return page(view.title, lines, body="".join(body), note=note, head=head, stylesheet=places.stylesheet)
+
+
+def headline(components: Sequence[Component], *, stale: bool, stories: Iterable[Story] = ()) -> str:
+    if stale:
+        return "Our monitoring is not reporting at the moment: the state below may be old."
+    bad = [component.name for component in components if component.state in (CheckState.DOWN, CheckState.DEGRADED)]
+    if bad:
+        return f"Affected: {', '.join(bad)}."
+    if any(story.open for story in stories):
+        return "There is an incident."
+    unknown = [component.name for component in components if component.state in (CheckState.UNKNOWN, CheckState.PENDING)]
+    if unknown:
+        return f"Not known at the moment: {', '.join(unknown)}."
+    return "All systems are operational." if components else "Nothing is listed here."
+
+
+def stamp(t_ms: int) -> str:
+    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _section(heading: str, items: Sequence[str]) -> str:
+    return f"<h2>{escape(heading)}</h2>{''.join(items)}" if items else ""
+
+
+def _story(story: Story) -> str:
+    updates = "".join(map(_update, story.updates))
+    return f'<article class="story"><h3 dir="auto">{escape(story.title)}</h3><ol class="updates">{updates}</ol></article>'
+
+
+def _update(update: Update) -> str:
+    paragraphs = "".join(f'<p dir="auto">{escape(line)}</p>' for line in update.text.splitlines() if line.strip())
+    when = f'<time datetime="{iso(update.t_ms)}">{stamp(update.t_ms)}</time>'
+    return f'<li id="update-{update.id}"><strong>{escape(update.state.capitalize())}</strong> {when}{paragraphs}</li>'
+
+
+def _work(one: Planned, word: str) -> str:
+    start, end = (f'<time datetime="{iso(t_ms)}">{stamp(t_ms)}</time>' for t_ms in (one.start_ms, one.end_ms))
+    text = f'<p dir="auto">{escape(one.text)}</p>' if one.text else ""
+    return (
+        f'<article class="story"><h3 dir="auto">{word}: {escape(", ".join(one.components))}</h3>'
+        f"{text}<p>{start} to {end}</p></article>"
+    )
+
+
+def iso(t_ms: int) -> str:
+    return datetime.fromtimestamp(t_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _item(component: Component, now_ms: int) -> str:
+    word = _WORDS[component.state]
+    share = f"{component.uptime * 100:.2f} % up in {DAYS} days" if component.uptime is not None else "no history yet"
+    bars = "".join(
+        f'<rect class="{_CLASSES[letter]}" x="{index * 10}" y="0" width="8" height="30"></rect>'
+        for index, letter in enumerate(component.days)
+    )
+    days = "".join(f"<li>{escape(text)}</li>" for text in bad_days(component.days, now_ms))
+    story = f"<details><summary>Days with trouble</summary><ul>{days}</ul></details>" if days else ""
+    return (
+        f'<li><span class="state {component.state.value}">{word}</span><strong>{escape(component.name)}</strong><br>{share}'
+        f'<svg class="strip" viewBox="0 0 {DAYS * 10} 30" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(share)}">{bars}</svg>{story}</li>'
+    )
+
+
+def bad_days(days: str, now_ms: int) -> list[str]:
+    """In words, newest first: `2023-11-14: down`."""
+    out = []
+    for index, letter in enumerate(days):
+        if letter in "dg":
+            day = datetime.fromtimestamp((now_ms - (len(days) - 1 - index) * DAY_MS) / 1000, UTC).strftime("%Y-%m-%d")
+            out.append(f"{day}: {_LETTERS[letter]}")
+    return out[::-1]

@@ -1,0 +1,113 @@
+"""What a public status page shows, read from the state database: components, what responders published, planned work.
+
+The served page, its JSON, its feed and the static export are all made of the one `View`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tocsin.collect.uptime import Change, strip, uptime_ratio
+from tocsin.incidents.publish import Story, stories
+from tocsin.model.check import CheckState
+from tocsin.state.schema import check_changes, check_states
+
+DAY_MS = 86_400_000
+DAYS = 90
+STALE_MS = 120_000
+"""After so long without a word of the engine nothing may look operational."""
+_WORST_FIRST = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN, CheckState.PENDING, CheckState.PAUSED, CheckState.UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One line of a page. `days` has a letter per day, oldest first."""
+
+    name: str
+    state: CheckState
+    uptime: float | None
+    days: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One occurrence of planned work: what may be said of it, and the components it covers."""
+
+    text: str
+    components: tuple[str, ...]
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page as it is at `now_ms`. `stale`: the engine is silent, so no component may look operational."""
+
+    slug: str
+    title: str
+    components: tuple[Component, ...]
+    now_ms: int
+    stale: bool = False
+    stories: tuple[Story, ...] = ()
+    planned: tuple[Planned, ...] = ()
+
+
+def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *, stale: bool) -> View:
+    """`page` is one of the configuration: {title, components, maintenance} (app/statuspages.py)."""
+    return View(
+        slug=slug,
+        title=str(page.get("title", "Status")),
+        components=tuple(components_of(tx, page.get("components", ()), now_ms, stale=stale)),
+        now_ms=now_ms,
+        stale=stale,
+        stories=tuple(stories(tx, slug, now_ms)),
+        planned=planned_of(page.get("maintenance", ()), now_ms),
+    )
+
+
+def planned_of(maintenance: Sequence[Mapping[str, Any]], now_ms: int) -> tuple[Planned, ...]:
+    """What is not over, the first to begin first."""
+    found = [
+        Planned(str(item["text"]), tuple(item["components"]), start_ms, end_ms)
+        for item in maintenance
+        for start_ms, end_ms in item["times"]
+        if end_ms > now_ms
+    ]
+    return tuple(sorted(found, key=lambda one: (one.start_ms, one.components)))
+
+
+def components_of(tx: Connection, mapped: Sequence[Mapping[str, Any]], now_ms: int, *, stale: bool) -> list[Component]:
+    """One component per mapping; its state is the worst of its checks."""
+    ids = sorted({check for item in mapped for check in item.get("checks", ())})
+    rows = tx.execute(sa.select(check_states.c.check_id, check_states.c.state).where(check_states.c.check_id.in_(ids)))
+    states: dict[str, list[CheckState]] = {}
+    for row in rows:
+        states.setdefault(row.check_id, []).append(CheckState(row.state))
+    changes: dict[str, list[Change]] = {}
+    query = sa.select(check_changes).where(check_changes.c.check_id.in_(ids)).order_by(check_changes.c.id)
+    for row in tx.execute(query):
+        changes.setdefault(row.check_id, []).append(Change(row.t_ms, CheckState(row.after)))
+    return [_component(item, states, changes, now_ms, stale=stale) for item in mapped]
+
+
+def _component(
+    item: Mapping[str, Any],
+    states: Mapping[str, Sequence[CheckState]],
+    changes: Mapping[str, Sequence[Change]],
+    now_ms: int,
+    *,
+    stale: bool,
+) -> Component:
+    checks = item.get("checks", ())
+    known = [state for check in checks for state in states.get(check, ())] or [CheckState.UNKNOWN]
+    state = CheckState.UNKNOWN if stale else min(known, key=_WORST_FIRST.index)
+    since_ms = now_ms - DAYS * DAY_MS
+    ratios = [ratio for check in checks if (ratio := uptime_ratio(changes.get(check, ()), since_ms, now_ms)) is not None]
+    strips = [strip(changes.get(check, ()), now_ms, cells=DAYS, cell_ms=DAY_MS) for check in checks]
+    days = "".join(min(letters, key="dgkup-".index) for letters in zip(*strips, strict=True)) if strips else "-" * DAYS
+    return Component(str(item.get("name", "")), state, min(ratios, default=None), days)
