@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
-from tocsin.cli.core import actor, ask
-from tocsin.cli.main import data_dir_option
+from tocsin.cli.core import actor, ask, print_json, read_state
+from tocsin.cli.main import data_dir_option, json_option
 from tocsin.errors import CommandError, UsageError
+from tocsin.state.schema import accounts, tokens
 
 
 def _command(data_dir: Path, name: str, args: Mapping[str, Any]) -> Any:
@@ -38,6 +41,19 @@ async def _run(handler: Any, args: Mapping[str, Any]) -> Any:
     return await handler(args, actor())
 
 
+def _rows(data_dir: Path, query: sa.Select[Any]) -> list[Any]:
+    db = read_state(data_dir)
+    try:
+        with db.engine.connect() as connection:
+            return list(connection.execute(query))
+    finally:
+        db.close()
+
+
+def _day(t_ms: int) -> str:
+    return f"{dt.datetime.fromtimestamp(t_ms / 1000, dt.UTC):%Y-%m-%d}"
+
+
 def _hash(password: str) -> str:
     from tocsin.web.parts import WebSettings
     from tocsin.web.problem import Refused
@@ -49,6 +65,8 @@ def _hash(password: str) -> str:
         raise UsageError(str(refused)) from None
 
 
+_ID = 12
+"""Characters of an id that are shown and taken, as in the dashboard."""
 _ROLES = ("viewer", "responder", "admin")
 _role = click.Choice(_ROLES)
 
@@ -75,6 +93,25 @@ def token_create(role: str, place: str, name: str, data_dir: Path) -> None:
     click.echo(_command(data_dir, "token.create", values)["token"])
 
 
+@token.command("list")
+@data_dir_option
+@json_option
+def token_list(data_dir: Path, as_json: bool) -> None:
+    """Tokens, newest first, with the id that `revoke` takes; never the tokens themselves."""
+    rows = _rows(data_dir, sa.select(tokens).order_by(tokens.c.created_ms.desc()))
+    shown = [
+        {"id": row.id_hash[:_ID], "role": row.role, "name": row.name, "place": row.place, "used_ms": row.used_ms} for row in rows
+    ]
+    if as_json:
+        print_json(shown)
+        return
+    for one in shown:
+        used = f"used {_day(one['used_ms'])}" if one["used_ms"] else "never used"
+        click.echo(f"{one['id']}  {one['role']:<9}  {used:<15}  {one['name']}{' at ' + one['place'] if one['place'] else ''}")
+    if not shown:
+        click.echo("no tokens; make one with `tocsin token create`")
+
+
 @token.command("revoke")
 @click.argument("token_id")
 @data_dir_option
@@ -87,6 +124,22 @@ def token_revoke(token_id: str, data_dir: Path) -> None:
 @click.group()
 def user() -> None:
     """Accounts of the dashboard."""
+
+
+@user.command("list")
+@data_dir_option
+@json_option
+def user_list(data_dir: Path, as_json: bool) -> None:
+    """Accounts of the dashboard."""
+    rows = _rows(data_dir, sa.select(accounts).order_by(accounts.c.name))
+    shown = [{"name": row.name, "role": row.role, "email": row.email, "disabled": bool(row.disabled)} for row in rows]
+    if as_json:
+        print_json(shown)
+        return
+    for one in shown:
+        click.echo(f"{one['name']:<24}  {one['role']:<9}  {one['email']}{'  (disabled)' if one['disabled'] else ''}".rstrip())
+    if not shown:
+        click.echo("no accounts; make one with `tocsin user add NAME`")
 
 
 @user.command("add")
