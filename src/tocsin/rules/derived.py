@@ -58,14 +58,18 @@ def _annotations(spec: CheckSpec) -> dict[str, str]:
     """What a person reads at 3 a.m. Texts of the check itself are escaped: a name is not a template."""
     texts = {
         "summary": f"{_literal(spec.name)} is down",
-        "description": (
-            f"The {_literal(spec.type)} check of {_literal(spec.target)} failed {spec.failures} times in a row "
-            f"(checked every {human_duration(spec.every_ms)}, failures confirmed within seconds)."
-        ),
+        "description": _what_happened(spec),
     }
     if spec.runbook:
         texts["runbook_url"] = _literal(spec.runbook)
     return {**texts, **spec.alert.annotations}
+
+
+def _what_happened(spec: CheckSpec) -> str:
+    if spec.type == "heartbeat":
+        return "The heartbeat did not come in time, or said that the job failed."
+    times = "once" if spec.failures <= 1 else f"{spec.failures} times in a row, confirmed within seconds"
+    return f"The {_literal(spec.type)} check of {_literal(spec.target)} failed {times} (checked every {human_duration(spec.every_ms)})."
 
 
 def _literal(text: str) -> str:
