@@ -69,7 +69,8 @@ def _what_happened(spec: CheckSpec) -> str:
     if spec.type == "heartbeat":
         return "The heartbeat did not come in time, or said that the job failed."
     times = "once" if spec.failures <= 1 else f"{spec.failures} times in a row, confirmed within seconds"
-    return f"The {_literal(spec.type)} check of {_literal(spec.target)} failed {times} (checked every {human_duration(spec.every_ms)})."
+    every = human_duration(spec.every_ms)
+    return f"The {_literal(spec.type)} check of {_literal(spec.target)} failed {times} (checked every {every})."
 
 
 def _literal(text: str) -> str:
