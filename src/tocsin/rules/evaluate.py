@@ -97,7 +97,9 @@ class Evaluator:
         self._sight = Sight(reader) if reader is not None else None
         unsighted = self._sight.unsighted if self._sight is not None else nobody_blind
         self._holds = Holds()
-        self._around = Surroundings(queryable, external_url, external_labels, unsighted, self._holds.hold)
+        self._around = Surroundings(
+            queryable, external_url, external_labels, unsighted, self._holds.hold, monotonic_s=clock.monotonic_s
+        )
         self._deploys_read_ms = 0
         self._thread = None if inline else ThreadPoolExecutor(1, thread_name_prefix="rules")
         self._groups: dict[str, _Scheduled] = {}

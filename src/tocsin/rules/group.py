@@ -54,6 +54,8 @@ class Surroundings:
     waits: Waits = nobody_waits
     bare: bool = False
     """Leave the annotation with our settings in place, as Prometheus would: unit tests compare with it."""
+    monotonic_s: Callable[[], float] = lambda: 0.0
+    """Tells how long a rule took; replays do not ask."""
 
 
 @dataclass(slots=True)
@@ -125,7 +127,12 @@ class GroupRun:
 
     def evaluate(self, runs: Sequence[RuleRun], t_ms: int, around: Surroundings) -> list[Outcome]:
         """Evaluate these rules at one instant. Errors of a query are kept in the run, not raised."""
-        return [self._evaluate(run, t_ms, around) for run in runs]
+        outcomes = []
+        for run in runs:
+            began_s = around.monotonic_s()
+            outcomes.append(self._evaluate(run, t_ms, around))
+            run.duration_s = around.monotonic_s() - began_s
+        return outcomes
 
     def resume(self, gap_ms: int) -> None:
         """Time that nobody observed went by."""
