@@ -1,7 +1,7 @@
 // Lines of the timeline: who, and how loud.
 
 const BAD = new Set(['fired', 'triggered', 'opened', 'escalated', 'failed', 'undeliverable', 'not_notified', 'notification_failed', 'reopened', 'exhausted'])
-const BY_PEOPLE = new Set(['acknowledged', 'unacknowledged', 'resolved', 'snoozed', 'noted', 'note', 'silenced', 'assigned', 'verdict', 'remediated', 'judged'])
+const BY_PEOPLE = new Set(['acknowledged', 'unacknowledged', 'resolved', 'snoozed', 'noted', 'note', 'silenced', 'assigned', 'verdict', 'remediated', 'judged', 'published', 'withdrawn'])
 
 export function tone(verb: string): 'person' | 'bad' | 'plain' {
   if (BAD.has(verb)) return 'bad'
