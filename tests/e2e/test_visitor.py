@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -17,6 +21,16 @@ checks:
 status_pages:
   - {{slug: shop, title: The Shop, components: [{{name: Website, checks: [shop-internal-name]}}]}}
 """
+
+
+def statuspage(tocsin: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "tocsin"), "statuspage", *arguments, "--data-dir", "data"]
+    return subprocess.run(command, cwd=tocsin.folder, capture_output=True, text=True, timeout=60)
+
+
+def without_place(text: str) -> str:
+    """The page without the moment it was made and without where its files are."""
+    return re.sub(r"As of [^<]*|/static/|/status/shop/|\d+\.\d+ % up", "", text)
 
 
 def test_the_status_page_without_javascript_tells_what_is_mapped_and_nothing_else(
@@ -51,6 +65,23 @@ def test_the_status_page_without_javascript_tells_what_is_mapped_and_nothing_els
             break
         page.wait_for_timeout(500)
     expect(page.get_by_text("Down", exact=True)).to_be_visible()
+    publish = ["publish", "1", "A cable is <cut>.", "--state", "identified", "--title", "Orders fail"]
+    while statuspage(tocsin, *publish).returncode and time.monotonic() < deadline:
+        page.wait_for_timeout(500)
+    page.reload()  # a page may be kept for 15 s
+    expect(page.get_by_role("article").filter(has_text="Orders fail")).to_contain_text("A cable is <cut>.")
+    served = page.content()
+    assert noise.lines == []
+    tocsin.stop()
+    exported = statuspage(tocsin, "export", "shop", "copy", "-c", str(tocsin.config))
+    assert exported.returncode == 0, exported.stderr
+    assert set(os.listdir(tocsin.folder / "copy")) == {"index.html", "pages.css", "feed.atom", "status.json"}
+    page.goto((tocsin.folder / "copy" / "index.html").as_uri())
+    assert without_place(page.content()) == without_place(served)
+
+
+def test_a_page_that_is_not_there_says_so(tocsin: Any, open_browser: Any, noise: Any) -> None:
+    page = open_browser(tocsin, sign_in=False, java_script_enabled=False)
     assert page.goto(tocsin.url + "/status/elsewhere").status == 404  # type: ignore[union-attr]
     assert [line for line in noise.lines if "404" not in line] == []
 
