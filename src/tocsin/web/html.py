@@ -67,7 +67,7 @@ def page(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
         '<link rel="icon" href="data:,">'
-        f'<title>{escape(title)} - Tocsin</title>'
+        f"<title>{escape(title)} - Tocsin</title>"
         f'<link rel="stylesheet" href="{escape(stylesheet or prefix + "/static/pages.css")}">'
         f'{head}</head><body><main><p class="brand">Tocsin</p>{"".join(parts)}</main></body></html>'
     )
