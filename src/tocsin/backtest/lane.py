@@ -27,7 +27,7 @@ class Lane:
     def __init__(self, group: RuleGroup, rule: AlertRule, *, sighted: bool) -> None:
         """`sighted`: whether blind targets are told from healthy ones, so that a missing alert has to be looked at each time."""
         self.rule = rule
-        self.group = replace(group, rules=(replace(rule, annotations={}),), limit=group.limit)
+        self.group = replace(group, rules=(replace(rule, annotations={}),))
         self._group_run = GroupRun(self.group)
         (self.run,) = self._group_run.runs
         self._sighted = sighted

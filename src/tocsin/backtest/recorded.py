@@ -11,7 +11,7 @@ from tocsin.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from tocsin.model.ports import SampleReader, SelectHints
 from tocsin.model.rule import AlertRule, RecordingRule, RuleGroup
 from tocsin.model.series import STALE_BITS, Float64, Int64, Selection, Vector
-from tocsin.promql.memory import MemoryReader
+from tocsin.promql.memory import MemoryReader, names_of, values_of
 from tocsin.rules.recording import recorded
 from tocsin.rules.selects import selects_of
 
@@ -86,14 +86,12 @@ class Overlay:
         return found[:limit] if limit else found
 
     def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
-        names = sorted({name for labels in self.series(matchers, start_ms, end_ms) for name in labels})
-        return names[:limit] if limit else names
+        return names_of(self.series(matchers, start_ms, end_ms), limit)
 
     def label_values(
         self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0
     ) -> list[str]:
-        values = sorted({labels.get(name) for labels in self.series(matchers, start_ms, end_ms)} - {""})
-        return values[:limit] if limit else values
+        return values_of(name, self.series(matchers, start_ms, end_ms), limit)
 
     def metadata(self) -> Mapping[str, tuple[str, str, str]]:
         return self._store.metadata()

@@ -8,7 +8,7 @@ Every evaluation that can move anything is made by the same `GroupRun` that eval
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -231,7 +231,3 @@ def slots(group: RuleGroup, after_ms: int, to_ms: int) -> Int64:
     """The group's evaluation times in (after, to], int64 [n]."""
     first_ms = slot_at(group, after_ms) + group.interval_ms
     return np.arange(first_ms, to_ms + 1, group.interval_ms, dtype=np.int64)
-
-
-def alerting_rules(groups: Iterable[RuleGroup]) -> list[AlertRule]:
-    return [rule for group in groups for rule in group.rules if isinstance(rule, AlertRule)]

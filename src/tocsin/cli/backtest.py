@@ -37,18 +37,16 @@ _fail = click.option("--fail-if", "conditions", multiple=True, help="Exit with 1
 _only = click.option("--rule", "names", multiple=True, help="Only this alert; may be repeated.")
 
 
+def _trial_options(function: Any) -> Any:
+    """What both commands take: the history, the rules, who answers when, and what fails."""
+    for option in (json_option, data_dir_option, config_option, _fail, _ack, _zone, _prometheus, _only, _until, _since):
+        function = option(function)
+    return function
+
+
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_since
-@_until
-@_only
-@_prometheus
-@_zone
-@_ack
-@_fail
-@config_option
-@data_dir_option
-@json_option
+@_trial_options
 def backtest(
     files: tuple[Path, ...],
     since: str,
@@ -86,16 +84,7 @@ def backtest(
 
 
 @click.command()
-@_since
-@_until
-@_only
-@_prometheus
-@_zone
-@_ack
-@_fail
-@config_option
-@data_dir_option
-@json_option
+@_trial_options
 def plan(
     since: str,
     until: str,

@@ -71,14 +71,24 @@ class MemoryReader:
         return found[:limit] if limit else found
 
     def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
-        names = sorted({name for labels in self.series(matchers, start_ms, end_ms) for name in labels})
-        return names[:limit] if limit else names
+        return names_of(self.series(matchers, start_ms, end_ms), limit)
 
     def label_values(
         self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0
     ) -> list[str]:
-        values = sorted({labels.get(name) for labels in self.series(matchers, start_ms, end_ms)} - {""})
-        return values[:limit] if limit else values
+        return values_of(name, self.series(matchers, start_ms, end_ms), limit)
 
     def metadata(self) -> Mapping[str, tuple[str, str, str]]:
         return {}
+
+
+def names_of(series: Iterable[Labels], limit: int = 0) -> list[str]:
+    """The label names of these series, sorted; at most `limit` of them, 0 = all."""
+    names = sorted({name for labels in series for name in labels})
+    return names[:limit] if limit else names
+
+
+def values_of(name: str, series: Iterable[Labels], limit: int = 0) -> list[str]:
+    """The values that a label has in these series, sorted; at most `limit` of them, 0 = all."""
+    values = sorted({labels.get(name) for labels in series} - {""})
+    return values[:limit] if limit else values
