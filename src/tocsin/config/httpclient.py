@@ -5,49 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, field_validator
 
-from tocsin.config.fields import Text
-from tocsin.config.prometheus_http import Authorization, BasicAuth, HeaderConfig, OAuth2Section, Proxied, TlsConfig
+from tocsin.config.prometheus_http import (
+    Authorization,
+    BasicAuth,
+    HttpClientKeys,
+    OAuth2Section,
+    TlsConfig,
+)
 from tocsin.model import httpclient
 
 Place = tuple[str | int, ...]
 
-_RESERVED = {
-    "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
-    "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
-}  # fmt: skip
 
+class HttpClientSection(HttpClientKeys):
+    """`http_config` of receivers. HTTP/2 may be allowed; Tocsin speaks HTTP/1.1 to receivers."""
 
-class HttpClientSection(Proxied):
-    basic_auth: BasicAuth | None = None
-    authorization: Authorization | None = None
-    oauth2: OAuth2Section | None = None
-    bearer_token: Text = ""
-    bearer_token_file: str = ""
-    tls_config: TlsConfig = TlsConfig()
-    follow_redirects: bool = True
-    enable_http2: bool = True
-    """Whether HTTP/2 may be spoken; Tocsin speaks HTTP/1.1 to receivers."""
-    http_headers: dict[str, HeaderConfig] = Field(default_factory=dict)
+    only_once = "may be set"
 
     @field_validator("proxy_url")
     @classmethod
     def _http(cls, value: str) -> str:
         # Alertmanager takes any text when it reads the file; what cannot be used is said by `cannot_be_done`.
         return value
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        ways = [self.basic_auth, self.authorization, self.oauth2, self.bearer_token or None, self.bearer_token_file or None]
-        if sum(way is not None for way in ways) > 1:
-            raise ValueError("at most one of basic_auth, authorization, oauth2, bearer_token & bearer_token_file may be set")
-        for name in self.http_headers:
-            if name.lower() in _RESERVED:
-                raise ValueError(f"setting header {name!r} is not allowed")
-        return self
 
 
 def read_http_client(

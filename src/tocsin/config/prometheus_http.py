@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -154,14 +154,18 @@ class OAuth2Section(Proxied):
         return self
 
 
-_RESERVED_HEADERS = {
+RESERVED_HEADERS = frozenset({
     "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
-    "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding", "x-prometheus-scrape-timeout-seconds",
-}  # fmt: skip
+    "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
+})  # fmt: skip
 
 
-class HttpClientConfig(Proxied):
-    """The keys that scrapes and discoveries share."""
+class HttpClientKeys(Proxied):
+    """The keys of an HTTP client, as Prometheus and Alertmanager share them; they differ in two words of what they refuse."""
+
+    only_once: ClassVar[str]
+    """How the sentence on two ways of signing in ends."""
+    reserved_headers: ClassVar[frozenset[str]] = RESERVED_HEADERS
 
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
@@ -171,19 +175,25 @@ class HttpClientConfig(Proxied):
     tls_config: TlsConfig = TlsConfig()
     follow_redirects: bool = True
     enable_http2: bool = True
-    http_headers: dict[str, HeaderConfig] = {}  # noqa: RUF012  (pydantic copies it)
+    http_headers: dict[str, HeaderConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         ways = [self.basic_auth, self.authorization, self.oauth2, self.bearer_token or None, self.bearer_token_file or None]
         if sum(way is not None for way in ways) > 1:
-            raise ValueError(
-                "at most one of basic_auth, authorization, oauth2, bearer_token & bearer_token_file must be configured"
-            )
+            ways_text = "basic_auth, authorization, oauth2, bearer_token & bearer_token_file"
+            raise ValueError(f"at most one of {ways_text} {self.only_once}")
         for name in self.http_headers:
-            if name.lower() in _RESERVED_HEADERS:
+            if name.lower() in self.reserved_headers:
                 raise ValueError(f"setting header {name!r} is not allowed")
         return self
+
+
+class HttpClientConfig(HttpClientKeys):
+    """The keys that scrapes and discoveries share."""
+
+    only_once = "must be configured"
+    reserved_headers = RESERVED_HEADERS | {"x-prometheus-scrape-timeout-seconds"}
 
     def http(self, base: Path) -> HttpSettings:
         """As the scrape client needs it. Raises ValueError for a header file that cannot be read."""
