@@ -1,4 +1,4 @@
-"""How long a backtest takes: `python bench/backtest/run.py --days 30 --series 1000`.
+"""How long a backtest takes: `PYTHONPATH=src:. python bench/backtest/run.py --days 30 --series 1000`.
 
 Writes a store of that size (a level per series with daily waves, noise and spikes; a counter beside it), then replays one rule of
 each kind over all of it, cold, each in a process of its own, and sweeps all thresholds of the first.
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from bench.engine.store import VirtualClock
 
 from tocsin.backtest.columns import ColumnQueryable
 from tocsin.backtest.replay import Replayer
@@ -36,25 +37,11 @@ RULES = {
 }
 
 
-class Clock:
-    def __init__(self, t_ms: int) -> None:
-        self.t_ms = t_ms
-
-    def now_ms(self) -> int:
-        return self.t_ms
-
-    def monotonic_s(self) -> float:
-        return self.t_ms / 1000
-
-    async def sleep_until_ms(self, t_ms: int) -> None:
-        self.t_ms = max(self.t_ms, t_ms)
-
-
 def fill(path: Path, days: float, series: int) -> None:
     """`series` gauges and as many counters, scraped every 15 s."""
     random = np.random.default_rng(1)
     begin_ms = END_MS - int(days * 86_400_000)
-    clock = Clock(begin_ms)
+    clock = VirtualClock(begin_ms)
     store = Store(path=path, settings=StoreSettings(), clock=clock)
     store.open()
     names = [{"service": f"s{i % 40}", "instance": f"i{i}", "job": "bench"} for i in range(series)]
@@ -62,7 +49,7 @@ def fill(path: Path, days: float, series: int) -> None:
     base, rate, total = random.uniform(0.1, 0.6, series), random.uniform(1, 20, series), np.zeros(series)
     spikes = np.zeros(series)
     for t_ms in range(begin_ms, END_MS, STEP_MS):
-        clock.t_ms = t_ms
+        clock.now = t_ms
         wave = 1 + 0.4 * np.sin(2 * np.pi * t_ms / 86_400_000)
         spikes = np.where(random.random(series) < 1e-5, 5.0, spikes * (random.random(series) > 0.02))
         total += random.poisson(rate * wave * 15 * (1 + spikes / 5))
@@ -76,7 +63,7 @@ def fill(path: Path, days: float, series: int) -> None:
 
 def measure(path: Path, days: float, kind: str) -> dict[str, float]:
     """One rule over everything, in this process."""
-    clock = Clock(END_MS)
+    clock = VirtualClock(END_MS)
     began, cpu = time.perf_counter(), time.process_time()
     follower = Follower(path=path, clock=clock)
     follower.open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -31,7 +32,7 @@ class Told:
     marked: bool
 
 
-class _Receiver(Provider):
+class _Receiver(Provider, ABC):
     """Takes everything that comes; `fault` is what it does to every request, `flaky` to every third."""
 
     def __init__(self, *, port: int = 0) -> None:
@@ -51,8 +52,9 @@ class _Receiver(Provider):
     def told(self) -> list[Told]:
         return [told for seen in self.accepted for told in self.read(seen)]
 
+    @abstractmethod
     def read(self, seen: Seen) -> list[Told]:
-        raise NotImplementedError
+        """What one accepted request told."""
 
 
 class Webhook(_Receiver):

@@ -1,6 +1,6 @@
 """Scrape and store, against Prometheus on the same targets at the same time: CPU seconds per million samples.
 
-    PYTHONPATH=src python bench/engine/scrape.py --targets 20 --samples 2000 --seconds 40 [--no-peer]
+    PYTHONPATH=src:. python bench/engine/scrape.py --targets 20 --samples 2000 --seconds 40 [--no-peer]
 
 One server process exposes `targets x samples` series, half of which change between scrapes. Both sides scrape every 2 s with
 identity encoding. Ours is the real scraper writing to the real store (head and WAL) in a process that does nothing else.
@@ -18,38 +18,10 @@ import time
 from pathlib import Path
 
 import uvloop
+from bench.engine.exporter import exporter
+from bench.promql.compare import process_cpu_s
 
 INTERVAL_S = 2
-
-
-def expose(ports: multiprocessing.Queue[int], samples: int) -> None:
-    """A server whose bodies are made once per second, so that serving costs little beside scraping."""
-
-    def body(round_: int) -> bytes:
-        lines = ["# TYPE app_requests_total counter"]
-        for i in range(samples):
-            value = 1000 + i + (round_ * 7 if i % 2 else 0)
-            lines.append(f'app_requests_total{{method="GET",path="/api/v1/resource/{i}",status="200",zone="eu-west-1"}} {value}')
-        return ("\n".join(lines) + "\n").encode()
-
-    bodies = [body(n) for n in range(8)]
-
-    class Web(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            self.transport = transport
-
-        def data_received(self, data: bytes) -> None:
-            if data.endswith(b"\r\n\r\n"):
-                answer = bodies[int(time.time() / INTERVAL_S) % len(bodies)]
-                head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: %d\r\n\r\n" % len(answer)
-                self.transport.write(head + answer)  # type: ignore[attr-defined]
-
-    async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(Web, "127.0.0.1", 0)
-        ports.put(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    uvloop.run(serve())
 
 
 def scrape(port: int, targets: int, folder: str) -> None:
@@ -96,11 +68,6 @@ def prometheus(port: int, targets: int, folder: Path) -> subprocess.Popen[bytes]
     )
 
 
-def cpu_of(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--targets", type=int, default=20)
@@ -109,19 +76,19 @@ def main() -> None:
     parser.add_argument("--no-peer", action="store_true")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    ports = context.Queue()
-    server = context.Process(target=expose, args=(ports, options.samples), daemon=True)
-    server.start()
-    port = ports.get()
-    with tempfile.TemporaryDirectory() as ours_folder, tempfile.TemporaryDirectory() as peer_folder:
+    with (
+        exporter(options.samples) as port,
+        tempfile.TemporaryDirectory() as ours_folder,
+        tempfile.TemporaryDirectory() as peer_folder,
+    ):
         ours = context.Process(target=scrape, args=(port, options.targets, ours_folder), daemon=True)
         ours.start()
         peer = None if options.no_peer else prometheus(port, options.targets, Path(peer_folder))
         time.sleep(8)  # series are made, caches are warm
         pids = {"tocsin": ours.pid, **({"prometheus": peer.pid} if peer else {})}
-        before = {name: cpu_of(pid or 0) for name, pid in pids.items()}
+        before = {name: process_cpu_s(pid or 0) for name, pid in pids.items()}
         time.sleep(options.seconds)
-        used = {name: cpu_of(pid or 0) - before[name] for name, pid in pids.items()}
+        used = {name: process_cpu_s(pid or 0) - before[name] for name, pid in pids.items()}
         samples = options.targets * options.samples * options.seconds / INTERVAL_S
         for name, seconds in used.items():
             print(f"{name:11} {seconds:6.2f} CPU s for {samples / 1e6:.2f} M samples: {seconds / samples * 1e6:.2f} CPU s per M")
@@ -131,7 +98,6 @@ def main() -> None:
             peer.wait()
         ours.terminate()
         ours.join(5)
-        server.terminate()
 
 
 if __name__ == "__main__":
