@@ -49,6 +49,14 @@ class _Receiver(Provider, ABC):
             self.script("accept_then_die")
         super().serve(handler)
 
+    @abstractmethod
+    def told(self) -> list[Told]:
+        """What it was told so far, in order."""
+
+
+class _Naive(_Receiver):
+    """Takes every request for news: it folds no repeats."""
+
     def told(self) -> list[Told]:
         return [told for seen in self.accepted for told in self.read(seen)]
 
@@ -57,7 +65,7 @@ class _Receiver(Provider, ABC):
         """What one accepted request told."""
 
 
-class Webhook(_Receiver):
+class Webhook(_Naive):
     name = "webhook"
 
     def handle(self, seen: Seen) -> Answer:
@@ -109,7 +117,7 @@ class PagerDuty(_Receiver):
         return out
 
 
-class Slack(_Receiver):
+class Slack(_Naive):
     name = "slack"
 
     def handle(self, seen: Seen) -> Answer:
