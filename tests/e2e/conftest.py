@@ -154,7 +154,9 @@ class Noise:
         page.on(
             "console",
             lambda message: (
-                self.lines.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None
+                self.lines.append(f"{message.type}: {message.text} {message.location.get('url', '')}".rstrip())
+                if message.type in ("error", "warning")
+                else None
             ),
         )
         page.on("pageerror", lambda error: self.lines.append(f"uncaught: {error}"))
