@@ -1,0 +1,33 @@
+"""Tables of what people add in the dashboard for others to see: who follows a status page, and planned work."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Index, Integer, String, Table
+
+from tocsin.state.columns import ID, metadata, ms, text
+
+# Visitors who asked for mails of a status page. The address is theirs: a row is deleted when they leave.
+status_subscribers = Table(
+    "status_subscribers",
+    metadata,
+    Column("id", ID, primary_key=True, autoincrement=True),
+    Column("page", String(64), nullable=False),
+    Column("address", String(320), nullable=False),
+    ms("created_ms"),
+    ms("confirmed_ms"),
+    ms("asked_ms", index=True),
+    Column("asked_times", JSON, nullable=False),
+)
+Index("status_subscribers_of_page", status_subscribers.c.page, status_subscribers.c.address, unique=True)
+
+# Maintenance windows of the dashboard; those of the file are not here. `spec` is a MaintenanceSection as it was sent.
+declared_maintenance = Table(
+    "declared_maintenance",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("spec", JSON, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    text("created_by"),
+    ms("created_ms"),
+    ms("updated_ms"),
+)
