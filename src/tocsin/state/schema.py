@@ -12,6 +12,8 @@ from tocsin.state.columns import ID
 from tocsin.state.columns import metadata as metadata
 from tocsin.state.columns import ms as _ms
 from tocsin.state.columns import text as _text
+from tocsin.state.public_tables import declared_maintenance as declared_maintenance
+from tocsin.state.public_tables import status_subscribers as status_subscribers
 from tocsin.state.routine_tables import contacts as contacts
 from tocsin.state.routine_tables import drills as drills
 from tocsin.state.routine_tables import feeds as feeds
@@ -466,4 +468,10 @@ status_updates = Table(
     _text("published_by"),
     _ms("t_ms", index=True),
     _ms("withdrawn_ms"),
+    # The first update of a story that belongs to no incident; 0 = it is that of its incident.
+    Column("story", BigInteger, nullable=False, server_default="0"),
+    # {component of the page: operational | degraded | down | maintenance}, as said with this update.
+    Column("components", JSON),
+    _ms("edited_ms"),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
