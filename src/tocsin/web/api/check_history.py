@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from tocsin.web.api.shapes import CheckRun
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.problem import Refused
+
+Answer = TypeVar("Answer")
 
 _PAGE = 100
 _MOST_PERIODS = {"day": 400, "month": 120, "year": 30}
@@ -68,7 +70,9 @@ class CheckHistory:
                 return None
             return RunList([_run(row) for row in rows], rows[-1].id if len(rows) == _PAGE else 0)
 
-        return await json_answer(request, _found(await self._desk.parts.database.read(read), check_id))
+        found = await self._desk.parts.database.read(read)
+        runs = found if found is not None else await self._without_a_run(check_id, RunList([], 0))
+        return await json_answer(request, runs)
 
     async def run(self, request: Request) -> Response:
         """One run with its evidence, by its number or by the `run_id` that `POST .../run` answered with"""
@@ -107,9 +111,15 @@ class CheckHistory:
             state = tx.execute(sa.select(check_states).where(check_states.c.check_id == check_id)).first()
             return [uptime.Change(state.since_ms, CheckState(state.state))] if state is not None else None
 
-        changes = _found(await self._desk.parts.database.read(read), check_id)
+        found = await self._desk.parts.database.read(read)
+        changes = found if found is not None else await self._without_a_run(check_id, list[uptime.Change]())
         answer = UptimeByPeriod(period, name, uptime.uptime_by_period(changes, bounds, now_ms))
         return await json_answer(request, answer)
+
+    async def _without_a_run(self, check_id: str, nothing: Answer) -> Answer:
+        """`nothing` for a check that has not run yet: the state database knows only what ran. Raises Refused 404 for no check."""
+        specs: list[dict[str, Any]] = await self._desk.state.try_ask("check.list", [])
+        return _found(nothing if any(spec["id"] == check_id for spec in specs) else None, check_id)
 
 
 def _run(row: Any) -> CheckRun:
@@ -123,7 +133,7 @@ def _known(tx: Connection, check_id: str) -> bool:
     )
 
 
-def _found(value: Any, what: str) -> Any:
+def _found(value: Answer | None, what: str) -> Answer:
     """Raises Refused 404 for nothing."""
     if value is None:
         raise Refused(404, "not_found", f"there is no check or run {what!r}")
