@@ -220,6 +220,24 @@ incident_alerts = Table(
     _text("generator_url"),
 )
 
+# An incident that several receivers' groups are about: a row for each of them, its own first group included. Most have none.
+incident_receivers = Table(
+    "incident_receivers",
+    metadata,
+    Column("incident", ID, ForeignKey("incidents.number"), primary_key=True),
+    Column("key", String(1024), primary_key=True, index=True),
+    _text("receiver"),
+    _text("group_key"),
+    _text("route_id"),
+    _text("reason"),
+    Column("policy", JSON, nullable=False),
+    # What the group held at its last page: fingerprint -> start of the spell; and every alert that it ever held.
+    Column("firing", JSON, nullable=False),
+    Column("known", JSON, nullable=False),
+    Column("covered", Boolean, nullable=False, server_default=sa.false()),
+    _ms("joined_ms", index=True),
+)
+
 # Every future thing of an incident besides its escalation: acknowledgement timeout, reminder, snooze, automatic resolve.
 timers = Table(
     "timers",
