@@ -40,7 +40,7 @@ def tell(db, state="investigating", text="We look.", *, title="Orders fail", inc
     return db.write_now(
         lambda tx: publish.publish(
             tx, incident=incident, page=page, state=state, title=title, text=text, published_by="user:ana", now_ms=at_ms
-        )
+        )[0]
     )
 
 

@@ -15,6 +15,7 @@ from tocsin.app.coverage import coverage
 from tocsin.app.feeds import FeedCommands
 from tocsin.app.ingest import ingest_table
 from tocsin.app.preview import preview
+from tocsin.app.publications import StatusPageCommands
 from tocsin.app.reports import ReportCommands
 from tocsin.app.selftest import SelfTest
 from tocsin.app.settings import ServeSettings
@@ -59,6 +60,7 @@ def command_table(
         **ContactCommands(core, configuration, random).table(),
         **FeedCommands(core, configuration, random).table(),
         **ReportCommands(core, configuration).table(),
+        **StatusPageCommands(core, configuration, random).table(),
         **StoreCommands(core, settings.data_dir / "snapshots", random).table(),
         **account_commands(core.db, core.clock, random, core.changes),
         "alerts.post": handlers.alerts_post,

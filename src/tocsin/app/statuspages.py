@@ -15,6 +15,7 @@ from tocsin.collect.catalog import parse_check
 from tocsin.config.load import Config, with_checks
 from tocsin.config.schema import StatusPage
 from tocsin.errors import CommandError
+from tocsin.incidents.publish import COMPONENT_STATES
 from tocsin.model.event import Actor
 from tocsin.model.route import MaintenanceWindow
 from tocsin.rules.derived import alert_labels
@@ -24,7 +25,7 @@ _AHEAD_MS = 14 * 86_400_000
 
 
 def pages_of(config: Config, now_ms: int) -> dict[str, dict[str, Any]]:
-    """{slug: {title, components: [{name, checks}], maintenance: [{text, components: [name], times: [[start_ms, end_ms]]}]}}
+    """{slug: {title, mails, components: [{name, checks}], maintenance: [{text, components, times: [[start_ms, end_ms]]}]}}
 
     Maintenance are the windows whose matchers cover the alert of a component's check, now or within two weeks.
     """
@@ -32,6 +33,7 @@ def pages_of(config: Config, now_ms: int) -> dict[str, dict[str, Any]]:
     return {
         page.slug: {
             **page.model_dump(exclude={"slug"}),
+            "mails": can_be_mailed(config),
             "maintenance": [
                 row for window in config.routing.maintenance if (row := _maintenance(window, page, labels, now_ms)) is not None
             ],
@@ -53,14 +55,38 @@ def published_on(config: Callable[[], Config], publish: CommandHandler) -> Comma
     """`incident.publish` for pages that exist; of a single page the name may be left out."""
 
     async def run(args: Args, actor: Actor) -> Any:
-        slugs = [page.slug for page in config().status_pages]
-        page = args.get("page") or (slugs[0] if len(slugs) == 1 else "")
-        if page not in slugs:
-            known = ", ".join(slugs) or "none: declare one under `status_pages`"
-            raise CommandError(422, "no_such_page", f"page: there is no status page {page!r}; there are: {known}")
-        return await publish({**args, "page": page}, actor)
+        page = page_named(config(), str(args.get("page") or ""))
+        said = checked_components(page, args.get("components"))
+        return await publish({**args, "page": page.slug, "page_title": page.title, "components": said}, actor)
 
     return run
+
+
+def page_named(config: Config, slug: str) -> StatusPage:
+    """The page; of a single one the name may be left out. Raises CommandError 422."""
+    pages = {page.slug: page for page in config.status_pages}
+    if not slug and len(pages) == 1:
+        return next(iter(pages.values()))
+    if slug not in pages:
+        known = ", ".join(pages) or "none: declare one under `status_pages`"
+        raise CommandError(422, "no_such_page", f"page: there is no status page {slug!r}; there are: {known}")
+    return pages[slug]
+
+
+def checked_components(page: StatusPage, said: Any) -> dict[str, str]:
+    """{component: state} as an update may say it. Raises CommandError 422 for what the page does not have."""
+    names = [item.name for item in page.components]
+    for name, state in (said or {}).items():
+        if name not in names:
+            raise CommandError(422, "bad_component", f"components: the page has no {name!r}; there are: {', '.join(names)}")
+        if state not in COMPONENT_STATES:
+            raise CommandError(422, "bad_component", f"components.{name}: expected one of {', '.join(COMPONENT_STATES)}")
+    return dict(said or {})
+
+
+def can_be_mailed(config: Config) -> bool:
+    """Whether visitors may ask for mails: somebody has said how mail leaves (`channels: email:`)."""
+    return bool(config.channels.defaults.get("email"))
 
 
 def _maintenance(

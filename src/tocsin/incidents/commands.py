@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tocsin.errors import CommandError
-from tocsin.incidents import publish, rows, split
+from tocsin.incidents import publish, rows, split, subscribers
 from tocsin.incidents.changes import Acknowledge, Escalate, Merge, Resolve, Snooze, Unacknowledge
 from tocsin.incidents.ledger import Ledger
 from tocsin.model.event import Actor
@@ -130,7 +130,7 @@ def _split(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Inci
 
 def _publish(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
     """An update for the public: `page`, `state`, `text`, and `title` for the first one of an incident."""
-    update = publish.publish(
+    update, new = publish.publish(
         ledger.tx,
         incident=incident.number,
         page=_text(args, "page"),
@@ -139,9 +139,16 @@ def _publish(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> In
         text=_text(args, "text"),
         published_by=str(actor),
         now_ms=ledger.now_ms,
+        components=args.get("components"),
     )
+    if not new:
+        return incident
+    page = subscribers.Page(args["page"], str(args.get("page_title") or args["page"]))
+    told = subscribers.announce(ledger.tx, update, page, random=ledger.random, now_ms=ledger.now_ms)
     text = f"{actor.name} published ({update.state}): {update.text}"
-    ledger.record(incident, "published", text[:500], actor=actor, page=args["page"], state=update.state, update=update.id)
+    ledger.record(
+        incident, "published", text[:500], actor=actor, page=args["page"], state=update.state, update=update.id, mails=told
+    )
     ledger.touched.add(incident.number)
     return incident
 

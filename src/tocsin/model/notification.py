@@ -21,6 +21,8 @@ class NotificationKind(enum.StrEnum):
     RESOLVED = "resolved"
     TEST = "test"
     DIGEST = "digest"
+    PUBLISHED = "published"
+    """News of a status page, to a visitor who asked for it."""
 
 
 class NotificationState(enum.StrEnum):
@@ -137,6 +139,8 @@ class Message:
     """The same page in every state: also to silence, resolve, and say whether it was real."""
     runbook_url: str = ""
     silence_url: str = ""
+    visitor: Mapping[str, str] = field(default_factory=dict)
+    """Of a mail to a visitor of a status page: `page_title` and the addresses `page_url`, `leave_url`, perhaps `confirm_url`."""
     chart_url: str = ""
     """The chart as an image, signed, expiring; may answer 404 when there is nothing to draw."""
     fields: tuple[tuple[str, str], ...] = ()

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tocsin.clock import Clock, StepWatch, until_woken
+from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
@@ -30,12 +30,14 @@ from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.inbound import Report
 from tocsin.notify.lanes import Lane, Lanes
 from tocsin.notify.pictures import NO_PICTURE, Picture, Pictures, has_evidence
-from tocsin.notify.retry import PERSON_TTL_MS, after
+from tocsin.notify.retry import PERSON_TTL_MS, Next, after
 from tocsin.notify.settings import ChannelSettings
 from tocsin.state import outbox
 from tocsin.state.schema import notifications
 from tocsin.state.sql import Database
+from tocsin.state.steps import Steps
 
+T = TypeVar("T")
 log = get_log("notify")
 
 notifications_total = Counter("tocsin_notifications_total", "Notifications that are done.", ["channel", "kind", "outcome"])
@@ -90,8 +92,7 @@ class Deliverer:
         self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._only_sender = db.url.startswith("sqlite")
-        self._steps = StepWatch(clock)
-        self._moved_ms = 0
+        self._steps = Steps(clock, "notify")
         self._owner = ""
         self._key = b""
         self.looked_ms = 0
@@ -129,7 +130,6 @@ class Deliverer:
                 try:
                     claimed, next_ms = await self._db.write(self._claim_due)
                     self._admitted = []
-                    self._clock_followed()
                 except (StateError, sa.exc.SQLAlchemyError) as error:
                     log.error("cannot read the outbox", error=str(error))
                     claimed, next_ms = [], self._clock.now_ms() + _AFTER_ERROR_MS
@@ -185,7 +185,7 @@ class Deliverer:
         claimed: list[queue.Claimed] = []
         wait_ms = _LONGEST_NAP_MS
         self._put_back()
-        for row in queue.due(tx, now_ms, blocked=self._blocked(now_ms)):
+        for row in queue.due(tx, now_ms, blocked=self._blocked()):
             if not queue.still_waits(tx, row.id):
                 continue  # Gathered into another message a moment ago.
             if len(claimed) >= queue.MOST_AT_ONCE:
@@ -195,20 +195,13 @@ class Deliverer:
         return claimed, min(now_ms + wait_ms, self._next_look(tx, now_ms))
 
     def _follow_clock(self, tx: Connection, now_ms: int) -> None:
-        """The wall clock was moved: what waits, waits as long as it would have. With one sender only, lest it is moved twice."""
-        self._moved_ms = self._steps.look() if self._only_sender else 0
-        if self._moved_ms:
-            log.warning("the clock was moved, messages that wait move along", step_ms=self._moved_ms)
-            queue.follow_clock(tx, self._moved_ms, now_ms=now_ms, fresh_ms=self._steps.since_ms)
+        """The wall clock was moved: what waits, waits as long as it would have. With one sender only, lest it is moved twice.
 
-    def _clock_followed(self) -> None:
-        """What `_follow_clock` did is committed."""
-        if self._moved_ms:
-            self._steps.followed(self._moved_ms)
-            with self._lock:
-                for lane in self._lanes.by_name.values():
-                    lane.follow_clock(self._moved_ms)
-            self._moved_ms = 0
+        Before anything that writes when a message is due: what is written then is of the new clock.
+        """
+        if self._only_sender and (moved_ms := self._steps.missing(tx)):
+            log.warning("the clock was moved, messages that wait move along", step_ms=moved_ms)
+            queue.follow_clock(tx, moved_ms, now_ms=now_ms, fresh_ms=self._steps.since_ms)
 
     def _put_back(self) -> None:
         """Free what a look took of the lanes whose transaction came to nothing."""
@@ -243,12 +236,12 @@ class Deliverer:
         if isinstance(channel, Channel):
             lane = self._lane(channel)
             with self._lock:
-                if wait := lane.wait_ms(now_ms):
+                if wait := lane.wait_ms(self._steady_ms()):
                     return wait
                 lane.admit()
                 self._admitted.append(lane)
         row = crowd.gather(tx, row, now_ms, interrupts=interrupts)
-        claimed.append(queue.claim(tx, row, owner=self._owner, now_ms=now_ms))
+        claimed.append(queue.claim(tx, row, owner=self._owner, now_ms=now_ms, moved_ms=self._steps.total_ms))
         return _LONGEST_NAP_MS
 
     # -- one message --
@@ -262,35 +255,45 @@ class Deliverer:
         refs = dict(claimed.refs)
         message, io = self._message(channel, claimed, refs)
         delivery = await self._attempt(channel, message, io)
-        now_ms = self._clock.now_ms()
         attempt_seconds.observe(self._clock.monotonic_s() - started, note.channel)
-        following = after(
-            delivery,
-            kind=note.kind,
-            attempts=note.attempts + 1,
-            created_ms=note.expires_ms - _ttl_ms(note.settings_ref) if note.kind is NotificationKind.PAGE else note.created_ms,
-            expires_ms=note.expires_ms,
-            now_ms=now_ms,
-            idempotent=isinstance(channel, Channel) and channel.idempotent,
-            jitter=self._random.random(),
-            place=not note.settings_ref.startswith("user:"),
-        )
+        jitter = self._random.random()
 
-        def work(tx: Connection) -> None:
+        def work(tx: Connection) -> Next:
+            now_ms = self._clock.now_ms()
+            self._follow_clock(tx, now_ms)
+            following = self._after(claimed, channel, delivery, now_ms=now_ms, jitter=jitter)
             cry = queue.finish(tx, claimed, delivery, following, now_ms, attempts_made=note.attempts + 1)
             if refs != claimed.refs:
                 queue.keep_refs(tx, note, refs)
             if cry:
                 self._undelivered(tx, note, delivery.reason, now_ms)
+            return following
 
-        await self._write_surely(work)
-        self._release(channel, delivery, now_ms)
+        following = await self._write_surely(work)
+        self._release(channel, delivery)
         self._say(note, delivery, following.state)
         self._woken.set()
         told = following.state in (NotificationState.ACCEPTED, NotificationState.DELIVERED)
         first = note.kind is NotificationKind.PAGE and not claimed.refs
         if told and first and isinstance(channel, Channel) and channel.illustrates:
             await self._illustrate(channel, message, io)
+
+    def _after(self, claimed: queue.Claimed, channel: Channel | str, delivery: Delivery, *, now_ms: int, jitter: float) -> Next:
+        """What becomes of a message, by the clock as it is now: it may have been moved while the message was on its way."""
+        note = claimed.note
+        moved_ms = self._steps.total_ms - claimed.moved_ms
+        begun_ms = note.expires_ms - _ttl_ms(note.settings_ref) if note.kind is NotificationKind.PAGE else note.created_ms
+        return after(
+            delivery,
+            kind=note.kind,
+            attempts=note.attempts + 1,
+            created_ms=begun_ms + moved_ms,
+            expires_ms=note.expires_ms + moved_ms,
+            now_ms=now_ms,
+            idempotent=isinstance(channel, Channel) and channel.idempotent,
+            jitter=jitter,
+            place=not note.settings_ref.startswith("user:"),
+        )
 
     def _message(self, channel: Channel | str, claimed: queue.Claimed, refs: dict[str, Any]) -> tuple[Message, Io]:
         note = claimed.note
@@ -309,8 +312,14 @@ class Deliverer:
             ack_url=self._ack_url(note),
             chart_url=picture.url,
             possible_repeat=claimed.possible_repeat,
+            visitor=self._visitor(note),
         )
         return message, io
+
+    def _visitor(self, note: Notification) -> dict[str, str]:
+        """The addresses in a mail to a visitor of a status page: signed here, so that the outbox holds no link that acts."""
+        told = note.payload.get("visitor")
+        return links.visitor_urls(self._settings.external_url, self._key, told, note.created_ms) if told else {}
 
     def _picture(self, note: Notification) -> Picture:
         """The chart, begun to be drawn; none where no rule of ours looked at anything."""
@@ -347,12 +356,11 @@ class Deliverer:
             log.exception("channel failed", channel=note.channel, notification=note.id, trace=note.trace_id)
             return Delivery.retry(f"internal error in channel {note.channel}: {type(error).__name__}")
 
-    async def _write_surely(self, work: Callable[[Connection], None]) -> None:
+    async def _write_surely(self, work: Callable[[Connection], T]) -> T:
         """What was sent must be written down: go on trying while the state database is away (disk full, locked)."""
         while True:
             try:
-                await self._db.write(work)
-                return
+                return await self._db.write(work)
             except (StateError, sa.exc.SQLAlchemyError) as error:
                 log.error("cannot record a delivery, trying again", error=str(error))
                 await self._clock.sleep_until_ms(self._clock.now_ms() + _AFTER_ERROR_MS)
@@ -368,11 +376,11 @@ class Deliverer:
             now_ms=note.created_ms,
         )
 
-    def _release(self, channel: Channel | str, delivery: Delivery, now_ms: int) -> None:
+    def _release(self, channel: Channel | str, delivery: Delivery) -> None:
         if isinstance(channel, str):
             return
         with self._lock:
-            lane = self._lane(channel)
+            lane, now_ms = self._lane(channel), self._steady_ms()
             opened = lane.release(delivery, now_ms)
             lane_paused.set(float(lane.is_open(now_ms)), channel.lane())
         if opened:
@@ -414,8 +422,13 @@ class Deliverer:
     def _lane(self, channel: Channel) -> Lane:
         return self._lanes.get(channel.lane(), channel.rate)
 
-    def _blocked(self, now_ms: int) -> list[str]:
+    def _steady_ms(self) -> int:
+        """The lanes' time: it never jumps."""
+        return round(self._clock.monotonic_s() * 1000)
+
+    def _blocked(self) -> list[str]:
         """References whose lane is paused: their rows must not crowd out the others."""
+        now_ms = self._steady_ms()
         with self._lock:
             paused = {name for name, lane in self._lanes.by_name.items() if lane.is_open(now_ms)}
         if not paused:
@@ -424,7 +437,7 @@ class Deliverer:
 
     def lanes(self) -> dict[str, dict[str, int]]:
         """Each provider's state, for status pages."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._steady_ms()
         with self._lock:
             return {
                 name: {"in_flight": lane.in_flight, "failures": lane.failures, "open_ms": max(lane.open_until_ms - now_ms, 0)}
@@ -437,6 +450,7 @@ class Deliverer:
         """Take a provider's delivery report; a page that did not arrive looks for another way. False = not ours."""
 
         def work(tx: Connection) -> bool:
+            self._follow_clock(tx, self._clock.now_ms())
             found = queue.reported(tx, report, self._clock.now_ms())
             lost = found is not None and found.kind is NotificationKind.PAGE and report.state is NotificationState.FAILED
             if found is not None and lost and queue.first_cry(tx, found.id):
@@ -481,6 +495,7 @@ class Deliverer:
             if row.state not in ("failed", "expired", "cancelled"):
                 raise CommandError(409, "wrong_state", f"the notification is {row.state}: only a failed one can be sent again")
             now_ms = self._clock.now_ms()
+            self._follow_clock(tx, now_ms)
             values = {"state": "pending", "due_at_ms": now_ms, "expires_ms": now_ms + _ttl_ms(row.settings_ref), "done_ms": 0}
             tx.execute(sa.update(notifications).where(notifications.c.id == id_).values(**values))
 

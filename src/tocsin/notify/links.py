@@ -11,7 +11,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -105,6 +107,38 @@ def verify_chart(key: bytes, token: str, now_ms: int) -> ChartLink | None:
     except ValueError:
         return None
     return link if now_ms < link.expires_ms else None
+
+
+def visitor_urls(external_url: str, key: bytes, visitor: Mapping[str, Any], now_ms: int) -> dict[str, str]:
+    """Addresses in a mail to a visitor of a status page (`visitor` of its payload): the page, how to leave, and to confirm."""
+    page = f"{external_url.rstrip('/')}/status/{visitor['page']}"
+    number, update = int(visitor["subscriber"]), int(visitor.get("update", 0))
+    urls = {
+        "page_title": str(visitor["page_title"]),
+        "page_url": f"{page}#update-{update}" if update else page,
+        "leave_url": f"{page}/leave/{sign_visitor(key, 'leave', str(visitor['page']), number, 0)}",
+    }
+    if visitor.get("confirm"):
+        token = sign_visitor(key, "confirm", str(visitor["page"]), number, now_ms + LINK_TTL_MS)
+        urls["confirm_url"] = f"{page}/confirm/{token}"
+    return urls
+
+
+def sign_visitor(key: bytes, purpose: str, page: str, number: int, expires_ms: int) -> str:
+    """`expires_ms` 0 = never: who was written to may leave at any time."""
+    body = f"{number}.{_base36(expires_ms // 1000)}"
+    return f"{body}.{_mark(key, f'{page}.{body}', purpose)}"
+
+
+def verify_visitor(key: bytes, purpose: str, page: str, token: str, now_ms: int) -> int | None:
+    """The subscriber behind a token; None when it is forged, of another page or purpose, or too old."""
+    if not key or len(token) > _LONGEST or not token.isascii():
+        return None
+    body, _, mark = token.rpartition(".")
+    if not hmac.compare_digest(mark.encode(), _mark(key, f"{page}.{body}", purpose).encode()):
+        return None
+    number, _, expires = body.partition(".")
+    return int(number) if expires == "0" or now_ms < int(expires, 36) * 1000 else None
 
 
 def _mark(key: bytes, body: str, purpose: str = "ack") -> str:

@@ -43,7 +43,9 @@ def due(*, put_off_freely: str, most: int) -> Prepared:
     )
     blocked = c.settings_ref.not_in(bindparam("blocked", expanding=True))
     query = sa.select(notifications).where(c.state.in_(WAITING), c.due_at_ms <= now, ~in_the_way, blocked)
-    return Prepared(query.order_by(c.due_at_ms, c.id).limit(most))
+    # Mails to the visitors of a status page are many, and nobody's page may wait for them.
+    later = sa.case((c.kind == NotificationKind.PUBLISHED.value, 1), else_=0)
+    return Prepared(query.order_by(later, c.due_at_ms, c.id).limit(most))
 
 
 STATE = Prepared(sa.select(c.state).where(c.id == bindparam("of")))

@@ -31,7 +31,13 @@ _TEST_TITLE = "Test message from Tocsin"
 
 
 def message(
-    note: Notification, *, external_url: str = "", ack_url: str = "", chart_url: str = "", possible_repeat: bool = False
+    note: Notification,
+    *,
+    external_url: str = "",
+    ack_url: str = "",
+    chart_url: str = "",
+    possible_repeat: bool = False,
+    visitor: Mapping[str, str] | None = None,
 ) -> Message:
     """Everything a channel needs. `ack_url` is empty for places: an acknowledgement always has a name."""
     payload = note.payload
@@ -49,6 +55,7 @@ def message(
         incident_url=f"{base}/i/{note.incident}" if note.incident and base else "",
         ack_url=ack_url if note.kind in (NotificationKind.PAGE, NotificationKind.UPDATE) and state == "triggered" else "",
         answer_url=ack_url,
+        visitor=visitor or {},
         chart_url=chart_url,
         runbook_url=_http_only(str(payload.get("runbook", ""))),
         silence_url=silence_url(base, _common(alerts, "labels")) if state in ("triggered", "acknowledged") else "",
@@ -183,7 +190,7 @@ def common_of(alerts: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
 
 
 def _state(note: Notification, incident: Mapping[str, Any]) -> str:
-    if note.kind in (NotificationKind.TEST, NotificationKind.DIGEST):
+    if note.kind in (NotificationKind.TEST, NotificationKind.DIGEST, NotificationKind.PUBLISHED):
         return note.kind.value
     if note.kind is NotificationKind.RESOLVED:
         return "resolved"
@@ -261,7 +268,7 @@ def _one_line(text: object) -> str:
 
 
 def _why(note: Notification) -> str:
-    if note.kind is NotificationKind.TEST:
+    if note.kind in (NotificationKind.TEST, NotificationKind.PUBLISHED):
         return note.reason
     return f"You get this as {note.reason}." if note.reason else ""
 

@@ -20,6 +20,7 @@ PERSON_TTL_MS = {
     NotificationKind.RESOLVED: 86_400_000,
     NotificationKind.DIGEST: 86_400_000,
     NotificationKind.TEST: 300_000,
+    NotificationKind.PUBLISHED: 86_400_000,
 }
 _PAGE_STEPS_MS = (5_000, 15_000, 30_000, 60_000)
 _OTHER_STEPS_MS = (10_000, 30_000, 60_000, 120_000, 300_000)

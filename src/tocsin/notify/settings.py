@@ -9,13 +9,14 @@ from typing import Any
 from tocsin.model.incident import Person
 from tocsin.model.route import Receiver
 from tocsin.notify.channel import Channel, build, registry
+from tocsin.notify.visitormail import VisitorMail
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
     """`defaults` are said once per channel for everybody (mail server, bot token); a destination's own settings go over them.
 
-    References: `user:ana/<method id>` and `receiver:web/slack/0` (receiver, channel, index).
+    References: `user:ana/<method id>`, `receiver:web/slack/0` (receiver, channel, index) and `visitor:<mail address>`.
     """
 
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -32,6 +33,8 @@ class ChannelSettings:
             return self._of_person(rest)
         if kind == "receiver":
             return self._of_receiver(rest)
+        if kind == "visitor":
+            return self._of_visitor(rest)
         raise ValueError(f"not a reference to channel settings: {ref!r}")
 
     def problems(self) -> list[tuple[str, str]]:
@@ -70,6 +73,12 @@ class ChannelSettings:
             if destination.channel == channel and str(destination.index) == index:
                 return build(channel, self._over(channel, destination.settings))
         raise ValueError(f"receiver {name} has no {channel} destination {index} any more")
+
+    def _of_visitor(self, address: str) -> Channel:
+        """A mail to somebody outside, who follows a status page."""
+        if not address:
+            raise ValueError("this visitor has left")
+        return VisitorMail.model_validate({**self._over("email", {}), "to": address})
 
     def _over(self, channel: str, own: Mapping[str, Any]) -> dict[str, Any]:
         """A channel's defaults under its own settings; defaults that this channel does not know are an error there, not here."""

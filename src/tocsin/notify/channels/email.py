@@ -67,22 +67,25 @@ class Email(Worded):
         return f"email {self.smarthost}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
-        host, _, port = self.smarthost.rpartition(":")
         own = {
             "subject": self.worded("subject", message),
             "text": self.worded("text", message),
             "html": self.worded("html", message, clean=escape),
         }
         image = await io.picture.png(_CHART_WITHIN_S)
-        mail = compose(message, sender=self.sender, recipient=self.to, host=io.host, own=own, chart=image)
+        return await self.post(compose(message, sender=self.sender, recipient=self.to, host=io.host, own=own, chart=image), io)
+
+    async def post(self, mail: EmailMessage, io: Io) -> Delivery:
+        """Hand a mail to the mail server."""
+        host, _, port = self.smarthost.rpartition(":")
         answer = await io.smtp.send(
             host=host.strip("[]"),
             port=int(port),
             security=self._security(int(port)),
             username=self.auth_username,
             password=self.auth_password.get_secret_value(),
-            sender=_bare(self.sender),
-            recipient=_bare(self.to),
+            sender=bare(self.sender),
+            recipient=bare(self.to),
             message=mail.as_bytes(),
         )
         text = " ".join(answer.text.split())[:300]
@@ -112,7 +115,7 @@ def compose(
     notification = message.notification
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
-    mail["To"] = Address(addr_spec=_bare(recipient)) if "<" not in recipient else recipient
+    mail["To"] = Address(addr_spec=bare(recipient)) if "<" not in recipient else recipient
     mail["Subject"] = one_line(own.get("subject") or subject(message))[:_SUBJECT_LIMIT]
     mail["Message-ID"] = f"<{notification.id}@{host}>"
     if notification.incident:
@@ -149,5 +152,6 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _bare(mailbox: str) -> str:
+def bare(mailbox: str) -> str:
+    """The address alone: `Ana <ana@example.com>` -> `ana@example.com`."""
     return mailbox[mailbox.rfind("<") + 1 :].rstrip("> ") if "<" in mailbox else mailbox.strip()
