@@ -16,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKERS = ("slow", "server", "postgres", "peer", "process", "e2e")
-PARALLEL = {"slow", "peer"}
+WORKERS = {"slow": 2, "peer": 2, "process": 3, "e2e": 2}
+"""Process and browser tests wait more than they work. `loadgroup`: tests that share one dear fixture name an `xdist_group`."""
 
 
 @dataclass
@@ -104,7 +105,7 @@ def main() -> int:
         build_dashboard()
     parts = [run("unit", ["-n", "2", "-m", " and ".join(f"not {marker}" for marker in MARKERS)])]
     for marker in MARKERS:
-        spread = ["-n", "2"] if marker in PARALLEL else []
+        spread = ["-n", str(WORKERS[marker]), "--dist", "loadgroup"] if marker in WORKERS else []
         parts.append(run(marker, [*spread, "-m", expression(marker)]))
     if os.environ.get("TOCSIN_UI") != "skip":
         parts.append(check_javascript())

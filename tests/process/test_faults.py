@@ -9,7 +9,7 @@ from bench.chaos.__main__ import perform
 from bench.chaos.scenarios import SCENARIOS
 from bench.chaos.score import Row
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("chaos")]
 
 _SHORT = ("killed_while_firing", "terminated_while_firing", "receivers_lose_answers", "silenced_then_killed")
 
