@@ -37,6 +37,8 @@ class Check(BaseModel, ABC):
     light: ClassVar[bool] = True
     """May be run out of turn as a reference of the prober's self-test: quick, and nobody counts the questions."""
     default_timeout_ms: ClassVar[int] = 10_000
+    waits_in_phases: ClassVar[bool] = False
+    """Waits for the target within its phases only: their sum is the duration, without what we compute between and after them."""
     up_series: ClassVar[str] = ""
     """Name of the series by which the field's exporters say that the server is up, such as pg_up; 1 or 0 of each result."""
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tocsin.collect.network import Network
+from tocsin.collect.network import ArrivalReader, Network
 from tocsin.collect.outcome import ProbeError
 from tocsin.collect.tls import TlsOptions, client_context, facts_of, handshake
 from tocsin.model.check import CheckReason, Phase
@@ -54,6 +54,7 @@ class Io:
         self.network = network
         self.trace = trace
         self.timeout_s = timeout_s
+        self._reader: ArrivalReader | None = None
 
     def now_ms(self) -> int:
         return self.network.clock.now_ms()
@@ -61,15 +62,23 @@ class Io:
     def monotonic_s(self) -> float:
         return self.network.clock.monotonic_s()
 
+    def waited_ms(self) -> float:
+        """All phases so far."""
+        return sum(phase.ms for phase in self.trace.phases)
+
     @contextmanager
     def phase(self, name: str, doing: str = "") -> Iterator[None]:
-        """Measure a phase; it is recorded also when it fails or is cut short."""
+        """Measure a phase; it is recorded also when it fails or is cut short.
+
+        It ends when the last bytes of our connection arrived, not when our task got its turn: that wait is ours.
+        """
         self.trace.doing = doing or name
-        start_s = self.monotonic_s()
+        start_s = end_s = self.monotonic_s()
         try:
             yield
+            end_s = self._reader.arrived_s if self._reader is not None else 0.0
         finally:
-            self.trace.phases.append(Phase(name, (self.monotonic_s() - start_s) * 1000))
+            self.trace.phases.append(Phase(name, ((end_s if end_s > start_s else self.monotonic_s()) - start_s) * 1000))
 
     async def resolve(self, host: str, *, ip: str = "any") -> list[str]:
         """Addresses of `host` in the system's order; `ip` any | 4 | 6. Raises ProbeError."""
@@ -135,6 +144,7 @@ class Io:
             except OSError as error:
                 problem = problem or error
                 continue
+            self._reader = reader
             return Connection(reader, writer, address, port)
         assert problem is not None
         raise problem

@@ -233,11 +233,14 @@ class Prober:
             lag_ms = max(started_ms - due_ms, 0)
             start_lag.observe(lag_ms / 1000)
             trace = Trace()
+            io = Io(self._network, trace, timeout_s=timeout_ms / 1000)
             try:
-                outcome = await _bounded(check, Io(self._network, trace, timeout_s=timeout_ms / 1000), timeout_ms)
+                outcome = await _bounded(check, io, timeout_ms)
             finally:
                 running.set(running.value() - 1)
             duration_ms = (self._clock.monotonic_s() - start_s) * 1000
+            if check.waits_in_phases and trace.phases:
+                duration_ms = io.waited_ms()
         if outcome.reason is CheckReason.INTERNAL:
             log.error("a check failed by its own fault", check=spec.id, type=spec.type, error=outcome.message)
         runs_total.inc(spec.type, "unknown" if outcome.unknown else "ok" if outcome.ok else "failed")

@@ -45,6 +45,7 @@ class Grpc(Check):
     """A gRPC server answers the standard health question (`grpc.health.v1.Health/Check`) with SERVING."""
 
     example = "{name: orders, grpc: {host: orders.internal, port: 50051, service: shop.v1.Orders, tls: true}}"
+    waits_in_phases = True
     evidence = "serving, grpc_status, grpc_message, certificate chain"
 
     host: Host
@@ -69,7 +70,6 @@ class Grpc(Check):
         return f"{address_text(self.host, self.port)}{f'/{self.service}' if self.service else ''}"
 
     async def run(self, io: Io) -> Outcome:
-        start_s = io.monotonic_s()
         connection = await io.connect(self.host, self.port, tls=self._tls_options())
         try:
             if self.tls and io.trace.facts["tls"]["alpn"] != "h2":
@@ -77,7 +77,7 @@ class Grpc(Check):
             answer = await exchange2(io, connection, self._headers(io), _question(self.service), most_bytes=_MOST_BYTES)
         finally:
             connection.close()
-        return self._judge(io, answer, (io.monotonic_s() - start_s) * 1000)
+        return self._judge(io, answer, io.waited_ms())
 
     def _tls_options(self) -> TlsOptions | None:
         if not self.tls:

@@ -57,6 +57,7 @@ class Http(Check):
     """A web address answers within the timeout, with the expected status, headers and body."""
 
     example = "{name: shop, http: https://shop.example/health, expect: {status: 200, body: {json: {db.ok: true}}, latency: < 1s}}"
+    waits_in_phases = True
     evidence = "status, http_version, url, redirects, headers (cookies hidden), body_excerpt, certificate chain"
 
     url: HttpUrl
@@ -88,9 +89,8 @@ class Http(Check):
     async def run(self, io: Io) -> Outcome:
         if self.http_version == "3" and find_spec("aioquic") is None:
             return unsupported("HTTP/3 needs aioquic, which is not installed: pip install 'tocsin[http3]'")
-        start_s = io.monotonic_s()
         answer, url, redirects = await self._fetch(io)
-        duration_ms = (io.monotonic_s() - start_s) * 1000
+        duration_ms = io.waited_ms()
         facts = {**facts_of(answer), "url": _public(url), "redirects": [_public(hop) for hop in redirects]}
         samples = self._samples(io, answer, len(redirects))
         return self._judge(io, answer, duration_ms, facts, samples)

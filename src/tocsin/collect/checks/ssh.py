@@ -22,6 +22,7 @@ class Ssh(Check):
     """An SSH server names its protocol version; no sign-in is tried."""
 
     example = '{name: bastion, ssh: "bastion.example:22", expect: OpenSSH_9}'
+    waits_in_phases = True
     evidence = "banner"
 
     host: Host
@@ -37,7 +38,6 @@ class Ssh(Check):
         return address_text(self.host, self.port)
 
     async def run(self, io: Io) -> Outcome:
-        start_s = io.monotonic_s()
         connection = await io.connect(self.host, self.port)
         try:
             with io.phase("greeting", "waiting for the version line"):
@@ -55,4 +55,4 @@ class Ssh(Check):
             return failed(CheckReason.PROTOCOL, f"the server speaks {banner[:40]!r}, expected SSH 2", facts)
         if self.expect and not search(self.expect, banner):
             return failed(CheckReason.UNEXPECTED_ANSWER, f"{banner[:100]!r} does not match {self.expect!r}", facts)
-        return passed(f"{banner[:60]} in {(io.monotonic_s() - start_s) * 1000:.0f} ms", facts)
+        return passed(f"{banner[:60]} in {io.waited_ms():.0f} ms", facts)

@@ -30,6 +30,7 @@ class Tcp(Check):
     """A TCP port accepts a connection; with `send` and `expect.answer` it also converses."""
 
     example = '{name: database port, tcp: "db.internal:5432", expect: {latency: < 100ms}}'
+    waits_in_phases = True
     evidence = "answer, certificate chain"
 
     host: Host
@@ -49,11 +50,10 @@ class Tcp(Check):
         return address_text(self.host, self.port)
 
     async def run(self, io: Io) -> Outcome:
-        start_s = io.monotonic_s()
         options = TlsOptions(verify=self.tls_verify) if self.tls else None
         connection = await io.connect(self.host, self.port, tls=options, ip=self.ip)
         try:
-            duration_ms = (io.monotonic_s() - start_s) * 1000
+            duration_ms = io.waited_ms()
             samples = tls_samples(io.trace.facts.get("tls"))
             answer = await self._converse(io, connection)
         finally:

@@ -24,6 +24,7 @@ class Tls(Check):
     """A TLS server presents a trusted certificate for its name that is valid for some time yet."""
 
     example = '{name: certificate, tls: "shop.example:443", expires_warning: 21d}'
+    waits_in_phases = True
     evidence = "certificate chain: subject, issuer, names, dates, serial, SHA-256"
 
     host: Host
