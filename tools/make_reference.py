@@ -12,10 +12,13 @@ from typing import Any, get_args
 
 import click
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tocsin.cli.main import cli
 from tocsin.config import schema
+from tocsin.config.fields import DurationMs, MinuteOfDay
+from tocsin.model.duration import format_duration
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -104,7 +107,7 @@ def _model(model: type[BaseModel], seen: list[type[BaseModel]]) -> list[str]:
         for inner in _models_in(field.annotation):
             if inner not in seen:
                 seen.append(inner)
-        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        default = "required" if field.is_required() else _default(field)
         kinds = ", ".join(
             f"[{m.__name__.removesuffix('Section')}](#{m.__name__.removesuffix('Section').lower()})"
             for m in _models_in(field.annotation)
@@ -115,10 +118,26 @@ def _model(model: type[BaseModel], seen: list[type[BaseModel]]) -> list[str]:
     return [*lines, ""]
 
 
-def _default(value: Any) -> str:
-    if value is PydanticUndefined or value in (None, "", ()) or isinstance(value, BaseModel):
+def _default(field: FieldInfo) -> str:
+    """As people would write it: `90d`, `10:00`, `2GB`."""
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or value in (None, "", (), {}) or isinstance(value, BaseModel):
         return ""
+    if isinstance(value, tuple):
+        return f"`[{', '.join(str(entry) for entry in value)}]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    readers = [getattr(entry, "func", None) for entry in field.metadata]
+    if _reader_of(DurationMs) in readers:
+        return f"`{format_duration(value)}`"
+    if _reader_of(MinuteOfDay) in readers:
+        return f"`{value // 60:02}:{value % 60:02}`"
     return f"`{value}`"
+
+
+def _reader_of(kind: Any) -> Any:
+    """The validator that reads values of a type of `config.fields`."""
+    return get_args(kind)[1].func
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -17,8 +17,10 @@ from tocsin.config.httpclient import HttpClientSection, build_http_client, canno
 from tocsin.config.prometheus_scrape import (
     UNSUPPORTED_DISCOVERY,
     DnsSd,
+    DockerSd,
     FileSd,
     HttpSd,
+    KubernetesSd,
     RelabelConfig,
     StaticConfig,
     check_addresses,
@@ -51,6 +53,8 @@ class AlertmanagerSection(HttpClientSection):
     file_sd_configs: tuple[FileSd, ...] = ()
     http_sd_configs: tuple[HttpSd, ...] = ()
     dns_sd_configs: tuple[DnsSd, ...] = ()
+    docker_sd_configs: tuple[DockerSd, ...] = ()
+    kubernetes_sd_configs: tuple[KubernetesSd, ...] = ()
     relabel_configs: tuple[RelabelConfig, ...] = ()
     alert_relabel_configs: tuple[RelabelConfig, ...] = ()
 
@@ -60,7 +64,7 @@ class AlertmanagerSection(HttpClientSection):
         """An unsupported discovery would silently tell nobody: refuse it by name."""
         for key in value if isinstance(value, dict) else ():
             if key in UNSUPPORTED_DISCOVERY:
-                text = "use file_sd_configs, http_sd_configs, dns_sd_configs or static_configs"
+                text = "use docker, kubernetes, file, http or dns_sd_configs, or static_configs"
                 raise ValueError(f"the discovery {key!r} is not supported; {text}")
         return value
 
@@ -80,6 +84,8 @@ class AlertmanagerSection(HttpClientSection):
                 *(FileDiscovery(tuple(str(base / f) for f in sd.files), sd.refresh_interval) for sd in self.file_sd_configs),
                 *(HttpDiscovery(sd.url, sd.refresh_interval, sd.http(base)) for sd in self.http_sd_configs),
                 *(DnsDiscovery(sd.names, sd.type, sd.port, sd.refresh_interval) for sd in self.dns_sd_configs),
+                *(sd.discovery(base) for sd in self.docker_sd_configs),
+                *(sd.discovery(base) for sd in self.kubernetes_sd_configs),
             ),
             scheme=self.scheme,
             relabel=tuple(entry.rule() for entry in self.relabel_configs),
