@@ -42,7 +42,7 @@ class StatusPages:
 
     async def html(self, request: Request) -> Response:
         """The page."""
-        view = await self._view(request)
+        view = await self.view(request)
         if view is None:
             return not_found()
         text = render(view, served_at(view.slug, self._desk.settings.route_prefix))
@@ -50,12 +50,12 @@ class StatusPages:
 
     async def json(self, request: Request) -> Response:
         """The same as JSON."""
-        view = await self._view(request)
+        view = await self.view(request)
         return not_found() if view is None else await json_answer(request, as_json(view), headers=_CACHED)
 
     async def feed(self, request: Request) -> Response:
         """What responders published, as an Atom feed."""
-        view = await self._view(request)
+        view = await self.view(request)
         if view is None:
             return not_found()
         settings = self._desk.settings
@@ -63,16 +63,21 @@ class StatusPages:
         body = atom(view, page_url=base, feed_url=f"{base}/feed.atom").encode()
         return await bytes_answer(request, body, media_type=MEDIA_TYPE, headers={**_CACHED, "etag": etag_of(body)})
 
-    async def _view(self, request: Request) -> View | None:
+    async def view(self, request: Request) -> View | None:
         """The page that is asked for, as it is now; None = there is none of that name."""
         slug = request.path_params["slug"]
-        state: Mapping[str, Any] = await self._desk.state.try_ask("config.state", {})
-        page = {**self._desk.settings.status_pages, **(state.get("status_pages") or {})}.get(slug)
+        page = (await pages_of(self._desk)).get(slug)
         if page is None:
             return None
         now_ms = self._desk.now_ms()
         stale = now_ms - self._desk.hub.heard_ms > STALE_MS
         return await self._desk.parts.database.read(lambda tx: read_view(tx, slug, page, now_ms, stale=stale))
+
+
+async def pages_of(desk: Desk) -> dict[str, Mapping[str, Any]]:
+    """Every page by slug, with planned work as the core knows it now."""
+    state: Mapping[str, Any] = await desk.state.try_ask("config.state", {})
+    return {**desk.settings.status_pages, **(state.get("status_pages") or {})}
 
 
 def as_json(view: View) -> dict[str, Any]:
@@ -86,7 +91,16 @@ def as_json(view: View) -> dict[str, Any]:
                 "title": story.title,
                 "state": story.state,
                 "updates": [
-                    {"id": u.id, "state": u.state, "title": u.title, "text": u.text, "t_ms": u.t_ms} for u in story.updates
+                    {
+                        "id": u.id,
+                        "state": u.state,
+                        "title": u.title,
+                        "text": u.text,
+                        "t_ms": u.t_ms,
+                        "edited_ms": u.edited_ms,
+                        "components": u.components,
+                    }
+                    for u in story.updates
                 ],
             }
             for story in view.stories

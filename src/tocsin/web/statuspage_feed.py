@@ -19,7 +19,7 @@ def atom(view: View, *, page_url: str, feed_url: str = "") -> str:
     updates = sorted(
         (update for story in view.stories for update in story.updates), key=lambda update: (-update.t_ms, -update.id)
     )
-    updated_ms = max((update.t_ms for update in updates), default=0)
+    updated_ms = max((update.edited_ms or update.t_ms for update in updates), default=0)
     own = f'<link rel="self" type="application/atom+xml" href="{_text(feed_url)}"/>' if feed_url else ""
     entries = "".join(_entry(view.slug, update, page_url) for update in updates)
     return (
@@ -31,12 +31,12 @@ def atom(view: View, *, page_url: str, feed_url: str = "") -> str:
 
 
 def _entry(slug: str, update: Update, page_url: str) -> str:
-    when = iso(update.t_ms)
+    when, changed = iso(update.t_ms), iso(update.edited_ms or update.t_ms)
     return (
         f"<entry><id>{_id('update', slug, update.id, update.t_ms)}</id>"
         f"<title>{_text(update.state.capitalize())}: {_text(update.title)}</title>"
         f'<link rel="alternate" type="text/html" href="{_text(page_url)}#update-{update.id}"/>'
-        f'<updated>{when}</updated><published>{when}</published><content type="text">{_text(update.text)}</content></entry>\n'
+        f'<updated>{changed}</updated><published>{when}</published><content type="text">{_text(update.text)}</content></entry>\n'
     )
 
 

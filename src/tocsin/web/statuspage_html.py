@@ -22,8 +22,9 @@ _WORDS = {
 }
 _CLASSES = {"u": "up", "g": "degraded", "d": "down", "k": "unknown", "p": "unknown", "-": "none"}
 _LETTERS = {"u": "operational", "g": "degraded", "d": "down", "k": "unknown", "p": "maintenance", "-": "no data"}
+_SAID = {"operational": "operational", "degraded": "degraded", "down": "down", "maintenance": "in maintenance"}
 # Said in the page too: a copy on another web server keeps it without that server's help.
-_POLICY = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+_POLICY = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action "
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Places:
     stylesheet: str
     feed: str
     json: str
+    subscribe: str = ""
+    """Where the form for mails goes; empty = there is none (a copy elsewhere has nobody who could take it)."""
 
 
 BESIDE = Places("pages.css", "feed.atom", "status.json")
@@ -41,7 +44,7 @@ BESIDE = Places("pages.css", "feed.atom", "status.json")
 
 def served_at(slug: str, prefix: str) -> Places:
     base = f"{prefix}/status/{slug}"
-    return Places(f"{prefix}/static/pages.css", f"{base}/feed.atom", f"{base}/status.json")
+    return Places(f"{prefix}/static/pages.css", f"{base}/feed.atom", f"{base}/status.json", f"{base}/subscribe")
 
 
 def render(view: View, places: Places) -> str:
@@ -57,8 +60,11 @@ def render(view: View, places: Places) -> str:
         _section("The last 14 days", [_story(story) for story in ended]),
         f'<p><a href="{escape(places.feed)}">Atom feed of updates</a> <a href="{escape(places.json)}">JSON</a></p>',
     ]
+    follow = _follow(places.subscribe) if view.mails and places.subscribe else ""
+    body.append(follow)
+    target = "'self'" if follow else "'none'"
     head = (
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY + target)}">'
         f'<link rel="alternate" type="application/atom+xml" title="{escape(view.title)}" href="{escape(places.feed)}">'
     )
     lines = [headline(view.components, stale=view.stale, stories=view.stories)]
@@ -93,9 +99,23 @@ def _story(story: Story) -> str:
     return f'<article class="story"><h3 dir="auto">{escape(story.title)}</h3><ol class="updates">{updates}</ol></article>'
 
 
+def _follow(action: str) -> str:
+    """A form that needs no script: an address, and a button."""
+    return (
+        f'<h2 id="subscribe">Updates by mail</h2><form method="post" action="{escape(action)}">'
+        '<label for="address">Your mail address</label>'
+        '<input id="address" name="address" type="email" maxlength="254" autocomplete="email" required>'
+        "<button>Send me updates</button></form>"
+        '<p class="note">We send a link to confirm it first. Every mail has a link to stop.</p>'
+    )
+
+
 def _update(update: Update) -> str:
     paragraphs = "".join(f'<p dir="auto">{escape(line)}</p>' for line in update.text.splitlines() if line.strip())
+    paragraphs += "".join(f"<p>{escape(name)}: {_SAID[word]}</p>" for name, word in update.components.items())
     when = f'<time datetime="{iso(update.t_ms)}">{stamp(update.t_ms)}</time>'
+    if update.edited_ms:
+        when += f' <time datetime="{iso(update.edited_ms)}">edited {stamp(update.edited_ms)}</time>'
     return f'<li id="update-{update.id}"><strong>{escape(update.state.capitalize())}</strong> {when}{paragraphs}</li>'
 
 

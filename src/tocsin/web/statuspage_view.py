@@ -5,7 +5,7 @@ The served page, its JSON, its feed and the static export are all made of the on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,13 @@ DAYS = 90
 STALE_MS = 120_000
 """After so long without a word of the engine nothing may look operational."""
 _WORST_FIRST = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN, CheckState.PENDING, CheckState.PAUSED, CheckState.UP)
+
+_SAID = {
+    "operational": CheckState.UP,
+    "degraded": CheckState.DEGRADED,
+    "down": CheckState.DOWN,
+    "maintenance": CheckState.PAUSED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +62,33 @@ class View:
     stale: bool = False
     stories: tuple[Story, ...] = ()
     planned: tuple[Planned, ...] = ()
+    mails: bool = False
+    """Visitors may ask for mails of it."""
 
 
 def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *, stale: bool) -> View:
-    """`page` is one of the configuration: {title, components, maintenance} (app/statuspages.py)."""
+    """`page` is one of the configuration: {title, mails, components, maintenance} (app/statuspages.py)."""
+    told = tuple(stories(tx, slug, now_ms))
     return View(
         slug=slug,
         title=str(page.get("title", "Status")),
-        components=tuple(components_of(tx, page.get("components", ()), now_ms, stale=stale)),
+        components=tuple(components_of(tx, page.get("components", ()), now_ms, stale=stale, said=said_of(told))),
         now_ms=now_ms,
         stale=stale,
-        stories=tuple(stories(tx, slug, now_ms)),
+        stories=told,
         planned=planned_of(page.get("maintenance", ()), now_ms),
+        mails=bool(page.get("mails")),
     )
+
+
+def said_of(told: Iterable[Story]) -> dict[str, CheckState]:
+    """{component: what the newest updates of open stories say of it, the worst of them}."""
+    said: dict[str, CheckState] = {}
+    for story in told:
+        for name, word in story.updates[0].components.items() if story.open else ():
+            state = _SAID[word]
+            said[name] = min(said.get(name, state), state, key=_WORST_FIRST.index)
+    return said
 
 
 def planned_of(maintenance: Sequence[Mapping[str, Any]], now_ms: int) -> tuple[Planned, ...]:
@@ -81,8 +102,15 @@ def planned_of(maintenance: Sequence[Mapping[str, Any]], now_ms: int) -> tuple[P
     return tuple(sorted(found, key=lambda one: (one.start_ms, one.components)))
 
 
-def components_of(tx: Connection, mapped: Sequence[Mapping[str, Any]], now_ms: int, *, stale: bool) -> list[Component]:
-    """One component per mapping; its state is the worst of its checks."""
+def components_of(
+    tx: Connection,
+    mapped: Sequence[Mapping[str, Any]],
+    now_ms: int,
+    *,
+    stale: bool,
+    said: Mapping[str, CheckState] | None = None,
+) -> list[Component]:
+    """One component per mapping; its state is the worst of its checks and of what was `said`."""
     ids = sorted({check for item in mapped for check in item.get("checks", ())})
     rows = tx.execute(sa.select(check_states.c.check_id, check_states.c.state).where(check_states.c.check_id.in_(ids)))
     states: dict[str, list[CheckState]] = {}
@@ -92,7 +120,9 @@ def components_of(tx: Connection, mapped: Sequence[Mapping[str, Any]], now_ms: i
     query = sa.select(check_changes).where(check_changes.c.check_id.in_(ids)).order_by(check_changes.c.id)
     for row in tx.execute(query):
         changes.setdefault(row.check_id, []).append(Change(row.t_ms, CheckState(row.after)))
-    return [_component(item, states, changes, now_ms, stale=stale) for item in mapped]
+    return [
+        _component(item, states, changes, now_ms, stale=stale, said=(said or {}).get(item.get("name", ""))) for item in mapped
+    ]
 
 
 def _component(
@@ -102,10 +132,12 @@ def _component(
     now_ms: int,
     *,
     stale: bool,
+    said: CheckState | None,
 ) -> Component:
     checks = item.get("checks", ())
     known = [state for check in checks for state in states.get(check, ())] or [CheckState.UNKNOWN]
-    state = CheckState.UNKNOWN if stale else min(known, key=_WORST_FIRST.index)
+    seen = [CheckState.UNKNOWN] if stale else known
+    state = min([*seen, *([said] if said else [])], key=_WORST_FIRST.index)
     since_ms = now_ms - DAYS * DAY_MS
     ratios = [ratio for check in checks if (ratio := uptime_ratio(changes.get(check, ()), since_ms, now_ms)) is not None]
     strips = [strip(changes.get(check, ()), now_ms, cells=DAYS, cell_ms=DAY_MS) for check in checks]

@@ -31,7 +31,7 @@ from tocsin.web.enqueue import Enqueue
 from tocsin.web.health import Health
 from tocsin.web.ingest import Inbound, Ingest
 from tocsin.web.links import Links
-from tocsin.web.live import stream_handler
+from tocsin.web.live import Missed, changes_handler, stream_handler
 from tocsin.web.oidc_signin import OidcSignIn
 from tocsin.web.openapi import openapi_endpoint
 from tocsin.web.probes import Probes
@@ -47,6 +47,7 @@ from tocsin.web.runbooks import Runbooks
 from tocsin.web.signin import Passwords, SignIn
 from tocsin.web.static import Dashboard
 from tocsin.web.statuspage import StatusPages
+from tocsin.web.statuspage_visitors import Visitors
 
 API = "/api/tocsin/v1"
 _POSTED_ALERTS = 32 * MiB
@@ -71,6 +72,7 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *Links(desk).endpoints(),
         *Charts(desk).endpoints(),
         *StatusPages(desk).endpoints(),
+        *Visitors(desk).endpoints(),
         *Runbooks(desk).endpoints(),
         *Dashboard(desk).endpoints(),
     ]
@@ -180,5 +182,6 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *Dashboards(desk).endpoints(API),
         *Basics(desk).endpoints(API),
         Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),
+        Endpoint(API + "/changes", changes_handler(desk.hub, beat), permission=Permission.VIEWER, answer=Missed),
     ]
     return [*endpoints, openapi_endpoint(API, endpoints, desk)]
