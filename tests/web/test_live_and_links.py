@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from tocsin.bus.wire import Change
 from tocsin.model.event import Actor
 from tocsin.notify.links import AckLink, chart_url, ensure_key, load_key, sign
 from tocsin.state.schema import incident_alerts, incidents
+from tocsin.web import live
 from tocsin.web.api.metrics_view import text_of
 from tocsin.web.live import Hub
 from tocsin.web.prometheus.search import Names, ranked
@@ -76,6 +78,60 @@ async def test_while_the_core_is_away_nobody_is_told_to_read_everything_again(hu
 @pytest.mark.parametrize("cursor", [0, 5, 1 << 60])
 async def test_a_cursor_that_is_not_ours_starts_anew(hub, cursor):
     assert hub.after(cursor) is None
+
+
+async def beating():
+    return {"now_ms": START_MS, "engine": {"ok": True}}
+
+
+async def said(events):
+    """The next event of a stream: (name, cursor, data)."""
+    lines = (await anext(events)).decode().splitlines()
+    found = dict(line.split(": ", 1) for line in lines if ": " in line)
+    return found.get("event", ""), int(found.get("id", 0)), json.loads(found.get("data", "null"))
+
+
+async def test_what_changes_while_an_event_is_being_sent_is_said_next(hub, house):
+    task = await follow(hub, house, Change(5, "checks"))
+    events = live._events(hub, beating, hub.cursor)
+    await said(events), await said(events)
+    for number, topic in ((6, "alerts"), (7, "incidents")):
+        house.core.stream.put_nowait(Change(number, topic))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if number == 6:
+            name, cursor, data = await said(events)
+            assert (name, data["topics"], cursor) == ("change", ["alerts"], hub.cursor)
+    # The second came while the first was with the browser.
+    name, cursor, data = await said(events)
+    assert (name, data["topics"], cursor) == ("change", ["incidents"], hub.cursor)
+    await events.aclose()
+    task.cancel()
+
+
+async def test_the_beat_comes_however_busy_the_changes_are(hub, house):
+    task = await follow(hub, house, Change(1, "checks"))
+    events = live._events(hub, beating, hub.cursor)
+    await said(events), await said(events)
+    seen = []
+    for number in range(2, 5):
+        house.core.stream.put_nowait(Change(number, "checks"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        house.clock.t_ms += 6_000
+        seen.append((await said(events))[0])
+    assert seen == ["change", "change", "beat"]
+    await events.aclose()
+    task.cancel()
+
+
+async def test_what_a_stream_would_have_said_is_told_in_one_answer(house):
+    viewer = house.client.using(await house.token("viewer"))
+    first = (await viewer.get("/api/tocsin/v1/changes")).json()
+    assert (first["reset"], first["topics"]) == (False, [])
+    again = (await viewer.get(f"/api/tocsin/v1/changes?cursor={first['cursor']}")).json()
+    assert (again["reset"], again["cursor"], again["engine"]["ok"]) == (False, first["cursor"], False)
+    assert (await viewer.get("/api/tocsin/v1/changes?cursor=5")).json()["reset"]
 
 
 async def test_changes_end_what_is_remembered_of_the_core(house):

@@ -2,15 +2,17 @@
 
     core ──changes──▶ Hub (one follower per web process) ──▶ every open stream
 
-Events: `change` {id, topics, subjects}, `reset` (the cursor is from another life or too old: read everything again),
-`beat` {now_ms, engine} every 10 s, and at once when the stream opens.
+Events: `change` {id, now_ms, topics, subjects}, `reset` (the cursor is from another life or too old: read everything again),
+`beat` {now_ms, engine} every 10 s, and at once when the stream opens. Where a proxy holds the stream back, `/changes` tells the
+same in plain answers; `now_ms` is how a browser sees that an event comes late.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from tocsin.bus.wire import Change
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
-from tocsin.web.answers import dumps
+from tocsin.web.answers import dumps, json_answer
 from tocsin.web.parts import WebParts
 from tocsin.web.problem import Refused
 
@@ -33,6 +35,21 @@ _MOST_STREAMS = 2000
 _AGAIN_S = 0.5
 
 Beat = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a stream would have said since a cursor."""
+
+    now_ms: int
+    cursor: int
+    """To ask from next time."""
+    engine: Any
+    reset: bool
+    """The given cursor is too old or not ours: read everything again."""
+    topics: Sequence[str]
+    subjects: Sequence[str]
+
 
 streams_open = Gauge("tocsin_web_streams", "Open live streams.")
 
@@ -95,6 +112,12 @@ class Hub:
         wake, self._wake = self._wake, asyncio.Event()
         wake.set()
 
+    def now_ms(self) -> int:
+        return self._parts.clock.now_ms()
+
+    def monotonic_s(self) -> float:
+        return self._parts.clock.monotonic_s()
+
     @property
     def cursor(self) -> int:
         return self._life_ms + self._last_id
@@ -125,14 +148,32 @@ def stream_handler(hub: Hub, beat: Beat) -> Callable[[Request], Awaitable[Respon
         if hub.open_streams >= _MOST_STREAMS:
             raise Refused(503, "busy", "too many live streams are open; the dashboard asks again by itself")
         sent = request.headers.get("last-event-id") or request.query_params.get("cursor", "")
-        cursor = int(sent) if sent.isdigit() and len(sent) < 17 else None
         return StreamingResponse(
-            _events(hub, beat, cursor),
+            _events(hub, beat, _cursor(sent)),
             media_type="text/event-stream",
             headers={"cache-control": "no-store, no-transform", "x-accel-buffering": "no"},
         )
 
     return stream
+
+
+def changes_handler(hub: Hub, beat: Beat) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint for browsers that the stream does not reach."""
+
+    async def changes(request: Request) -> Response:
+        """What the stream would have said since `cursor`, in one answer: for browsers whose proxy holds streams back."""
+        cursor = _cursor(request.query_params.get("cursor", ""))
+        found = [] if cursor is None else hub.after(cursor)
+        told = _summary(found or ())
+        now = await beat()
+        answer = Missed(now["now_ms"], hub.cursor, now["engine"], found is None, told["topics"], told["subjects"])
+        return await json_answer(request, answer)
+
+    return changes
+
+
+def _cursor(sent: str) -> int | None:
+    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 17 else None
 
 
 async def _events(hub: Hub, beat: Beat, cursor: int | None) -> AsyncIterator[bytes]:
@@ -142,27 +183,31 @@ async def _events(hub: Hub, beat: Beat, cursor: int | None) -> AsyncIterator[byt
         # Two kilobytes of comment push the beginning through proxies that buffer.
         yield b":" + b" " * 2048 + b"\n" + f"retry: {_RETRY_MS}\n\n".encode()
         yield _event("beat", hub.cursor, await beat())
+        beat_at_s = hub.monotonic_s() + _BEAT_S
         seen = hub.cursor if cursor is None else cursor
         while True:
-            changes = hub.after(seen)
+            # What comes while we send is for the next round: the cursor must not run ahead of what was said.
+            changes, reached = hub.after(seen), hub.cursor
             if changes is None:
-                yield _event("reset", hub.cursor, {"cursor": hub.cursor})
+                yield _event("reset", reached, {"cursor": reached})
             elif changes:
-                yield _event("change", hub.cursor, _summary(changes))
-            seen = hub.cursor
-            if await hub.wait(_BEAT_S):
+                yield _event("change", reached, {**_summary(changes), "now_ms": hub.now_ms()})
+            seen = reached
+            # However busy the changes are, the beat tells how the engine is.
+            if hub.monotonic_s() >= beat_at_s:
+                yield _event("beat", seen, await beat())
+                beat_at_s = hub.monotonic_s() + _BEAT_S
+            if hub.cursor != seen or await hub.wait(beat_at_s - hub.monotonic_s()):
                 await asyncio.sleep(_GATHER_S)
-            else:
-                yield _event("beat", hub.cursor, await beat())
     finally:
         hub.open_streams -= 1
         streams_open.set(hub.open_streams)
 
 
-def _summary(changes: Iterable[Change]) -> dict[str, Any]:
+def _summary(changes: Sequence[Change]) -> dict[str, Any]:
     topics = sorted({change.topic for change in changes})
     subjects = sorted({change.subject for change in changes if change.subject})
-    return {"id": max(change.id for change in changes), "topics": topics, "subjects": subjects[:200]}
+    return {"id": max((change.id for change in changes), default=0), "topics": topics, "subjects": subjects[:200]}
 
 
 def _event(name: str, cursor: int, data: Mapping[str, Any]) -> bytes:

@@ -36,3 +36,20 @@ export function dataAge(pulse: Pulse, now_ms: number): number {
   const newest = pulse.engine?.last_sample_ms || pulse.heard_ms || pulse.started_ms
   return Math.max(0, now_ms - newest)
 }
+
+/** The stream beats at once when it opens and then every 10 s. */
+export const FIRST_WORD_MS = 4_000
+export const QUIET_MS = 12_000
+/** Between two requests that help a quiet stream out. */
+export const ASK_EVERY_MS = 5_000
+/** News that was longer on its way than this is no sign of life. */
+export const LATE_MS = 6_000
+
+/** Whether to ask instead of listening, `now` and all of `stream` on one clock that nobody sets; 0 = not yet. */
+export function quiet(stream: { opened: number; spoke: number; asked: number }, now: number): boolean {
+  const heard = stream.spoke > stream.opened ? stream.spoke + QUIET_MS : Math.max(stream.opened + FIRST_WORD_MS, stream.spoke ? stream.spoke + QUIET_MS : 0)
+  return now > heard && now - stream.asked > ASK_EVERY_MS
+}
+
+/** `sent_ms` by the server, `now_ms` what we take for the server's time. */
+export const late = (sent_ms: number, now_ms: number): boolean => now_ms - sent_ms > LATE_MS

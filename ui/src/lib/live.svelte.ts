@@ -1,11 +1,15 @@
 // The one stream of a browser. The tab that holds the lock listens to the server and repeats every message to the other tabs; when it
 // closes, the next tab takes over from the cursor. Without locks (plain http on a foreign host) every tab listens for itself.
+// A stream that stays quiet, or brings old news (a proxy holds it back), is helped out by plain requests until it speaks again.
 
 import type { Engine } from './api'
 import { absolute } from './base'
-import { dataAge, freshness, type Pulse } from './freshness'
+import { get } from './client'
+import { dataAge, freshness, late, quiet, type Pulse } from './freshness'
 
 export interface Change { id: number; topics: string[]; subjects: string[] }
+/** What `/changes` answers: as much as the stream would have said since the cursor. */
+interface Missed { now_ms: number; cursor: number; engine: Engine; reset: boolean; topics: string[]; subjects: string[] }
 /** `cursor`: the event's id, from which a new stream goes on. */
 type Message =
   | { kind: 'change'; cursor: number; change: Change }
@@ -18,15 +22,18 @@ type Listener = (change: Change | null) => void
 const RETRY_MS = 2000
 /** A page that asks for nothing with a cursor still gets its stream. */
 const CURSOR_MS = 700
+/** A request that helps the stream out must not outlast the pause before the next. */
+const ASK_MS = 4000
 
 class Live {
   now = $state(Date.now()) // the server's time, once a second
   minute = $state(Date.now()) // the same, every 15 s: for ages nobody reads to the second
   paused = $state(false)
   #pulse = $state<Pulse>({ connected: false, started_ms: Date.now(), heard_ms: 0, engine: null })
-  #skew = 0 // server minus browser: a browser clock an hour off must not make data look old
+  #skew: number | null = null // server minus browser, null = not known yet: a browser clock an hour off must not make data look old
   #cursor = 0
   #opened = false
+  #stream = { opened: 0, spoke: 0, asked: 0 } // by `performance.now()`, 0 = not yet; of the tab that listens
   #source: EventSource | null = null
   #listeners = new Set<Listener>()
   #channel: BroadcastChannel | null = null
@@ -72,7 +79,7 @@ class Live {
       this.#open()
     }
     if (now_ms > 0) this.#skew = now_ms - Date.now()
-    this.now = Date.now() + this.#skew
+    this.now = this.#reckon()
     this.minute = this.now
   }
 
@@ -81,9 +88,26 @@ class Live {
     return () => this.#listeners.delete(listener)
   }
 
+  #reckon = () => Date.now() + (this.#skew ?? 0)
+
   #tick() {
-    this.now = Date.now() + this.#skew
+    this.now = this.#reckon()
     if (this.now - this.minute > 15_000) this.minute = this.now
+    if (this.#source && quiet(this.#stream, performance.now())) void this.#ask()
+  }
+
+  /** What the stream keeps from us, asked for. */
+  async #ask() {
+    this.#stream.asked = performance.now()
+    try {
+      const missed = await get<Missed>(`/changes${this.#cursor ? `?cursor=${this.#cursor}` : ''}`, AbortSignal.timeout(ASK_MS))
+      const { cursor, topics, subjects } = missed
+      this.#tell({ kind: 'beat', cursor, now_ms: missed.now_ms, engine: missed.engine })
+      if (missed.reset) this.#tell({ kind: 'reset', cursor })
+      else if (topics.length) this.#tell({ kind: 'change', cursor, change: { id: cursor, topics, subjects } })
+    } catch {
+      // Tocsin is away, too: the age of the data says so, and the next look is in a few seconds.
+    }
   }
 
   #connect() {
@@ -91,16 +115,22 @@ class Live {
     this.#source?.close()
     const source = new EventSource(absolute(`/api/tocsin/v1/stream${this.#cursor ? `?cursor=${this.#cursor}` : ''}`))
     this.#source = source
+    // An address that refuses again and again does not start its grace anew.
+    if (this.#stream.spoke >= this.#stream.opened) this.#stream.opened = performance.now()
     source.onopen = () => {
       this.#tell({ kind: 'state', connected: true })
       if (unsure) this.#wake(null)
     }
-    source.addEventListener('change', (event: MessageEvent<string>) => this.#tell({ kind: 'change', cursor: Number(event.lastEventId), change: JSON.parse(event.data) as Change }))
-    source.addEventListener('reset', (event: MessageEvent<string>) => this.#tell({ kind: 'reset', cursor: Number(event.lastEventId) }))
-    source.addEventListener('beat', (event: MessageEvent<string>) => {
-      const beat = JSON.parse(event.data) as { now_ms: number; engine: Engine }
-      this.#tell({ kind: 'beat', cursor: Number(event.lastEventId), ...beat })
-    })
+    const hear = (name: string, take: (cursor: number, data: never) => void) =>
+      source.addEventListener(name, (event: MessageEvent<string>) => {
+        const data = JSON.parse(event.data) as { now_ms?: number }
+        if (data.now_ms && this.#skew !== null && late(data.now_ms, this.now)) return // held back on its way: by now somebody was asked
+        this.#stream.spoke = performance.now()
+        take(Number(event.lastEventId), data as never)
+      })
+    hear('change', (cursor, change: Change) => this.#tell({ kind: 'change', cursor, change }))
+    hear('reset', (cursor) => this.#tell({ kind: 'reset', cursor }))
+    hear('beat', (cursor, beat: { now_ms: number; engine: Engine }) => this.#tell({ kind: 'beat', cursor, ...beat }))
     source.onerror = () => {
       this.#tell({ kind: 'state', connected: false })
       // The browser gives up after an HTTP error (a proxy's 502 while Tocsin restarts); we do not.
@@ -121,9 +151,10 @@ class Live {
       return
     }
     if (message.kind === 'beat') this.synchronise(message.now_ms)
-    if (message.cursor > 0) this.#cursor = message.cursor
+    // It only grows; what a proxy held back is behind what was asked for meanwhile.
+    this.#cursor = message.kind === 'reset' ? message.cursor : Math.max(this.#cursor, message.cursor)
     const engine = message.kind === 'beat' ? message.engine : this.#pulse.engine
-    this.#pulse = { ...this.#pulse, connected: true, heard_ms: Date.now() + this.#skew, engine }
+    this.#pulse = { ...this.#pulse, connected: true, heard_ms: this.#reckon(), engine }
     if (message.kind === 'change') this.#wake(message.change)
     if (message.kind === 'reset') this.#wake(null)
   }
