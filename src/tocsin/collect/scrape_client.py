@@ -150,6 +150,8 @@ class ScrapeClient:
     timeout_s: float
     limit: int = 0
     _connection: _Exchange | None = field(default=None, repr=False)
+    _usual: bytes = field(default=b"", repr=False)
+    """The request for `url`, kept where no part of it can change."""
 
     async def get(self) -> Answer:
         """One answer with status 200. Raises ScrapeFailed, OSError, ssl.SSLError; the caller sets the timeout."""
@@ -170,7 +172,10 @@ class ScrapeClient:
             self._connection = None
 
     async def _ask(self, url: str, *, keep: bool) -> Answer:
-        request = self._request(url, await self._with_token())
+        request = self._usual
+        if not request or url is not self.url:
+            request = self._request(url, await self._with_token())
+            self._usual = b"" if url is not self.url or changes(self.http) else request
         limit = self.limit or _DEFAULT_LIMIT
         if keep and self._connection is not None and not self._connection.closed:
             try:
@@ -235,6 +240,11 @@ class ScrapeClient:
         if any("\r" in line or "\n" in line for line in lines):
             raise ScrapeFailed("a header or the URL contains a line break")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def changes(http: HttpSettings) -> bool:
+    """Whether a request may look otherwise than the one before: credentials in files rotate, tokens run out."""
+    return bool(http.username_file or http.password_file or http.credentials_file or http.oauth2)
 
 
 def authorization_of(http: HttpSettings, user: str = "", password: str = "", token: str = "") -> list[str]:

@@ -14,13 +14,12 @@ from tocsin.clock import Clock
 from tocsin.collect.layout import BadExposition, Columns, Layout, LimitError, limit_checked
 from tocsin.collect.relabel import relabel
 from tocsin.collect.scrape_client import ScrapeClient, ScrapeFailed
-from tocsin.collect.series_writer import SeriesWriter
 from tocsin.collect.target import ScrapeJob, Target
 from tocsin.formats.exposition import Metadata, format_of
 from tocsin.model.duration import format_duration
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.ports import ExemplarWriter, SampleWriter
-from tocsin.model.series import STALE_NAN, Batch, Int64
+from tocsin.model.series import STALE_NAN, Batch, Bool, Float64, Int64
 
 _ACCEPT = {
     "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
@@ -30,9 +29,18 @@ _ACCEPT = {
 }
 
 # Parsing more than this on the event loop would hold everything else for over 5 ms.
-_INLINE_BYTES = 200_000
+_INLINE_BYTES = 500_000
 _INLINE_FIRST_BYTES = 30_000
 _REFS_AT_ONCE = 500
+_REPORTED = (
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+    "scrape_body_size_bytes",
+)
+_NO_REFS = np.empty(0, np.int64)
 
 
 class TargetScraper:
@@ -51,9 +59,13 @@ class TargetScraper:
         self._exemplars = exemplars
         self._layout = Layout(self._prepare, job.honor_timestamps, job.limits.samples, exemplars is not None)
         self._labels: list[Labels] = []
-        self._refs: Int64 = np.empty(0, np.int64)
+        self._refs: Int64 = _NO_REFS
+        """Of the series of the last scrape; -1 where the store refuses one."""
         self._timed: dict[Labels, int] = {}
-        self._report = SeriesWriter(writer)
+        self._report = [Labels({**target.labels, METRIC_NAME: name}) for name in _REPORTED]
+        self._report_refs: Int64 = _NO_REFS
+        self._written: tuple[Int64, Bool | None] | None = None
+        """References that the store takes, of the series and behind them of the report, and which those are (None = all)."""
         self._kinds: dict[str, dict[str, str]] = {}
         self.health = "unknown"
         self._last_error = ""
@@ -78,22 +90,27 @@ class TargetScraper:
             else:
                 columns = self._layout.read(answer.body, format)
         except (BadExposition, LimitError, ValueError) as error:
-            self._layout.forget()
+            self._layout.interrupt()
             raise ScrapeFailed(str(error)) from None
-        added = await self._store(columns, t_ms, grid_ms)
+        added = 0
+        if not columns.same_layout or columns.labels is not self._labels:
+            added = await self._adopt(columns.labels, t_ms, grid_ms)
+        took_s, kept = self._clock.monotonic_s() - start_s, len(columns.labels) + len(columns.timed)
+        report = (1.0, took_s, columns.scraped, kept, added, len(answer.body))
+        # A copy: the layout updates its array in place at the next scrape.
+        self._append(np.concatenate((columns.values, report)), t_ms, grid_ms)
+        self._store_aside(columns, t_ms)
         self._tell(columns.metadata)
-        self.health, self._last_error, self._last_ms = "up", "", t_ms
-        self._last_s = self._clock.monotonic_s() - start_s
+        self.health, self._last_error, self._last_ms, self._last_s = "up", "", t_ms, took_s
         self._last_samples = columns.scraped
-        kept = len(columns.labels) + len(columns.timed)
-        self._write_report(t_ms, grid_ms, up=1, scraped=columns.scraped, kept=kept, added=added, size=len(answer.body))
 
     def failed(self, t_ms: int, grid_ms: int, duration_s: float, error: str) -> None:
         """`up` 0, and every series of the target ends at this moment."""
         self.health, self._last_error, self._last_ms, self._last_s = "down", error, t_ms, duration_s
         self._last_samples = 0
         self._end_series(t_ms, grid_ms)
-        self._write_report(t_ms, grid_ms, up=0, scraped=0, kept=0, added=0, size=-1 if "limit exceeded" in error else 0)
+        size = -1.0 if "limit exceeded" in error else 0.0
+        self._append(np.array([0.0, duration_s, 0.0, 0.0, 0.0, size]), t_ms, grid_ms)
 
     def unstored(self, error: str) -> None:
         """The store refused what came: nothing is known of the target until it takes samples again."""
@@ -102,26 +119,40 @@ class TargetScraper:
     def end(self, t_ms: int) -> None:
         """The target is gone: its own series and those about it end."""
         self._end_series(t_ms, 0)
-        self._report.end("report", t_ms)
+        self._end_refs(self._report_refs, t_ms, 0)
 
     def close(self) -> None:
         self._client.close()
 
     # -- storing -------------------------------------------------------------------------------------------------------
 
-    async def _store(self, columns: Columns, t_ms: int, grid_ms: int) -> int:
-        """Append the columns; series that vanished end. Answers how many series are new."""
-        added = 0
-        if not columns.same_layout or columns.labels is not self._labels:
-            added = await self._adopt(columns.labels, t_ms, grid_ms)
-        for _ in range(2):
-            accepted = self._refs >= 0
-            try:
-                # A copy either way: the layout updates its array in place at the next scrape.
-                self._writer.append_refs(self._refs[accepted], t_ms, columns.values[accepted], grid_ms=grid_ms)
-                break
-            except KeyError:
-                self._refs = self._writer.refs(self._labels)  # the store dropped some meanwhile
+    def _append(self, values: Float64, t_ms: int, grid_ms: int) -> None:
+        """One record: samples of the present series, and of those about the scrape."""
+        try:
+            self._append_known(values, t_ms, grid_ms)
+        except KeyError:
+            # The store dropped some meanwhile.
+            self._refs, self._report_refs, self._written = self._writer.refs(self._labels), _NO_REFS, None
+            self._append_known(values, t_ms, grid_ms)
+
+    def _append_known(self, values: Float64, t_ms: int, grid_ms: int) -> None:
+        refs, accepted = self._written = self._written or self._join()
+        if accepted is not None:
+            values = values[accepted]
+        if len(refs):
+            self._writer.append_refs(refs, t_ms, values, grid_ms=grid_ms)
+
+    def _join(self) -> tuple[Int64, Bool | None]:
+        if not len(self._report_refs):
+            self._report_refs = self._writer.refs(self._report)
+        refs = np.concatenate((self._refs, self._report_refs))
+        accepted = refs >= 0
+        taken = refs[accepted]
+        taken.flags.writeable = False  # The store knows such an array again at a glance.
+        return taken, None if accepted.all() else accepted
+
+    def _store_aside(self, columns: Columns, t_ms: int) -> None:
+        """Samples with times of their own, and exemplars."""
         self._store_timed(columns)
         if columns.exemplars and self._exemplars is not None:
             # Without a time of its own, and on a sample without one, an exemplar is of the scrape.
@@ -131,7 +162,6 @@ class TargetScraper:
                     for labels, one in columns.exemplars
                 ]
             )
-        return added
 
     async def _adopt(self, labels: list[Labels], t_ms: int, grid_ms: int) -> int:
         """Learn the references of a new layout, in pieces: creating a series costs some 5 us."""
@@ -146,7 +176,7 @@ class TargetScraper:
         gone = [known[entry] for entry in self._labels if entry not in now]
         self._end_refs(np.array(gone, np.int64), t_ms, grid_ms)
         self._labels = labels
-        self._refs = np.fromiter((known[entry] for entry in labels), np.int64, len(labels))
+        self._refs, self._written = np.fromiter((known[entry] for entry in labels), np.int64, len(labels)), None
         return len(new)
 
     def _store_timed(self, columns: Columns) -> None:
@@ -167,8 +197,8 @@ class TargetScraper:
             ended = list(self._timed)
             self._writer.append(Batch(ended, np.full(len(ended), t_ms, np.int64), np.full(len(ended), STALE_NAN)))
         self._timed = {}
-        self._labels, self._refs = [], np.empty(0, np.int64)
-        self._layout.forget()
+        self._labels, self._refs, self._written = [], _NO_REFS, None
+        self._layout.interrupt()
 
     def _end_refs(self, refs: Int64, t_ms: int, grid_ms: int) -> None:
         refs = refs[refs >= 0]
@@ -177,18 +207,6 @@ class TargetScraper:
                 self._writer.append_refs(refs, t_ms, np.full(len(refs), STALE_NAN), grid_ms=grid_ms)
             except KeyError:
                 pass  # the store has ended them already
-
-    def _write_report(self, t_ms: int, grid_ms: int, *, up: int, scraped: int, kept: int, added: int, size: int) -> None:
-        values = {
-            "up": up,
-            "scrape_duration_seconds": self._last_s,
-            "scrape_samples_scraped": scraped,
-            "scrape_samples_post_metric_relabeling": kept,
-            "scrape_series_added": added,
-            "scrape_body_size_bytes": size,
-        }
-        series = {Labels({**self._target.labels, METRIC_NAME: name}): float(value) for name, value in values.items()}
-        self._report.write("report", series, t_ms, grid_ms=grid_ms)
 
     def _tell(self, metadata: list[Metadata]) -> None:
         for entry in metadata:

@@ -33,7 +33,7 @@ class Layout:
         slots = refs & SLOT_MASK
         _, first = np.unique(slots, return_index=True)
         repeats = np.setdiff1d(np.arange(len(slots)), first) if len(first) < len(slots) else np.empty(0, np.int64)
-        return cls(number, refs.copy(), repeats)
+        return cls(number, refs.copy() if refs.flags.writeable else refs, repeats)
 
     @property
     def slots(self) -> Int64:
