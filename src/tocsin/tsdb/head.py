@@ -174,7 +174,8 @@ class Head:
             rows[free] = fresh[which]
             here[free] = True
             placed = Placed(interval_ms, offset_ms, self.index.refs(slots), fresh)
-        layout.rows, layout.elsewhere = rows, None if here.all() else ~here
+        layout.settle(rows)
+        layout.elsewhere = None if here.all() else ~here
         layout.blocks = Grid.blocks_of(rows[here])
         layout.interval_ms, layout.offset_ms, layout.epoch = interval_ms, offset_ms, self.epoch
         return placed
@@ -204,11 +205,13 @@ class Head:
                 late = grid.first[layout.rows // BLOCK_ROWS] > number
                 aside = late if aside is None else aside | late
             if aside is None and not len(layout.repeats):
-                return self._write_cells(grid, layout.rows, number, values, layout.blocks)
+                return self._write_cells(grid, layout.rows, number, values, layout.blocks, layout.spans)
             return self._write_mixed(layout, grid, number, t_ms, values, aside)
 
-    def _write_cells(self, grid: Grid, rows: Int64, number: int, values: Float64, blocks: Int64) -> int:
-        taken = grid.write(rows, number, values, blocks)
+    def _write_cells(
+        self, grid: Grid, rows: Int64, number: int, values: Float64, blocks: Int64, spans: Sequence[tuple[slice, slice]] = ()
+    ) -> int:
+        taken = grid.write(rows, number, values, blocks, spans)
         return 0 if not len(taken) else grid.contradictions(rows[taken], number, values[taken])
 
     def _write_mixed(self, layout: Layout, grid: Grid, number: int, t_ms: int, values: Float64, aside: Bool | None) -> int:

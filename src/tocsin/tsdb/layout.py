@@ -9,6 +9,8 @@ import numpy as np
 from tocsin.model.series import Bool, Int64
 from tocsin.tsdb.index import SLOT_MASK
 
+_MOST_SPANS = 8
+
 
 @dataclass(slots=True, eq=False)
 class Layout:
@@ -25,6 +27,8 @@ class Layout:
     offset_ms: int = 0
     rows: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     blocks: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    spans: list[tuple[slice, slice]] = field(default_factory=list)
+    """The rows as a few runs, (places in the layout, rows) each; empty where they are scattered."""
     elsewhere: Bool | None = None
     """bool [n]: series that live on another grid at the moment; None = all are here."""
 
@@ -34,6 +38,16 @@ class Layout:
         _, first = np.unique(slots, return_index=True)
         repeats = np.setdiff1d(np.arange(len(slots)), first) if len(first) < len(slots) else np.empty(0, np.int64)
         return cls(number, refs.copy() if refs.flags.writeable else refs, repeats)
+
+    def settle(self, rows: Int64) -> None:
+        """These are the rows."""
+        self.rows = rows
+        edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+        firsts = rows[edges[:-1]].tolist() if 2 <= len(edges) <= _MOST_SPANS + 1 and len(rows) else []
+        self.spans = [
+            (slice(start, stop), slice(row, row + stop - start))
+            for start, stop, row in zip(edges, edges[1:], firsts, strict=False)
+        ]
 
     @property
     def slots(self) -> Int64:
