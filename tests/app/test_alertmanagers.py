@@ -60,7 +60,7 @@ alerting:
     ("text", "words", "line"),
     [
         ("alerting: {alertmanager: []}", "unknown key 'alertmanager'", 1),
-        ("alerting:\n  alertmanagers:\n  - kubernetes_sd_configs: []", "kubernetes_sd_configs", 3),
+        ("alerting:\n  alertmanagers:\n  - kubernetes_sd_configs: [{role: shop}]", "'node', 'pod'", 3),
         ("alerting:\n  alertmanagers:\n  - api_version: v1", "v2", 3),
         ("alerting:\n  alertmanagers:\n  - static_configs: [{targets: ['http://x']}]", "not a valid hostname", 3),
         ("alerting:\n  alert_relabel_configs:\n  - {action: hashmod}", "target_label", 3),
@@ -127,3 +127,21 @@ alerting:
         assert all(state.ok for state in sending.states.values()), sending.states
         shown = (await asyncio.to_thread(real.get, "/api/v2/alerts"))[1]
         assert [alert["labels"] for alert in shown] == [{"alertname": "A", "n": "keep", "site": "lab"}]
+
+
+def test_members_that_nobody_can_name_are_warned_of_and_the_others_are_told() -> None:
+    groups, problems = read("""
+alerting:
+  alertmanagers:
+    - consul_sd_configs: [{server: consul.internal:8500}]
+    - kubernetes_sd_configs: [{role: pod, api_server: "https://cluster.example", namespaces: {names: [monitoring]}}]
+      relabel_configs: [{source_labels: [__meta_kubernetes_pod_label_app], regex: alertmanager, action: keep}]
+    - docker_sd_configs: [{host: "unix:///var/run/docker.sock"}]
+""")
+    assert [(problem.path, problem.warning) for problem in problems] == [("alerting.alertmanagers[0].consul_sd_configs", True)]
+    assert problems[0].place.line == 4 and "are told nothing" in problems[0].message
+    assert [[type(found).__name__ for found in group.job.discovery] for group in groups] == [
+        [],
+        ["KubernetesDiscovery"],
+        ["DockerDiscovery"],
+    ]

@@ -13,9 +13,9 @@ import orjson
 import pytest
 from tests.collect.fakes import ManualClock, Servers
 
-from tocsin.collect.discover import Discoverer, DiscoveryFailed, groups_of
+from tocsin.collect.discover import Discoverer, DiscoveryFailed, failing, groups_of
 from tocsin.collect.discover_dns import dns_groups
-from tocsin.collect.target import DnsDiscovery, HttpDiscovery, HttpSettings, ScrapeJob
+from tocsin.collect.target import DnsDiscovery, HttpDiscovery, HttpSettings, ScrapeJob, TargetGroup, UnsupportedDiscovery
 
 
 class Answers:
@@ -111,3 +111,13 @@ async def test_dns_discovery_reads_each_kind_of_record(monkeypatch: pytest.Monke
     assert [group.targets for group in gone] == [()]
     with pytest.raises(DiscoveryFailed):
         await dns_groups(DnsDiscovery(("broken.example",), "A", 1))
+
+
+async def test_a_discovery_nobody_asks_shows_as_failing_and_leaves_the_job_s_other_targets(clock: ManualClock) -> None:
+    job = ScrapeJob("mixed", static=(TargetGroup(("h:1",)),), discovery=(UnsupportedDiscovery("consul_sd_configs", "do that"),))
+    discoverer = Discoverer(job, clock)
+    await discoverer.refresh()
+    assert (discoverer.error, discoverer.groups()) == ("not watched: do that", list(job.static))
+    assert [value for _, labels, value in failing.samples() if ("scrape_job", "mixed") in labels] == [1.0]
+    await discoverer.close()
+    assert ("mixed",) not in failing._values

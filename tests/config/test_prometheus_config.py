@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.collect.relabel import Action
-from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, target_of
+from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, UnsupportedDiscovery, target_of
 from tocsin.config.prometheus import PrometheusPart, read
 from tocsin.config.prometheus_scrape import UNSUPPORTED_DISCOVERY
 from tocsin.config.tree import parse_yaml
@@ -193,9 +193,15 @@ def test_a_target_may_be_a_url_where_relabelling_makes_the_address() -> None:
 
 
 @pytest.mark.parametrize("key", sorted(UNSUPPORTED_DISCOVERY))
-def test_an_unsupported_discovery_is_an_error_never_silence(key: str) -> None:
-    with pytest.raises(ConfigError, match=f"{key}.*not supported"):
-        read_text(f"scrape_configs: [{{job_name: a, {key}: [{{}}]}}]")
+def test_an_unsupported_discovery_is_a_fault_with_its_place_and_leaves_the_rest_to_work(key: str) -> None:
+    jobs = f"[{{job_name: a, {key}: [{{}}], static_configs: [{{targets: ['h:1']}}]}}, {{job_name: b}}]"
+    part = read_text(f"scrape_configs:\n  {jobs}")
+    assert [(fault.path, fault.place.line) for fault in part.faults] == [(f"scrape_configs[0].{key}", 2)]
+    assert "the job 'a' is not watched" in part.faults[0].message and "http_sd_configs" in part.faults[0].message
+    first, second = part.jobs
+    assert first.static[0].targets == ("h:1",) and isinstance(first.discovery[0], UnsupportedDiscovery)
+    assert second.discovery == ()
+    assert read_text(f"scrape_configs: [{{job_name: a, {key}: }}]").faults == (), "a key without a value is not set"
 
 
 def test_keys_without_effect_are_doubted() -> None:

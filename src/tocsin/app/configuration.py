@@ -18,7 +18,8 @@ from tocsin.app.preflight import LAST_GOOD
 from tocsin.app.settings import ServeSettings
 from tocsin.clock import Clock
 from tocsin.collect.catalog import parse_check
-from tocsin.config.load import Config, build, read_sources, with_checks, with_contacts
+from tocsin.config.declared import declared_windows
+from tocsin.config.load import Config, build, read_sources, with_checks, with_contacts, with_maintenance
 from tocsin.config.sources import Signature, Sources, signature
 from tocsin.errors import ConfigError, Problem
 from tocsin.incidents import contacts
@@ -26,6 +27,7 @@ from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.model.check import CheckSpec
 from tocsin.model.event import SYSTEM, Actor, Event
+from tocsin.model.route import MaintenanceWindow
 from tocsin.state import events
 from tocsin.state.schema import declared_checks
 from tocsin.state.sql import Database
@@ -51,6 +53,7 @@ class Configuration:
         self._from_files: Config
         self._declared: list[CheckSpec] = []
         self._contacts: tuple[contacts.Stored, ...] = ()
+        self._windows: tuple[MaintenanceWindow, ...] = ()
         self._seen: Signature = ()
         self.problems: list[Problem] = []
         self.loaded_ms = 0
@@ -67,6 +70,7 @@ class Configuration:
         """
         self._declared = await self._read_declared()
         self._contacts = await self.db.read(contacts.stored)
+        self._windows = await self.db.read(declared_windows)
         try:
             self._from_files = await asyncio.to_thread(self._read)
         except ConfigError as error:
@@ -165,13 +169,19 @@ class Configuration:
         self._contacts = await self.db.read(contacts.stored)
         self._apply_added()
 
+    async def maintenance_changed(self) -> None:
+        """Planned work of the dashboard was made, changed, ended or removed."""
+        self._windows = await self.db.read(declared_windows)
+        self._apply_added()
+
     def _apply_added(self) -> None:
         self.config = self._with_added()
         self._apply(self.config)
 
     def _with_added(self) -> Config:
         """The files with what people added in the dashboard."""
-        return with_contacts(with_checks(self._from_files, self._declared), self._contacts)
+        config = with_contacts(with_checks(self._from_files, self._declared), self._contacts)
+        return with_maintenance(config, self._windows)
 
     async def _read_declared(self) -> list[CheckSpec]:
         rows = await self.db.read(lambda c: c.execute(sa.select(declared_checks).order_by(declared_checks.c.created_ms)).all())
@@ -189,18 +199,27 @@ class Configuration:
         sources = read_sources(self._settings.config_paths, optional=self._settings.config_optional)
         settings = self._settings
         config = build(sources, watch=settings.config_paths, address=settings.reachable, now_ms=self.clock.now_ms())
-        temporary = self._last_good_path.with_suffix(".new")
-        temporary.write_bytes(sources.to_json())
-        temporary.chmod(0o600)
-        temporary.replace(self._last_good_path)
+        self._keep_good(sources.to_json())
         return config
+
+    def _keep_good(self, data: bytes) -> None:
+        """For a start with files that are wrong. A full disk must not stop this one."""
+        temporary = self._last_good_path.with_suffix(".new")
+        try:
+            if self._last_good_path.exists() and self._last_good_path.read_bytes() == data:
+                return
+            temporary.write_bytes(data)
+            temporary.chmod(0o600)
+            temporary.replace(self._last_good_path)
+        except OSError as error:
+            log.error("the configuration in force is not kept for a start with wrong files", error=str(error))
 
     def _in_force(self) -> None:
         self.config = self._with_added()
         self._seen = signature(self.config.watched)
         self.loaded_ms = self.clock.now_ms()
         for fault in self.config.faults:
-            log.error("a page could reach nobody", problem=str(fault))
+            log.error("the configuration leaves a gap", problem=str(fault))
         if not self.problems:
             reload_ok.set(1)
         reload_at.set(self.loaded_ms / 1000)

@@ -21,9 +21,10 @@ from tocsin.collect.target import (
     KubernetesDiscovery,
     ScrapeJob,
     TargetGroup,
+    UnsupportedDiscovery,
 )
 from tocsin.log import get_log
-from tocsin.metrics import Counter
+from tocsin.metrics import Counter, Gauge
 from tocsin.model.labels import Labels
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = get_log("collect.discover")
 
 refreshes_total = Counter("tocsin_collect_discoveries_total", "Discovery refreshes by kind and outcome.", ["kind", "outcome"])
+failing = Gauge("tocsin_collect_discovery_failing", "1 while a scrape job's targets cannot be learned.", ["scrape_job"])
 
 # Files are cheap to look at and people expect a saved file to be seen: more often than refresh_interval says.
 _FILE_LOOK_MS = 5_000
@@ -73,6 +75,8 @@ class Discoverer:
         self._looked = True
         now_ms = self._clock.now_ms()
         await asyncio.gather(*(self._one(i) for i, due_ms in enumerate(self._due_ms) if due_ms <= now_ms))
+        if self._due_ms:
+            failing.set(1.0 if self._errors else 0.0, self._job.name)
 
     async def _one(self, i: int) -> None:
         discovery = self._job.discovery[i]
@@ -110,6 +114,8 @@ class Discoverer:
                 return await docker_groups(discovery)
             case KubernetesDiscovery():
                 return await self._watched(i, discovery)
+            case UnsupportedDiscovery():
+                raise DiscoveryFailed(f"not watched: {discovery.advice}")
 
     async def _watched(self, i: int, discovery: KubernetesDiscovery) -> tuple[TargetGroup, ...]:
         from tocsin.collect.discover_kubernetes import KubernetesWatch
@@ -123,6 +129,7 @@ class Discoverer:
         for watch in self._watches.values():
             await watch.close()
         self._watches.clear()
+        failing.remove(self._job.name)
 
     def _files(self, discovery: FileDiscovery) -> tuple[TargetGroup, ...]:
         """Groups of every matching file; a file that is gone takes its targets with it, a broken one keeps its last good ones."""

@@ -116,7 +116,16 @@ class KubernetesDiscovery:
     http: HttpSettings = HttpSettings()
 
 
-Discovery = FileDiscovery | HttpDiscovery | DnsDiscovery | DockerDiscovery | KubernetesDiscovery
+@dataclass(frozen=True, slots=True)
+class UnsupportedDiscovery:
+    """One that Prometheus knows and we do not: it always fails with `advice`, so that the job shows as not watched."""
+
+    key: str
+    advice: str
+    refresh_ms: int = 60_000
+
+
+Discovery = FileDiscovery | HttpDiscovery | DnsDiscovery | DockerDiscovery | KubernetesDiscovery | UnsupportedDiscovery
 
 PROTOCOLS = ("OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4")
 

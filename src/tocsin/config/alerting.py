@@ -15,7 +15,6 @@ from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, Sc
 from tocsin.config.fields import DurationMs, Section, problems_of
 from tocsin.config.httpclient import HttpClientSection, build_http_client, cannot_be_done
 from tocsin.config.prometheus_scrape import (
-    UNSUPPORTED_DISCOVERY,
     DnsSd,
     DockerSd,
     FileSd,
@@ -24,6 +23,8 @@ from tocsin.config.prometheus_scrape import (
     RelabelConfig,
     StaticConfig,
     check_addresses,
+    way_out,
+    without_unsupported,
 )
 from tocsin.config.tree import Path as TreePath
 from tocsin.config.tree import Tree, path_text
@@ -57,16 +58,6 @@ class AlertmanagerSection(HttpClientSection):
     kubernetes_sd_configs: tuple[KubernetesSd, ...] = ()
     relabel_configs: tuple[RelabelConfig, ...] = ()
     alert_relabel_configs: tuple[RelabelConfig, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_discovery(cls, value: Any) -> Any:
-        """An unsupported discovery would silently tell nobody: refuse it by name."""
-        for key in value if isinstance(value, dict) else ():
-            if key in UNSUPPORTED_DISCOVERY:
-                text = "use docker, kubernetes, file, http or dns_sd_configs, or static_configs"
-                raise ValueError(f"the discovery {key!r} is not supported; {text}")
-        return value
 
     @model_validator(mode="after")
     def _addresses(self) -> Self:
@@ -106,12 +97,12 @@ class AlertingSection(Section):
 
 def read_alerting(raw: Mapping[str, Any] | None, tree: Tree) -> tuple[tuple[AlertmanagerGroup, ...], list[Problem]]:
     """The Alertmanagers of the section `alerting`, and what is wrong with it (then there are none)."""
+    given, problems = _asked(_given(raw or {}), tree)
     try:
-        section = AlertingSection.model_validate(_given(raw or {}))
+        section = AlertingSection.model_validate(given)
     except ValidationError as error:
         return (), problems_of(error, tree, ("alerting",))
     before = tuple(entry.rule() for entry in section.alert_relabel_configs)
-    problems: list[Problem] = []
     groups: list[AlertmanagerGroup] = []
     for index, entry in enumerate(section.alertmanagers):
         path: TreePath = ("alerting", "alertmanagers", index)
@@ -125,6 +116,21 @@ def read_alerting(raw: Mapping[str, Any] | None, tree: Tree) -> tuple[tuple[Aler
         for below, text in cannot_be_done(built.http):
             problems.append(Problem(tree.place((*path, *below)), path_text((*path, *below)), text))
     return tuple(groups), problems
+
+
+def _asked(raw: Any, tree: Tree) -> tuple[Any, list[Problem]]:
+    """The section without discoveries that Tocsin does not ask, and a warning of each."""
+    entries = raw.get("alertmanagers") if isinstance(raw, Mapping) else None
+    if not isinstance(entries, list):
+        return raw, []
+    known = [without_unsupported(entry) for entry in entries]
+    problems = []
+    for index, (_, unsupported) in enumerate(known):
+        for key in unsupported:
+            path: TreePath = ("alerting", "alertmanagers", index, key)
+            text = f"these Alertmanagers are told nothing: {way_out(key)}"
+            problems.append(Problem(tree.place(path), path_text(path), text, warning=True))
+    return {**raw, "alertmanagers": [entry for entry, _ in known]}, problems
 
 
 def _given(value: Any) -> Any:

@@ -42,7 +42,7 @@ from tocsin.incidents.handoff import HandoffSettings
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
 from tocsin.model.egress import parse_networks
-from tocsin.model.route import Receiver, Routing
+from tocsin.model.route import MaintenanceWindow, Receiver, Routing
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.notify.settings import ChannelSettings
 from tocsin.remote.read import RemoteSource
@@ -109,7 +109,7 @@ class Config:
     nobody_paged: bool
     warnings: tuple[Problem, ...]
     faults: tuple[Problem, ...] = ()
-    """Pages that nobody would hear: `config check` fails, a running server says so and goes on."""
+    """Pages that nobody would hear, jobs that are not watched: `config check` fails, a running server says so and goes on."""
 
     def said(self) -> tuple[Problem, ...]:
         """What a running server says of it."""
@@ -180,6 +180,14 @@ def with_contacts(config: Config, stored: Iterable[Stored]) -> Config:
         directory=dataclasses.replace(config.directory, persons=persons),
         channels=dataclasses.replace(config.channels, persons=persons),
     )
+
+
+def with_maintenance(config: Config, windows: Iterable[MaintenanceWindow]) -> Config:
+    """The configuration plus planned work of the dashboard; a window of the file wins over one of the same name."""
+    own = {window.name for window in config.routing.maintenance if not window.id}
+    added = tuple(window for window in windows if window.name not in own)
+    kept = tuple(window for window in config.routing.maintenance if not window.id)
+    return dataclasses.replace(config, routing=dataclasses.replace(config.routing, maintenance=(*kept, *added)))
 
 
 class _Builder:
@@ -262,7 +270,7 @@ class _Builder:
             warnings=tuple(self._problems),
         )
         warnings, faults = doubts(config, tree, self._now_ms)
-        config = dataclasses.replace(config, warnings=(*config.warnings, *warnings), faults=tuple(faults))
+        config = dataclasses.replace(config, warnings=(*config.warnings, *warnings), faults=(*prom.faults, *faults))
         return with_checks(config, ())
 
     # -- parts --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Prometheus's `global` (scrape part) and `scrape_configs`, every key of 3.5, to `collect.target.ScrapeJob`.
 
-What Tocsin does not do is an error when data would be missing or wrong (an unknown discovery, a proxy), else a warning.
+What Tocsin does not do is an error when data would be wrong, a fault when a job would not be watched (an unsupported discovery:
+`config check` fails, a server says so and goes on with the rest), else a warning.
 """
 
 from __future__ import annotations
@@ -13,10 +14,28 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from tocsin.collect.target import PROTOCOLS, DnsDiscovery, FileDiscovery, HttpDiscovery, ScrapeJob, ScrapeLimits, TargetGroup
+from tocsin.collect.target import (
+    PROTOCOLS,
+    DnsDiscovery,
+    FileDiscovery,
+    HttpDiscovery,
+    ScrapeJob,
+    ScrapeLimits,
+    TargetGroup,
+    UnsupportedDiscovery,
+)
 from tocsin.config.fields import DurationMs, Section, problems_of
 from tocsin.config.prometheus_http import ByteSize, HttpClientConfig
-from tocsin.config.prometheus_scrape import Count, FileSd, Protocols, ScrapeConfig, StaticConfig, TextMap
+from tocsin.config.prometheus_scrape import (
+    Count,
+    FileSd,
+    Protocols,
+    ScrapeConfig,
+    StaticConfig,
+    TextMap,
+    way_out,
+    without_unsupported,
+)
 from tocsin.config.tree import Path as TreePath
 from tocsin.config.tree import Tree, parse_yaml, path_text
 from tocsin.errors import ConfigError, Problem
@@ -79,6 +98,8 @@ class PrometheusPart:
     external_labels: Mapping[str, str] = field(default_factory=dict)
     max_exemplars: int = 100_000
     warnings: tuple[Problem, ...] = ()
+    faults: tuple[Problem, ...] = ()
+    """What is not watched though the file says so."""
 
 
 EMPTY = PrometheusPart()
@@ -94,7 +115,7 @@ _WITHOUT_EFFECT = {
 def read(part: Mapping[str, Any], tree: Tree) -> PrometheusPart:
     """The sections `KEYS` of a document (secrets resolved; `global` holds `GLOBAL_KEYS` only). Raises ConfigError."""
     settings, problems = _global(part.get("global") or {}, tree)
-    jobs, more = _jobs(part, settings, tree)
+    jobs, faults, more = _jobs(part, settings, tree)
     max_exemplars, storage = _storage(part.get("storage"), tree)
     problems += [*more, *storage]
     problems += [
@@ -111,6 +132,7 @@ def read(part: Mapping[str, Any], tree: Tree) -> PrometheusPart:
         settings.external_labels,
         max_exemplars,
         tuple(problems),
+        tuple(faults),
     )
 
 
@@ -128,12 +150,17 @@ def _storage(value: Any, tree: Tree) -> tuple[int, list[Problem]]:
     return max(most, 0), []
 
 
-def _jobs(part: Mapping[str, Any], settings: GlobalScrape, tree: Tree) -> tuple[list[ScrapeJob], list[Problem]]:
+def _jobs(part: Mapping[str, Any], settings: GlobalScrape, tree: Tree) -> tuple[list[ScrapeJob], list[Problem], list[Problem]]:
+    """The jobs, what of them is not watched, and what is wrong."""
     entries, problems = _entries(part, tree)
     jobs: list[ScrapeJob] = []
+    faults: list[Problem] = []
     places: dict[str, str] = {}
-    for config, config_tree, path in entries:
+    for config, unsupported, config_tree, path in entries:
         problems += _doubts(config, config_tree, path)
+        for key in unsupported:
+            text = f"the job {config.job_name!r} is not watched as it says: {way_out(key)}"
+            faults.append(Problem(config_tree.place((*path, key)), path_text((*path, key)), text))
         place = config_tree.place(path)
         if config.job_name in places:
             text = f"two scrape jobs are named {config.job_name!r}; the other one is at {places[config.job_name]}"
@@ -141,10 +168,10 @@ def _jobs(part: Mapping[str, Any], settings: GlobalScrape, tree: Tree) -> tuple[
             continue
         places[config.job_name] = str(place)
         try:
-            jobs.append(_job(config, settings, Path(place.file).parent))
+            jobs.append(_job(config, unsupported, settings, Path(place.file).parent))
         except ValueError as error:
             problems.append(Problem(place, path_text(path), str(error)))
-    return jobs, problems
+    return jobs, faults, problems
 
 
 def _global(value: Any, tree: Tree) -> tuple[GlobalScrape, list[Problem]]:
@@ -164,7 +191,8 @@ def _global(value: Any, tree: Tree) -> tuple[GlobalScrape, list[Problem]]:
     return settings, problems
 
 
-_Entry = tuple[ScrapeConfig, Tree, TreePath]
+_Entry = tuple[ScrapeConfig, tuple[str, ...], Tree, TreePath]
+"""A job, the keys of discoveries that Tocsin does not ask, and where it stands."""
 
 
 def _entries(value: Mapping[str, Any], tree: Tree) -> tuple[list[_Entry], list[Problem]]:
@@ -201,8 +229,9 @@ def _validated(value: Any, tree: Tree, path: TreePath) -> tuple[list[_Entry], li
     if not isinstance(value, list):
         return entries, [Problem(tree.place(path), path_text(path), "expected a list of scrape configurations")]
     for i, entry in enumerate(value):
+        known, unsupported = without_unsupported(entry)
         try:
-            entries.append((ScrapeConfig.model_validate(entry), tree, (*path, i)))
+            entries.append((ScrapeConfig.model_validate(known), unsupported, tree, (*path, i)))
         except ValidationError as error:
             problems += problems_of(error, tree, (*path, i))
     return entries, problems
@@ -237,7 +266,7 @@ def _doubts(config: ScrapeConfig, tree: Tree, path: TreePath) -> list[Problem]:
 # -- conversion --------------------------------------------------------------------------------------------------------
 
 
-def _job(config: ScrapeConfig, settings: GlobalScrape, base: Path) -> ScrapeJob:
+def _job(config: ScrapeConfig, unsupported: tuple[str, ...], settings: GlobalScrape, base: Path) -> ScrapeJob:
     """Raises ValueError where the values do not fit together."""
     interval_ms, timeout_ms = _times(config, settings)
     return ScrapeJob(
@@ -249,6 +278,7 @@ def _job(config: ScrapeConfig, settings: GlobalScrape, base: Path) -> ScrapeJob:
             *(DnsDiscovery(entry.names, entry.type, entry.port, entry.refresh_interval) for entry in config.dns_sd_configs),
             *(entry.discovery(base) for entry in config.docker_sd_configs),
             *(entry.discovery(base) for entry in config.kubernetes_sd_configs),
+            *(UnsupportedDiscovery(key, way_out(key)) for key in unsupported),
         ),
         interval_ms=interval_ms,
         timeout_ms=timeout_ms,

@@ -31,6 +31,21 @@ UNSUPPORTED_DISCOVERY = frozenset(
 )  # fmt: skip
 
 
+def without_unsupported(entry: Any) -> tuple[Any, tuple[str, ...]]:
+    """An entry that discovers, and the keys of discoveries that Tocsin does not ask, taken out of it."""
+    if not isinstance(entry, Mapping):
+        return entry, ()
+    unsupported = tuple(key for key in entry if key in UNSUPPORTED_DISCOVERY and entry[key])
+    return {key: value for key, value in entry.items() if key not in UNSUPPORTED_DISCOVERY}, unsupported
+
+
+def way_out(key: str) -> str:
+    """What to do instead of a discovery that Tocsin does not ask."""
+    asked = key.removesuffix("_sd_configs")
+    ways = "`http_sd_configs: [{url: ...}]` or `file_sd_configs: [{files: [...]}]`"
+    return f"Tocsin does not ask {asked}; name the targets by {ways} (docs/how-to/discovery.md)"
+
+
 def _protocols(value: tuple[str, ...]) -> tuple[str, ...]:
     known = (*PROTOCOLS, "PrometheusProto")
     for name in value:
@@ -284,15 +299,9 @@ class ScrapeConfig(HttpClientConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_discovery(cls, value: Any) -> Any:
-        """An unsupported discovery would silently watch nothing: refuse it by name. A key without a value is not set."""
-        if not isinstance(value, dict):
-            return value
-        for key in value:
-            if key in UNSUPPORTED_DISCOVERY:
-                text = "use docker, kubernetes, file, http or dns_sd_configs, or static_configs"
-                raise ValueError(f"the discovery {key!r} is not supported; {text}")
-        return {key: item for key, item in value.items() if item is not None}
+    def _set(cls, value: Any) -> Any:
+        """A key without a value is not set."""
+        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _addresses(self) -> Self:
