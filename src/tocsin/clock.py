@@ -67,23 +67,23 @@ class StepWatch:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._before: tuple[int, float] | None = None
-        self._owed_ms = 0
+        self.total_ms = 0
+        """By how much the clock was moved since the first look (ms; forward is positive)."""
+        self.stepped = False
+        """Whether it was ever moved: it may have been moved back again."""
         self.since_ms = 0
-        """How long ago the look before this one was."""
+        """How long ago the look before the newest step was."""
 
     def look(self) -> int:
-        """By how much the clock was moved (ms; forward is positive) and nobody has followed yet. 0 = it was not."""
+        """By how much the clock was moved in all, now included."""
         now_ms, monotonic_s = self._clock.now_ms(), self._clock.monotonic_s()
         before_ms, before_s = self._before or (now_ms, monotonic_s)
         self._before = (now_ms, monotonic_s)
         passed_ms = round((monotonic_s - before_s) * 1000)
         step_ms = now_ms - before_ms - passed_ms
         if abs(step_ms) >= self.SMALLEST_MS:
-            self._owed_ms += step_ms
+            self.total_ms += step_ms
+            self.stepped = True
             self.since_ms = 0
         self.since_ms += passed_ms
-        return self._owed_ms
-
-    def followed(self, step_ms: int) -> None:
-        """What waits has been moved by this much, for good."""
-        self._owed_ms -= step_ms
+        return self.total_ms

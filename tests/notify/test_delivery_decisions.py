@@ -92,15 +92,6 @@ def test_a_lane_waits_as_long_as_the_provider_asks_and_a_refusal_is_a_sign_of_li
     assert lane.failures == 0
 
 
-def test_a_lane_keeps_its_rate_also_when_the_clock_steps_back() -> None:
-    lane = Lane(Rate(per_s=1, burst=2, parallel=9))
-    lane.wait_ms(NOW)
-    lane.admit()
-    lane.admit()
-    assert lane.wait_ms(NOW) == 1000
-    assert lane.wait_ms(NOW - 3_600_000) == 0, "a second's worth, not an hour of silence"
-
-
 T, A, R, S = IncidentState.TRIGGERED, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED, IncidentState.SUPPRESSED
 
 

@@ -258,3 +258,18 @@ async def test_a_clock_step_while_a_target_is_blind_is_taken_out_of_a_hold_once(
     room.up = 1.0
     await room.play(150, x=0)
     assert room.told() == ["High resolved"]
+
+
+async def test_a_clock_set_back_while_nobody_ran_prolongs_no_hold(room: Any) -> None:
+    held = "groups:\n- name: g\n  rules:\n  - alert: Slow\n    expr: x > 2\n    for: 2m\n"
+    room.rules(held)
+    await room.start()
+    await room.play(60, x=5)
+    await room.crash()
+    room.store = type(room.store)()  # what is measured is remote and keeps the right time
+    room.clock.wall_ms -= 3_600_000
+    room.evaluator = room._evaluator()
+    room.rules(held)
+    await room.start()
+    await room.play(150, x=5)
+    assert room.told() == ["Slow fired"]

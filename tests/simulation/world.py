@@ -206,6 +206,8 @@ class World:
             self.points.arm()
             await self._live(self._trouble)
             await asyncio.sleep(self.chance.choice((0.3, 0.3, 2.0, 45.0)))
+            if self.clock_jumps and self.chance.random() < 0.3:
+                await self._jump()
         self.points.disarm()
         self.life = self.lives
         while not await self._live(self._until_enough):

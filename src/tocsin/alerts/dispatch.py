@@ -22,7 +22,7 @@ from tocsin.alerts.route import default_routing
 from tocsin.alerts.silence import expire as expire_value
 from tocsin.alerts.silence import set_silence as set_silence_value
 from tocsin.alerts.step import Plan, Stepped, step
-from tocsin.clock import Clock, StepWatch, until_woken
+from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError
 from tocsin.formats.alertmanager_json import silence_from_command
 from tocsin.formats.matchers import format_matchers
@@ -34,6 +34,7 @@ from tocsin.model.ports import Changed, PageSink
 from tocsin.model.route import Routing, Silence, SilenceState
 from tocsin.state import events, intake
 from tocsin.state.sql import Database
+from tocsin.state.steps import Steps
 
 _LONGEST_SLEEP_MS = 15_000
 _PAGES = Counter("tocsin_alerts_pages_total", "Pages handed on to incidents, by reason.", ["reason"])
@@ -65,7 +66,7 @@ class Dispatcher:
         self._plan = Plan.of(default_routing())
         self._regroup = True
         self._refresh = True
-        self._steps = StepWatch(clock)
+        self._steps = Steps(clock, "alerts")
 
     # -- the stage --------------------------------------------------------------------------------------------------------
 
@@ -97,19 +98,22 @@ class Dispatcher:
         regroup, refresh = self._regroup, self._refresh
         self._regroup = self._refresh = False
         plan = self._plan
-        now_ms, jump_ms = self._clock.now_ms(), self._steps.look()
 
         def work(tx: Connection) -> Stepped:
-            return step(tx, plan, self._sink, now_ms=now_ms, regroup=regroup, refresh=refresh, jump_ms=jump_ms)
+            return self._stepped(tx, plan, regroup=regroup, refresh=refresh)
 
         try:
             done = await self._db.write(work)
         except BaseException:
             self._regroup, self._refresh = self._regroup or regroup, self._refresh or refresh
             raise
-        self._steps.followed(jump_ms)
         self._after(done)
         return done.next_ms
+
+    def _stepped(self, tx: Connection, plan: Plan, *, regroup: bool, refresh: bool) -> Stepped:
+        """A step at the time of the writer. Whoever comes first after a step of the clock moves what waits."""
+        jump_ms = self._steps.missing(tx)
+        return step(tx, plan, self._sink, now_ms=self._clock.now_ms(), regroup=regroup, refresh=refresh, jump_ms=jump_ms)
 
     def _after(self, done: Stepped) -> None:
         _INTAKE.inc(by=done.taken)
@@ -141,7 +145,7 @@ class Dispatcher:
         def work(tx: Connection) -> tuple[str, Stepped]:
             # What it covers is noted in the same transaction: a page claimed right after the commit knows of it.
             silence_id = _set_silence(tx, silence, actor, new_id=new_id, now_ms=now_ms)
-            return silence_id, step(tx, plan, self._sink, now_ms=now_ms, regroup=False, refresh=True)
+            return silence_id, self._stepped(tx, plan, regroup=False, refresh=True)
 
         silence_id, done = await self._db.write(work)
         self._after(done)

@@ -78,7 +78,7 @@ def step(tx: Connection, plan: Plan, sink: PageSink, *, now_ms: int, regroup: bo
     tell.look_at_due(work)
     rows.write_explanations(tx, work.sentences)
     events.record(tx, *work.events)
-    if not 0 <= now_ms - work.seen_ms < _ALIVE_EVERY_MS:
+    if jump_ms or not 0 <= now_ms - work.seen_ms < _ALIVE_EVERY_MS:
         rows.write_seen_ms(tx, now_ms)
     if now_ms // _TIDY_EVERY_MS != work.seen_ms // _TIDY_EVERY_MS:
         rows.forget_alerts(tx, resolved_before_ms=now_ms - _REMEMBER_MS)

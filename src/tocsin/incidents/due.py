@@ -45,16 +45,10 @@ def _soonest() -> sa.Select[Any]:
 SOONEST = Prepared(_soonest())
 
 
-def follow_clock(tx: Connection, step_ms: int, *, now_ms: int, fresh_ms: int) -> None:
-    """Move steps and timers with a wall clock that was moved; what was written since (`fresh_ms`) is right already.
-
-    A snooze ends at the hour that a person named.
-    """
-    old = sa.not_(_i.updated_ms.between(now_ms - fresh_ms, now_ms))
+def follow_clock(tx: Connection, step_ms: int) -> None:
+    """Move steps and timers with a wall clock that was moved. A snooze ends at the hour that a person named."""
     tx.execute(
-        sa.update(incidents)
-        .where(_i.next_escalation_at_ms > 0, old)
-        .values(next_escalation_at_ms=_i.next_escalation_at_ms + step_ms)
+        sa.update(incidents).where(_i.next_escalation_at_ms > 0).values(next_escalation_at_ms=_i.next_escalation_at_ms + step_ms)
     )
-    subjects = [f"incident:{number}" for (number,) in tx.execute(sa.select(_i.number).where(_i.state.in_(_OPEN), old))]
+    subjects = [f"incident:{number}" for (number,) in tx.execute(sa.select(_i.number).where(_i.state.in_(_OPEN)))]
     tx.execute(sa.update(timers).where(_t.subject.in_(subjects), _t.kind != "snooze").values(due_at_ms=_t.due_at_ms + step_ms))

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tocsin.clock import Clock, StepWatch, until_woken
+from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
 from tocsin.incidents import affected, commands, due, flapping, intake, rows, undelivered
 from tocsin.incidents.audit import audit
@@ -36,6 +36,7 @@ from tocsin.model.ports import Changed, Random
 from tocsin.state.muted import muted
 from tocsin.state.schema import timers
 from tocsin.state.sql import Database
+from tocsin.state.steps import Steps
 
 log = get_log("incidents")
 
@@ -72,8 +73,7 @@ class Escalator:
         self._directory = directory or Directory()
         self._touched: set[int] = set()
         self._audited_ms = 0
-        self._steps = StepWatch(clock)
-        self._moved_ms = 0
+        self._steps = Steps(clock, "incidents")
         self.looked_ms = 0
         """When what is due was last looked at."""
         self._lock = threading.Lock()
@@ -117,9 +117,7 @@ class Escalator:
 
     async def step(self) -> int:
         """Execute everything that is due now, in one transaction; returns when to look next (ms)."""
-        next_ms = await self._db.write(self._execute_due)
-        self._steps.followed(self._moved_ms)
-        return next_ms
+        return await self._db.write(self._execute_due)
 
     def wake(self) -> None:
         """Look again now. From any thread."""
@@ -133,9 +131,6 @@ class Escalator:
         """Run everything that is due; returns when to look again."""
         now_ms = self._clock.now_ms()
         ledger = self._ledger(tx, now_ms)
-        self._moved_ms = self._steps.look()
-        if self._moved_ms:
-            due.follow_clock(tx, self._moved_ms, now_ms=now_ms, fresh_ms=self._steps.since_ms)
         self._hush(ledger)
         flapping.tell_of_alerts(ledger)
         affected.tell(ledger)
@@ -213,6 +208,10 @@ class Escalator:
     # -- shared --
 
     def _ledger(self, tx: Connection, now_ms: int) -> Ledger:
+        """What a transaction writes with. Whoever comes first after a step of the clock moves what waits."""
+        if moved_ms := self._steps.missing(tx):
+            log.warning("the clock was moved, escalations move along", step_ms=moved_ms)
+            due.follow_clock(tx, moved_ms)
         return Ledger(tx=tx, directory=self.directory_at(tx, now_ms), now_ms=now_ms, random=self._random)
 
     def directory_at(self, tx: Connection, now_ms: int) -> Directory:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tocsin.errors import CommandError
 from tocsin.model.event import Event
 from tocsin.model.incident import IncidentState
 from tocsin.model.notification import Delivery, Notification, NotificationKind, NotificationState
@@ -40,6 +41,8 @@ class Claimed:
     attempt_id: int
     possible_repeat: bool
     refs: dict[str, Any]
+    moved_ms: int
+    """By how much the wall clock had been moved in all when it was claimed: the note's times are of that clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ def judge(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Verdict
         expires_ms=row.expires_ms,
         interrupts=interrupts,
         anyway=bool(row.payload.get("anyway")),
+        of_group=bool(row.payload.get("of_group")),
     )
 
 
@@ -159,13 +163,13 @@ def drop(tx: Connection, row: Any, verdict: Verdict, now_ms: int) -> Dropped:
     return Dropped(note, verdict)
 
 
-def claim(tx: Connection, row: Any, *, owner: str, now_ms: int) -> Claimed:
+def claim(tx: Connection, row: Any, *, owner: str, now_ms: int, moved_ms: int) -> Claimed:
     """Take the lease and open the attempt."""
     n = row.attempts + 1
     ask.LEASE.run(tx, of=row.id, n=n, owner=owner, until=now_ms + LEASE_MS, sent=row.sent_ms or now_ms)
     opened = ask.ATTEMPT.scalar(tx, note=row.id, nth=n, now=now_ms)
     refs = ask.REFS.scalar(tx, of=row.incident, key=row.order_key) or {}
-    return Claimed(outbox.of_row(row), int(opened), bool(row.possible_repeat), dict(refs))
+    return Claimed(outbox.of_row(row), int(opened), bool(row.possible_repeat), dict(refs), moved_ms)
 
 
 def finish(tx: Connection, claimed: Claimed, delivery: Delivery, following: Next, now_ms: int, *, attempts_made: int) -> bool:
@@ -198,6 +202,17 @@ def finish(tx: Connection, claimed: Claimed, delivery: Delivery, following: Next
         )
         _event(tx, note, now_ms, f"notification_{following.state.value}", text)
     return following.fall_back and first_cry(tx, note.id)
+
+
+def send_again(tx: Connection, id_: str, now_ms: int, ttl_of: Callable[[str], int]) -> None:
+    """Put a message that failed back into the outbox. Raises CommandError 404 or 409."""
+    row = tx.execute(sa.select(notifications).where(c.id == id_)).first()
+    if row is None:
+        raise CommandError(404, "not_found", f"there is no notification {id_}")
+    if row.state not in ("failed", "expired", "cancelled"):
+        raise CommandError(409, "wrong_state", f"the notification is {row.state}: only a failed one can be sent again")
+    values = {"state": _PENDING, "due_at_ms": now_ms, "expires_ms": now_ms + ttl_of(row.settings_ref), "done_ms": 0}
+    tx.execute(sa.update(notifications).where(c.id == id_).values(**values))
 
 
 def reported(tx: Connection, report: Report, now_ms: int) -> Notification | None:

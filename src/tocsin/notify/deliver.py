@@ -33,7 +33,6 @@ from tocsin.notify.pictures import NO_PICTURE, Picture, Pictures, has_evidence
 from tocsin.notify.retry import PERSON_TTL_MS, Next, after
 from tocsin.notify.settings import ChannelSettings
 from tocsin.state import outbox
-from tocsin.state.schema import notifications
 from tocsin.state.sql import Database
 from tocsin.state.steps import Steps
 
@@ -195,10 +194,7 @@ class Deliverer:
         return claimed, min(now_ms + wait_ms, self._next_look(tx, now_ms))
 
     def _follow_clock(self, tx: Connection, now_ms: int) -> None:
-        """The wall clock was moved: what waits, waits as long as it would have. With one sender only, lest it is moved twice.
-
-        Before anything that writes when a message is due: what is written then is of the new clock.
-        """
+        """What waits moves along with the wall clock, before anything is written of the new one. With one sender only."""
         if self._only_sender and (moved_ms := self._steps.missing(tx)):
             log.warning("the clock was moved, messages that wait move along", step_ms=moved_ms)
             queue.follow_clock(tx, moved_ms, now_ms=now_ms, fresh_ms=self._steps.since_ms)
@@ -489,15 +485,9 @@ class Deliverer:
         """Send a failed, expired or cancelled notification once more. Raises CommandError 404 or 409."""
 
         def work(tx: Connection) -> None:
-            row = tx.execute(sa.select(notifications).where(notifications.c.id == id_)).first()
-            if row is None:
-                raise CommandError(404, "not_found", f"there is no notification {id_}")
-            if row.state not in ("failed", "expired", "cancelled"):
-                raise CommandError(409, "wrong_state", f"the notification is {row.state}: only a failed one can be sent again")
             now_ms = self._clock.now_ms()
             self._follow_clock(tx, now_ms)
-            values = {"state": "pending", "due_at_ms": now_ms, "expires_ms": now_ms + _ttl_ms(row.settings_ref), "done_ms": 0}
-            tx.execute(sa.update(notifications).where(notifications.c.id == id_).values(**values))
+            queue.send_again(tx, id_, now_ms, _ttl_ms)
 
         await self._db.write(work)
         self.wake()

@@ -1,5 +1,7 @@
 """What a provider can take: a token bucket, a limit of requests at once, and a circuit breaker. Pure arithmetic of now_ms.
 
+It lives in memory only, so `now_ms` is of a clock that never jumps: a pause that a provider asked for lasts as long as it said.
+
 closed ──5 failures in a row──▶ open 5 s ──▶ half open: one probe ──ok──▶ closed
    └──429 with Retry-After──▶ open for as long as the provider says       └──fails──▶ open twice as long, at most 30 s
 """
@@ -71,11 +73,6 @@ class Lane:
         self.opened += 1
         return self.opened == 1
 
-    def follow_clock(self, step_ms: int) -> None:
-        """The wall clock was moved: a pause lasts as long as it would have."""
-        self.open_until_ms += step_ms if self.open_until_ms else 0
-        self.refilled_ms += step_ms
-
     def is_open(self, now_ms: int) -> bool:
         return now_ms < self.open_until_ms
 
@@ -83,9 +80,7 @@ class Lane:
         return self.failures >= FAILURES_TO_OPEN
 
     def _refill(self, now_ms: int) -> None:
-        # A clock that steps back must not stop the refill for as long as it stepped.
-        elapsed_ms = now_ms - self.refilled_ms if now_ms - self.refilled_ms >= 0 else 1000
-        self.tokens = min(float(self.rate.burst), self.tokens + elapsed_ms / 1000 * self.rate.per_s)
+        self.tokens = min(float(self.rate.burst), self.tokens + (now_ms - self.refilled_ms) / 1000 * self.rate.per_s)
         self.refilled_ms = now_ms
 
 

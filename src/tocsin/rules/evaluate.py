@@ -321,7 +321,7 @@ class Evaluator:
         if not phases:
             return {}
         pause_ms = _REFRESH_PENDING_MS if AlertPhase.PENDING in phases else _REFRESH_MS
-        if t_ms - scheduled.saved_ms < pause_ms:
+        if 0 <= t_ms - scheduled.saved_ms < pause_ms:
             return {}
         scheduled.saved_ms = t_ms
         return {scheduled.run.group.key: t_ms}
@@ -384,7 +384,8 @@ def _give_back(run: GroupRun, kept: Mapping[str, Mapping[Labels, Kept]], last_ms
         rule_run.evaluated_ms = 0
     # A group's note may be older than its states: it had another key for a while (its file was renamed and renamed back).
     seen_ms = max([last_ms, *(state.last_true_ms for one in run.runs for state in one.states.values())])
-    if 0 < seen_ms < now_ms:
+    # A clock that was set back meanwhile has seen the future: what a rule holds goes on from where it was all the same.
+    if seen_ms:
         run.resume(now_ms - seen_ms)
 
 
