@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from tocsin.app.statuspages import pages_of, published_on, with_added_checks
+from tocsin.app.statuspages import pages_of, published_on, with_added
 from tocsin.cli.config import load
 from tocsin.cli.statuspage import statuspage
 from tocsin.errors import CommandError
@@ -78,7 +78,7 @@ def test_checks_of_the_dashboard_count_and_one_that_is_not_valid_any_more_does_n
             tx.execute(sa.insert(declared_checks).values(id=name, spec=spec, created_by="user:ana", created_ms=1))
 
     state.write_now(write)
-    config = state.read_now(lambda tx: with_added_checks(load((config_path,)), tx))
+    config = state.read_now(lambda tx: with_added(load((config_path,)), tx))
     texts = [row["text"] for row in pages_of(config, NOW_MS)["shop"]["maintenance"]]
     assert texts == ["Moving.", "", "For the added one."]
 
@@ -91,7 +91,7 @@ async def test_the_page_may_be_left_out_when_there_is_one_and_must_exist(config_
 
     run = published_on(lambda: config, publish)
     await run({"number": 1, "page": ""}, Actor("cli", "ana"))
-    assert seen == [{"number": 1, "page": "shop"}]
+    assert seen == [{"number": 1, "page": "shop", "page_title": "Shop", "components": {}}]
     with pytest.raises(CommandError, match="no status page 'shap'; there are: shop"):
         await run({"number": 1, "page": "shap"}, Actor("cli", "ana"))
 

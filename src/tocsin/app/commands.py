@@ -14,6 +14,7 @@ from tocsin.app.contacts import ContactCommands
 from tocsin.app.coverage import coverage
 from tocsin.app.feeds import FeedCommands
 from tocsin.app.ingest import ingest_table
+from tocsin.app.plannedwork import MaintenanceCommands
 from tocsin.app.preview import preview
 from tocsin.app.publications import StatusPageCommands
 from tocsin.app.reports import ReportCommands
@@ -60,6 +61,7 @@ def command_table(
         **ContactCommands(core, configuration, random).table(),
         **FeedCommands(core, configuration, random).table(),
         **ReportCommands(core, configuration).table(),
+        **MaintenanceCommands(core, configuration, random).table(),
         **StatusPageCommands(core, configuration, random).table(),
         **StoreCommands(core, settings.data_dir / "snapshots", random).table(),
         **account_commands(core.db, core.clock, random, core.changes),

@@ -65,7 +65,7 @@ class StatusPageCommands:
                 shown = subscribers.Page(page.slug, page.title)
                 told = subscribers.announce(tx, update, shown, random=self._random, now_ms=now_ms)
                 text = f"{actor.name} published ({update.state}): {update.title}: {update.text}"
-                _record(tx, actor, "published", page.slug, text, now_ms, update=update.id, mails=told)
+                _record(tx, actor, "published", f"status:{page.slug}", text, now_ms, update=update.id, mails=told)
             return {"update": update.id}
 
         return await self._done(work)
@@ -85,8 +85,8 @@ class StatusPageCommands:
             if after != before:
                 fields = [name for name in _CHANGEABLE if getattr(before, name) != getattr(after, name)]
                 was = {name: getattr(before, name) for name in fields}
-                text = f"{actor.name} edited update {number}: {', '.join(fields)}"
-                _record(tx, actor, "edited", page.slug, text, now_ms, update=number, before=was)
+                text = f"{actor.name} edited public update {number}: {', '.join(fields)}"
+                _record(tx, actor, "edited", _about(before, page.slug), text, now_ms, page=page.slug, update=number, before=was)
             return {"update": number}
 
         return await self._done(work)
@@ -96,9 +96,12 @@ class StatusPageCommands:
         page, number = self._page(args), int(args["update"])
 
         def work(tx: Connection, now_ms: int) -> Any:
-            publish.edit(tx, page=page.slug, update=number, changes={}, version=args.get("version"), now_ms=now_ms)
+            gone, _ = publish.edit(
+                tx, page=page.slug, update=number, changes={}, version=args.get("version"), now_ms=now_ms
+            )  # fmt: skip
             publish.withdraw(tx, incident=0, page=page.slug, update=number, now_ms=now_ms)
-            _record(tx, actor, "withdrawn", page.slug, f"{actor.name} took update {number} back", now_ms, update=number)
+            text = f"{actor.name} took public update {number} back"
+            _record(tx, actor, "withdrawn", _about(gone, page.slug), text, now_ms, page=page.slug, update=number)
             return {"update": number}
 
         return await self._done(work)
@@ -138,6 +141,11 @@ class StatusPageCommands:
         return answer
 
 
-def _record(tx: Connection, actor: Actor, verb: str, page: str, text: str, now_ms: int, **data: Any) -> None:
+def _about(update: publish.Update, page: str) -> str:
+    """An incident's update belongs to the incident's timeline."""
+    return f"incident:{update.incident}" if update.incident else f"status:{page}"
+
+
+def _record(tx: Connection, actor: Actor, verb: str, subject: str, text: str, now_ms: int, **data: Any) -> None:
     said = {"via": actor.via, "address": actor.address, **data}
-    events.record(tx, Event(now_ms, str(actor), verb, f"status:{page}", text[:500], said))
+    events.record(tx, Event(now_ms, str(actor), verb, subject, text[:500], said))

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.collect.catalog import parse_check
-from tocsin.config.load import Config, with_checks
+from tocsin.config.declared import declared_windows
+from tocsin.config.load import Config, with_checks, with_maintenance
 from tocsin.config.schema import StatusPage
 from tocsin.errors import CommandError
 from tocsin.incidents.publish import COMPONENT_STATES
@@ -42,13 +43,13 @@ def pages_of(config: Config, now_ms: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def with_added_checks(config: Config, tx: Connection) -> Config:
-    """The files with the checks that people added in the dashboard; one that is not valid any more is left out."""
+def with_added(config: Config, tx: Connection) -> Config:
+    """The files with the checks and the planned work of the dashboard; what is not valid any more is left out."""
     specs = []
     for raw in tx.execute(sa.select(declared_checks.c.spec)).scalars():
         with contextlib.suppress(ValidationError):
             specs.append(parse_check(raw, source="ui"))
-    return with_checks(config, specs)
+    return with_maintenance(with_checks(config, specs), declared_windows(tx))
 
 
 def published_on(config: Callable[[], Config], publish: CommandHandler) -> CommandHandler:

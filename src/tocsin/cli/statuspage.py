@@ -31,7 +31,7 @@ def export(name: str, folder: Path, config_paths: tuple[Path, ...], data_dir: Pa
     Reads the configuration and the state database; Tocsin need not run. When it was silent for two minutes the page says so,
     and nothing on it looks operational.
     """
-    from tocsin.app.statuspages import pages_of, with_added_checks
+    from tocsin.app.statuspages import pages_of, with_added
     from tocsin.rules.keep import last_evaluations
     from tocsin.web.statuspage import export as write
     from tocsin.web.statuspage_view import STALE_MS, read_view
@@ -40,7 +40,7 @@ def export(name: str, folder: Path, config_paths: tuple[Path, ...], data_dir: Pa
     database = read_state(data_dir)
     try:
         files = load(config_paths)
-        config = database.read_now(lambda tx: with_added_checks(files, tx))
+        config = database.read_now(lambda tx: with_added(files, tx))
         pages = pages_of(config, now_ms)
         if name not in pages:
             known = ", ".join(pages) or "none: declare one under `status_pages`"

@@ -26,7 +26,7 @@ def routing_to_json(routing: Routing) -> dict[str, Any]:
         "resolve_timeout_ms": routing.resolve_timeout_ms,
         "severities": list(routing.severities),
         "original": routing.original,
-        "maintenance": [_window_to_json(window) for window in routing.maintenance],
+        "maintenance": [window_to_json(window) for window in routing.maintenance],
         "depends_on": {name: list(parents) for name, parents in routing.depends_on.items()},
     }
 
@@ -43,7 +43,7 @@ def routing_from_json(raw: Mapping[str, Any]) -> Routing:
         resolve_timeout_ms=raw["resolve_timeout_ms"],
         severities=tuple(raw["severities"]),
         original=raw["original"],
-        maintenance=tuple(map(_window_from_json, raw["maintenance"])),
+        maintenance=tuple(map(window_from_json, raw["maintenance"])),
         depends_on={name: tuple(parents) for name, parents in raw["depends_on"].items()},
     )
 
@@ -94,7 +94,7 @@ def _interval_from_json(raw: Mapping[str, Any]) -> TimeInterval:
     return TimeInterval(times=tuple(TimeRange(*pair) for pair in raw["times"]), location=raw["location"], **ranges)
 
 
-def _window_to_json(window: MaintenanceWindow) -> dict[str, Any]:
+def window_to_json(window: MaintenanceWindow) -> dict[str, Any]:
     when = window.occurrences
     return {
         "name": window.name,
@@ -105,10 +105,12 @@ def _window_to_json(window: MaintenanceWindow) -> dict[str, Any]:
         "start": when.start.isoformat(),
         "duration_ms": when.duration_ms,
         "time_zone": when.time_zone,
+        "ended": [list(pair) for pair in when.ended],
+        "id": window.id,
     }
 
 
-def _window_from_json(raw: Mapping[str, Any]) -> MaintenanceWindow:
+def window_from_json(raw: Mapping[str, Any]) -> MaintenanceWindow:
     rule = None
     if raw["rule"] is not None:
         until = raw["rule"]["until"]
@@ -121,8 +123,10 @@ def _window_from_json(raw: Mapping[str, Any]) -> MaintenanceWindow:
                 "until": until and date.fromisoformat(until),
             }
         )
-    when = Occurrences(rule, datetime.fromisoformat(raw["start"]), raw["duration_ms"], raw["time_zone"])
-    return MaintenanceWindow(raw["name"], _matchers(raw["matchers"]), when, raw["comment"], raw.get("public", ""))
+    ended = tuple((start_ms, end_ms) for start_ms, end_ms in raw.get("ended", ()))
+    when = Occurrences(rule, datetime.fromisoformat(raw["start"]), raw["duration_ms"], raw["time_zone"], ended)
+    name, matchers = raw["name"], _matchers(raw["matchers"])
+    return MaintenanceWindow(name, matchers, when, raw["comment"], raw.get("public", ""), raw.get("id", ""))
 
 
 def _pairs(matchers: Iterable[Matcher]) -> list[list[str]]:

@@ -87,7 +87,7 @@ def publish(
     title = " ".join(title.split()) or (before.title if before else "")
     check(state, title, text)
     said = dict(components or {})
-    twin = before or _latest_alone(tx, page, title, now_ms)
+    twin = before or _latest_alone(tx, page, title, now_ms - _AGAIN_MS)
     if twin and (twin.state, twin.title, twin.text, twin.components) == (state, title, text.strip(), said):
         return twin, False
     values = {"page": page, "incident": incident, "story": story, "state": state, "title": title, "text": text.strip()}
@@ -99,6 +99,13 @@ def publish(
     if not incident and not story:
         tx.execute(sa.update(status_updates).where(status_updates.c.id == key).values(story=key))
     return Update(key, state, title, text.strip(), now_ms, said, incident=incident, story=story or (0 if incident else key)), True
+
+
+def latest(tx: Connection, page: str, *, incident: int = 0, story: int = 0, title: str = "") -> Update | None:
+    """The newest update of an incident's story, of a story without one, or (neither) of the story that is so called."""
+    if incident or story:
+        return _latest(tx, page, incident=incident, story=story)
+    return _latest_alone(tx, page, " ".join(title.split()), 0)
 
 
 def check(state: str, title: str, text: str) -> None:
@@ -175,11 +182,11 @@ def _latest(tx: Connection, page: str, *, incident: int, story: int) -> Update |
     return _update(row) if row else None
 
 
-def _latest_alone(tx: Connection, page: str, title: str, now_ms: int) -> Update | None:
-    """The newest update of a story without an incident that is so called, when it was published a moment ago."""
+def _latest_alone(tx: Connection, page: str, title: str, since_ms: int) -> Update | None:
+    """The newest update of a story without an incident that is so called."""
     table = status_updates.c
     mine = sa.select(status_updates).where(
-        table.page == page, table.incident == 0, table.title == title, table.t_ms > now_ms - _AGAIN_MS, table.withdrawn_ms == 0
+        table.page == page, table.incident == 0, table.title == title, table.t_ms > since_ms, table.withdrawn_ms == 0
     )
     row = tx.execute(mine.order_by(table.id.desc()).limit(1)).first()
     return _update(row) if row else None

@@ -106,6 +106,8 @@ class Occurrences:
     """Naive wall time."""
     duration_ms: int
     time_zone: str = "UTC"
+    ended: tuple[tuple[int, int], ...] = ()
+    """(start_ms, end_ms) of occurrences that somebody ended before their time."""
 
     def holding(self, t_ms: int) -> tuple[int, int] | None:
         """The occurrence that holds at `t_ms` as [start_ms, end_ms), the latest to begin if several do."""
@@ -117,8 +119,8 @@ class Occurrences:
             if not self._on(day):
                 continue
             start_ms = _instant_ms(datetime.combine(day, self.start.time()), zone)
-            if start_ms <= t_ms < start_ms + self.duration_ms:
-                return start_ms, start_ms + self.duration_ms
+            if start_ms <= t_ms < self._end(start_ms):
+                return start_ms, self._end(start_ms)
         return None
 
     def between(self, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
@@ -130,10 +132,13 @@ class Occurrences:
         while day <= last:
             if self._on(day):
                 start_ms = _instant_ms(datetime.combine(day, self.start.time()), zone)
-                if start_ms < to_ms and start_ms + self.duration_ms > from_ms:
-                    found.append((start_ms, start_ms + self.duration_ms))
+                if start_ms < to_ms and self._end(start_ms) > from_ms:
+                    found.append((start_ms, self._end(start_ms)))
             day += timedelta(days=1)
         return found
+
+    def _end(self, start_ms: int) -> int:
+        return next((end_ms for begun_ms, end_ms in self.ended if begun_ms == start_ms), start_ms + self.duration_ms)
 
     def _on(self, day: date) -> bool:
         first = self.start.date()

@@ -105,6 +105,8 @@ class MaintenanceWindow:
     comment: str = ""
     public: str = ""
     """What status pages say of it; the name and the comment are never shown there."""
+    id: str = ""
+    """Of one that was made in the dashboard; empty = it stands in the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,12 @@ class Endpoint(Route):
         body: Any = None,
         status: int = 200,
         summary: str = "",
+        mark: Callable[[Request], Awaitable[str | None]] | None = None,
     ) -> None:
-        """`form` = the CSRF token may come as a form field; `answer` and `body` are types for the OpenAPI document."""
+        """`form` = the CSRF token may come as a form field; `answer` and `body` are types for the OpenAPI document.
+
+        `mark` = the write edits a thing, and `If-Match` is held against this (match.py).
+        """
         super().__init__(path, handler, methods=list(methods))
         self.permission = permission
         self.errors = errors
@@ -115,4 +119,5 @@ class Endpoint(Route):
         self.answer = answer
         self.body = body
         self.status = status
+        self.mark = mark
         self.summary = summary or (handler.__doc__ or "").strip().split("\n")[0]

@@ -29,6 +29,13 @@ _PROBLEM = {
     },
     "required": ["type", "title", "status", "detail", "request_id"],
 }
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The `etag` of the thing as it was seen; when it has changed since, the answer is 412 with the current ETag.",
+}
 
 
 def openapi_endpoint(prefix: str, endpoints: Sequence[Endpoint], desk: Desk) -> Endpoint:
@@ -79,7 +86,10 @@ def _operation(endpoint: Endpoint, method: str, schemas: dict[str, Any]) -> dict
         "summary": endpoint.summary,
         "operationId": f"{method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', endpoint.path)}".rstrip("_"),
         "x-permission": endpoint.permission.value,
-        "parameters": [_parameter(name, kind) for name, kind in re.findall(r"\{(\w+)(?::(\w+))?\}", endpoint.path)],
+        "parameters": [
+            *(_parameter(name, kind) for name, kind in re.findall(r"\{(\w+)(?::(\w+))?\}", endpoint.path)),
+            *([_IF_MATCH] if endpoint.mark is not None else []),
+        ],
         "responses": {
             str(endpoint.status): ok,
             "default": {

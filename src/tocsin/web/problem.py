@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+from collections.abc import Mapping
 
 import orjson
 from starlette.responses import PlainTextResponse, Response
@@ -26,10 +27,11 @@ _PROMETHEUS_TYPES = {
 
 
 class Refused(Exception):
-    """A request is refused: `status`, a stable `code` and a text for people."""
+    """A request is refused: `status`, a stable `code` and a text for people; `headers` go with the answer."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
+        self.headers = dict(headers or {})
         self.status = status
         self.code = code
 

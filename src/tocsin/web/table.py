@@ -23,6 +23,7 @@ from tocsin.web.api.people import People
 from tocsin.web.api.proof import Proof
 from tocsin.web.api.reports import Reports
 from tocsin.web.api.silences import Silences
+from tocsin.web.api.statuspages import StatusPagesApi
 from tocsin.web.api.trials import Trials
 from tocsin.web.charts import Charts
 from tocsin.web.desk import Desk
@@ -170,7 +171,8 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *alerts.endpoints(API),
         *Incidents(desk).endpoints(API),
         *Silences(desk, alerts).endpoints(API),
-        *Maintenance(desk).endpoints(API),
+        *Maintenance(desk, alerts).endpoints(API),
+        *StatusPagesApi(desk).endpoints(API),
         *Notifications(desk).endpoints(API),
         *People(desk, passwords).endpoints(API),
         *Contacts(desk).endpoints(API),
