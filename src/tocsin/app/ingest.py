@@ -77,6 +77,7 @@ class RemoteWrite:
         for metric, kind, help_text, unit in decoded.metadata:
             store.set_metadata(metric, kind, help_text, unit)
         try:
+            store.must_write()
             result = store.append(decoded.batch)
         except StoreError as error:
             return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
@@ -122,6 +123,7 @@ class Otlp:
         for metric, kind, help_text, unit in decoded.metadata:
             store.set_metadata(metric, kind, help_text, unit)
         try:
+            store.must_write()
             result = store.append(decoded.batch)
         except StoreError as error:
             return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})

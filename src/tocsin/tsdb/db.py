@@ -31,6 +31,7 @@ from tocsin.tsdb.loose import RUNS_SAMPLES
 from tocsin.tsdb.query import Reading
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.replay import Replay, settle_and_place
+from tocsin.tsdb.room import Room
 from tocsin.tsdb.settings import StoreSettings
 from tocsin.tsdb.tail import Place, Tail
 from tocsin.tsdb.wal import Writer
@@ -69,6 +70,8 @@ class Store(Reading):
         self.disk = disk
         self._wal: Writer | None = None
         self._layouts: dict[int, Layout] = {}
+        self._same: dict[int, Layout] = {}
+        """Layouts of arrays that cannot be changed, by the array's identity; each holds its array."""
         self._layout_number = 0
         self._known_refs: dict[Labels, int] = {}
         self._lock_fd = -1
@@ -84,10 +87,7 @@ class Store(Reading):
         """Whether some of them may have nothing left to hide."""
         self._later: list[tuple[int, Callable[[], None]]] = []
         self.loose_batch = 0
-        self._full = ""
-        """Why samples are refused at the moment, empty = they are not: a write failed."""
-        self._no_room = ""
-        """The same: room on the disk is low."""
+        self.room = Room(path, settings, disk)
         self.cut_looked_ms = -1
         """The end of the last span for which it was decided whether the head is cut."""
         self._quiet_until_ms = 0
@@ -132,6 +132,7 @@ class Store(Reading):
             try:
                 self.flush()
                 self._wal.sync()
+                self.must_write()
             except (OSError, DiskFull) as error:
                 _log.error("the last samples could not be written", error=str(error))
             self._wal.close()
@@ -196,7 +197,7 @@ class Store(Reading):
         HEAD_SERIES.set(index.series_count)
 
     def append_refs(self, refs: Int64, t_ms: int, values: Float64, *, grid_ms: int = 0) -> AppendResult:
-        """One scrape: n values at one instant. Raises KeyError for a reference that is no longer known, DiskFull."""
+        """One scrape: n values at one instant. Raises KeyError for a reference that is no longer known."""
         wal = self._writable()
         if t_ms > self._clock.now_ms() + self.settings.future_ms:
             return AppendResult(0, {FUTURE: len(refs)})
@@ -206,15 +207,19 @@ class Store(Reading):
                 placed = settle_and_place(self.head, layout, grid_ms, t_ms % grid_ms)
                 if placed is not None:
                     _twice(wal, Kind.PLACED, records.pack_placed(placed))
-            if layout.segment != self.head.segment:
+            if layout.segment != self.head.segment and not self.room.trouble:
                 layout.segment = self.head.segment
                 _twice(wal, Kind.LAYOUT, records.pack_layout(layout.number, layout.refs))
             refused = self.head.write_scrape(layout, t_ms, grid_ms, values)
             # After the write, because a window that the scrape closed is logged before it.
-            wal.add(Kind.SCRAPE, records.pack_scrape(layout.number, t_ms, grid_ms, values))
+            if not self.room.trouble:
+                wal.add(Kind.SCRAPE, records.pack_scrape(layout.number, t_ms, grid_ms, values))
         return AppendResult(len(refs) - refused, {DUPLICATE: refused} if refused else {})
 
     def _layout(self, refs: Int64) -> Layout:
+        layout = self._same.get(id(refs))
+        if layout is not None and layout.refs is refs and layout.epoch == self.head.epoch:
+            return layout
         key = hash(refs.tobytes())
         layout = self._layouts.get(key)
         if layout is None or not np.array_equal(layout.refs, refs):
@@ -222,15 +227,18 @@ class Store(Reading):
                 raise KeyError("a series reference is not known any more; resolve the labels again")
             if len(self._layouts) >= _LAYOUTS_KEPT:
                 self._layouts.pop(next(iter(self._layouts)))
+                self._same.clear()
             self._layout_number += 1
             layout = self._layouts[key] = Layout.of(self._layout_number, refs)
+            if layout.refs is refs:
+                self._same[id(refs)] = layout
         elif layout.epoch != self.head.epoch and not self.head.index.known(refs).all():
             del self._layouts[key]
             raise KeyError("a series reference is not known any more; resolve the labels again")
         return layout
 
     def append(self, batch: Batch) -> AppendResult:
-        """Samples with their labels. Raises DiskFull."""
+        """Samples with their labels. Raises DiskFull when the disk is found to be full; later ones stay in memory."""
         self._writable()
         if not len(batch.t_ms):
             return AppendResult(0, {})
@@ -272,7 +280,8 @@ class Store(Reading):
         wal = self._writable()
         with self.head.lock:
             duplicates = self.head.write_loose(refs & SLOT_MASK, refs >> 32, t_ms, values)
-            wal.add(Kind.SAMPLES, records.pack_samples(refs, t_ms, values))
+            if not self.room.trouble:
+                wal.add(Kind.SAMPLES, records.pack_samples(refs, t_ms, values))
         self.flush()
         return duplicates
 
@@ -288,7 +297,7 @@ class Store(Reading):
         """Keep exemplars of series; those that are there already are passed over. Answers the refused ones by reason."""
         own = self.head.exemplars
         kept, refused = own.add_all(listed) if own.capacity else ([], {})
-        if kept and self._wal is not None:
+        if kept and self._wal is not None and not self.room.trouble:
             EXEMPLARS_TOTAL.inc(by=len(kept))
             for record in exemplars.records(own.capacity, kept):
                 self._wal.add(Kind.EXEMPLARS, record)
@@ -299,23 +308,23 @@ class Store(Reading):
     def _writable(self) -> Writer:
         if self._wal is None:
             raise StoreError("the store is not open")
-        if self._full or self._no_room:
-            raise DiskFull(self._full or self._no_room)
         return self._wal
 
     def flush(self) -> None:
-        """Hand all samples so far to the operating system. Raises DiskFull."""
+        """Hand all that is logged so far to the operating system. Raises DiskFull when that fails the first time."""
         assert self._wal is not None
+        if self.room.full:
+            return
         try:
             self._wal.flush()
         except OSError as error:
-            if not self._full:
-                self._full = f"samples cannot be written to {self.path}: {error.strerror or error}"
-                _log.error("samples are refused until there is room again; alerting goes on", error=str(error))
-            raise DiskFull(self._full) from error
-        if self._full:
-            self._full = ""
-            _log.info("samples are accepted again")
+            self.room.failed(error)
+            raise DiskFull(self.room.trouble) from error
+
+    def must_write(self) -> None:
+        """For a sender that keeps its samples until they are safe here. Raises DiskFull."""
+        if self.room.trouble:
+            raise DiskFull(self.room.trouble)
 
     async def run(self) -> None:
         """Flush, sync, close windows, compact, drop old blocks; until cancelled."""
@@ -381,15 +390,6 @@ class Store(Reading):
         self._quiet_until_ms = self._clock.now_ms() + _REST_MS
         _log.error("housekeeping of the store failed; it is tried again in a minute", error=str(error))
 
-    def _look_at_room(self) -> None:
-        free = self.disk.free_bytes(self.path)
-        if free < self.settings.min_free_bytes and not self._no_room:
-            self._no_room = f"only {free >> 20} MiB are free for {self.path}; samples are refused"
-            _log.error("samples are refused until there is room again; alerting goes on", free_bytes=free)
-        elif self._no_room and free > self.settings.min_free_bytes * 5 // 4:
-            self._no_room = ""
-            _log.info("there is room again; samples are accepted", free_bytes=free)
-
     def due_jobs(self) -> Iterator[upkeep.Job]:
         """What has to be done about now."""
         now_ms = self._clock.now_ms()
@@ -398,22 +398,28 @@ class Store(Reading):
         self._later = [entry for entry in self._later if entry[0] > now_ms]
         for what in due:
             what()
-        self._look_at_room()
+        self.room.look()
         if now_ms >= self._measured_ms + _MEASURE_MS:
             self._measured_ms = now_ms
             yield upkeep.measure(self, STORE_BYTES)
+        gone = compact.expired(self, now_ms)
+        if gone:
+            compact.drop(self, gone)
+        if self.room.trouble:
+            self.room.bound(self.head)
+            if self.room.returns(now_ms):
+                yield upkeep.rescue(self)
+            elif self.room.full:
+                return
         if now_ms < self._quiet_until_ms:
             return
         assert self._wal is not None
-        if self.head.kept and not self._full:
+        if self.head.kept:
             upkeep.write_kept(self)
         if self._wal.size >= self.settings.segment_bytes or now_ms - self._segment_began_ms >= self.settings.segment_ms:
             yield upkeep.roll(self)
         elif self.head.loose.sample_count >= RUNS_SAMPLES:
             yield upkeep.seal_loose(self)
-        gone = compact.expired(self, now_ms)
-        if gone:
-            compact.drop(self, gone)
         end_ms = compact.cut_end_ms(self, now_ms)
         if end_ms is not None:
             yield compact.cut(self, end_ms)
@@ -466,6 +472,9 @@ class Store(Reading):
 
     def _seal(self, window: Window) -> None:
         """A window is full: to the chunk file, and a note in the log."""
+        if self.room.full:
+            self.head.kept.append(window)
+            return
         try:
             self.write_window(window)
         except OSError as error:
@@ -490,7 +499,7 @@ class Store(Reading):
             "loose_samples": head.loose.sample_count,
             "head_chunk_bytes": self.files.total_bytes(),
             "wal_segment": head.segment,
-            "refusing": self._full or self._no_room,
+            "unwritten": self.room.trouble,
         }
 
 

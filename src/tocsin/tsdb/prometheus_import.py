@@ -57,6 +57,7 @@ def import_blocks(store: Store, folder: Path, progress: Callable[[str], None] = 
             continue
         before = done.samples
         for labels, t_ms, values in _samples(block, done):
+            store.must_write()
             result = store.append(Batch(labels, t_ms, values))
             done.samples += result.accepted
             for reason, count in result.refused.items():

@@ -44,5 +44,7 @@ class StoreSettings:
     max_exemplars: int = 0
     """Exemplars kept in memory, the newest of all series together. 0 = none."""
     min_free_bytes: int = 64 << 20
-    """With less room on the disk than this, samples are refused: what is left is for alerts and incidents. Blocks are still
-    written, because they take the place of larger head files."""
+    """With less room on the disk than this, new samples are kept in memory: what is left is for alerts and incidents. Down to
+    half of it blocks are still written, because they take the place of larger head files."""
+    unwritten_bytes: int = 128 << 20
+    """As many closed windows are kept in memory while the disk is full; then the oldest samples are given up."""

@@ -128,6 +128,7 @@ def backfill(store: Store, lines: Iterable[bytes]) -> Backfilled:
     values: list[float] = []
 
     def send() -> None:
+        store.must_write()
         result = store.append(Batch(labels[:], np.array(t_ms, np.int64), np.array(values)))
         done.samples += result.accepted
         for reason, count in result.refused.items():

@@ -7,6 +7,7 @@ another thread, and what that returns comes back from the `yield`. Tests drive t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tocsin.errors import StoreError
+from tocsin.errors import DiskFull, StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.tsdb import checkpoint, exemplars, records, tail, tombstones
@@ -135,15 +136,18 @@ def write_kept(store: Store) -> None:
 
 
 def rescue(store: Store) -> Job:
-    """The log could not be synced: bring everything open to new files."""
+    """The log could not be synced, or lacks samples that found no room: bring everything open to new files."""
     head = store.head
     with head.lock:
+        with contextlib.suppress(DiskFull):
+            store.flush()
         previous = store.start_segment()
         store.files.start_file()
         snapshot = checkpoint.take(head)
     if previous is not None:
         previous.close()
     yield lambda: checkpoint.write(store.path / "tables", head.segment, snapshot, store.disk)
+    write_kept(store)
     for grid in list(head.grids.values()):
         for block in range(grid.block_count):
             with head.lock:
