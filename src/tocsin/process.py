@@ -96,8 +96,9 @@ def _lock(path: Path) -> int:
         raise StateError(
             f"the data directory {path.parent} is in use by another Tocsin (process {owner}); stop it or give another --data-dir"
         ) from None
-    os.ftruncate(fd, 0)
-    os.write(fd, str(os.getpid()).encode())
+    with contextlib.suppress(OSError):  # a full disk; the lock holds without our number in it
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
     return fd
 
 

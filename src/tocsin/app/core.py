@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -243,6 +244,7 @@ class Core:
         return {
             "dead man": self.dead_man.run,
             "store": self.store.run,
+            **({"disk reserve": partial(reserve.run, self.clock)} if (reserve := self.db.reserve) else {}),
             "scrape": self.scraper.run,
             **({"host": self.host.run} if self.watch_host else {}),
             "self": self.own.run,
@@ -285,7 +287,7 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
         smtp=RealSmtp(),
         hostname=socket.gethostname(),
     )
-    await asyncio.to_thread(core.store.open)
+    await asyncio.to_thread(_open_store, core)
     core.apply(config)
     configuration.on_change(core.apply, refused=lambda: core.changes("config"))
     core.restarts = pulse.restarts
@@ -322,6 +324,19 @@ async def _drain(core: Core) -> None:
             log.warning("ended before some providers answered; these messages are sent again, marked", notifications=left)
     except (StateError, SQLAlchemyError) as error:
         log.error("cannot hand back what was being sent", error=str(error))
+
+
+def _open_store(core: Core) -> None:
+    """On a full disk the reserve makes room for the files that a store begins with."""
+
+    def attempt() -> None:
+        try:
+            core.store.open()
+        except OSError:
+            core.store.abandon()
+            raise
+
+    core.db.reserve.helped(attempt) if core.db.reserve else attempt()
 
 
 def _core_lock(data_dir: Path) -> int:

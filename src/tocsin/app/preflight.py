@@ -6,6 +6,7 @@ from tocsin.app.settings import ServeSettings
 from tocsin.config.load import build, read_sources
 from tocsin.errors import ConfigError
 from tocsin.log import get_log
+from tocsin.state.reserve import Reserve
 from tocsin.state.sql import create_engine, sqlite_url
 from tocsin.state.upgrade import check
 
@@ -19,7 +20,7 @@ def preflight(settings: ServeSettings) -> None:
     if settings.state_path.exists():
         engine = create_engine(sqlite_url(settings.state_path), read_only=True)
         try:
-            check(engine)
+            Reserve(settings.data_dir).helped(lambda: check(engine))  # to read, SQLite needs room, too
         finally:
             engine.dispose()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tocsin.state.reserve import Reserve
 from tocsin.state.sql import Database, sqlite_url
 from tocsin.state.upgrade import upgrade
 
@@ -50,6 +51,7 @@ def open_state(data_dir: Path) -> Database:
     path = data_dir / "state.db"
     if not path.exists():
         path.touch(mode=0o600)
-    db = Database(sqlite_url(path))
-    upgrade(db.engine)
+    reserve = Reserve(data_dir)
+    db = Database(sqlite_url(path), reserve=reserve)
+    reserve.helped(lambda: upgrade(db.engine))
     return db

@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, RootTransaction
 
 from tocsin.errors import StateError
 from tocsin.log import get_log
+from tocsin.state.reserve import Reserve
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -77,6 +78,7 @@ def create_engine(url: str, *, read_only: bool = False, connect: Callable[[], sq
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=FULL")
             cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.execute("PRAGMA temp_store=MEMORY")  # sorting must not need a disk that is full
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")
@@ -97,8 +99,10 @@ class Database:
         inline: bool = False,
         readers: int = 2,
         engines: tuple[Engine, Engine] | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
-        """`engines`: one to write and one to read, made by the caller, who also keeps them (simulation)."""
+        """`engines`: one to write and one to read, made by the caller, who also keeps them (simulation). `reserve`: gives room
+        to a commit that finds the disk full."""
         self.url = url
         self.engine = engines[0] if engines else create_engine(url, read_only=read_only)
         # Readers get an engine of their own: theirs begins without taking SQLite's write lock.
@@ -107,6 +111,7 @@ class Database:
         else:
             self._read_engine = create_engine(url, read_only=True) if url.startswith("sqlite") and not read_only else self.engine
         self.read_only = read_only
+        self.reserve = reserve
         self._inline = inline
         self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -155,17 +160,27 @@ class Database:
         """Run `works` in one transaction and answer every caller after it. A work that the database refuses fails alone."""
         waiting = [(work, future) for work, future in works if future.set_running_or_notify_cancel()]
         reason: BaseException | str = "it refuses every work"
-        for _ in range(_MOST_CULPRITS):
+        culprits, tight = 0, False
+        while culprits < _MOST_CULPRITS:
             try:
                 for future, result, problem in self._together(waiting):
                     future.set_exception(problem) if problem else future.set_result(result)
+                if tight:
+                    self._shorten_log()
                 return
             except _Refused as error:
+                if self._found_room(error.error):
+                    tight = True
+                    continue
                 # What it did is undone and so is all that shared its transaction: the others have another one without it.
                 at = next(i for i, (work, _) in enumerate(waiting) if work is error.work)
                 _, culprit = waiting.pop(at)
                 culprit.set_exception(StateError(f"state database: {_cause(error.error)}"))
+                culprits += 1
             except sa.exc.SQLAlchemyError as error:
+                if self._found_room(error):
+                    tight = True
+                    continue
                 # No transaction was to be had, or the commit failed (disk full, locked): none of the works happened.
                 reason = _cause(error)
                 break
@@ -173,12 +188,33 @@ class Database:
         for _, future in waiting:
             future.set_exception(StateError(f"state database: {reason}"))
 
+    def _found_room(self, error: BaseException) -> bool:
+        """The disk was full and is not at this moment: try again."""
+        return self.reserve is not None and self.reserve.helps(error)
+
+    def _shorten_log(self) -> None:
+        """Bring the write-ahead log into the database, so that it begins anew in the room that it has.
+
+        SQLite's own checkpoints fail in silence on a full disk; the log would then take slice after slice of the reserve.
+        """
+        while True:
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            except sqlite3.Error as error:
+                if self._found_room(error):
+                    continue
+            finally:
+                connection.close()
+            return
+
     def _together(self, works: list[tuple[Work[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, Exception | None]]:
         """(caller, result, its own error) of every work, committed. Raises _Refused and SQLAlchemyError: then nothing was."""
         if len(works) == 1:
             return [self._by_itself(*works[0])]
         answers: list[tuple[Future[Any], Any, Exception | None]] = []
-        with self.engine.begin() as connection:
+        with self.engine.connect() as connection:
+            transaction = connection.begin()
             for work, future in works:
                 savepoint = connection.begin_nested()
                 try:
@@ -194,7 +230,7 @@ class Database:
                 else:
                     savepoint.commit()
                     answers.append((future, result, None))
-            _still_open(connection)
+            _finish(connection, transaction)
         return answers
 
     def _by_itself(self, work: Work[Any], future: Future[Any]) -> tuple[Future[Any], Any, Exception | None]:
@@ -211,8 +247,7 @@ class Database:
             except Exception as error:
                 transaction.rollback()
                 return future, None, error
-            _still_open(connection)
-            transaction.commit()
+            _finish(connection, transaction)
         return future, result, None
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -242,8 +277,14 @@ def _cause(error: BaseException) -> BaseException:
     return error.__cause__ or error
 
 
-def _still_open(connection: Connection) -> None:
-    """SQLite undoes a transaction by itself when its disk fails; a commit would then be silent about nothing. Raises."""
+def _finish(connection: Connection, transaction: RootTransaction) -> None:
+    """Commit. Raises SQLAlchemyError: then nothing happened, and the connection is free for the next transaction."""
     driver: Any = connection.connection.dbapi_connection
     if isinstance(driver, sqlite3.Connection) and not driver.in_transaction:
+        # It does so when its disk fails; a commit would then be silent about nothing.
         raise sa.exc.InvalidRequestError("SQLite has undone the transaction by itself")
+    try:
+        transaction.commit()
+    except sa.exc.SQLAlchemyError:
+        connection.connection.rollback()  # SQLAlchemy leaves a transaction open that could not be committed
+        raise
