@@ -47,7 +47,7 @@ Prometheus and Alertmanager together, started again at once. What is frozen: the
 | silenced paged | pages in spite of a confirmed silence | 0 |
 | after ack | pages to people after a committed acknowledgement | 0 |
 | back s | from `kill -9` until an alert posted as soon as possible has reached a receiver, worst of the kills | <= 2 |
-| late s | longest from a failure to its first message; Slack (one a second) left out | slack_hangs, disk_full: <= 10 |
+| late s | longest from a failure to its first message; Slack (one a second) left out | hanging Slack and full disk: <= 10 |
 
 ## The scenarios
 

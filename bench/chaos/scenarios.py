@@ -152,6 +152,20 @@ def disk_full(stage: Stage) -> None:
     stage.recover_and_tell()
 
 
+def killed_on_a_full_disk(stage: Stage) -> None:
+    assert stage.disk is not None
+    stage.fail(0.5)
+    stage.until_told()
+    stage.disk.fill()
+    stage.wait(2)
+    stage.kill()
+    stage.fail()
+    stage.wait(stage.fault_s)
+    stage.disk.free()
+    stage.until_told()
+    stage.recover_and_tell()
+
+
 def silenced_then_killed(stage: Stage) -> None:
     stage.silence_everything()
     stage.wait(1)
@@ -189,6 +203,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(evaluator_frozen, "F20", "SIGSTOP of the evaluator until what it said has run out, SIGCONT", resend="2s"),
         Scenario(scrapes_lost, "F25", "four scrapes fail while the services are still bad"),
         Scenario(disk_full, "F14", "the disk is full while half of the services fail", small_disk=True),
+        Scenario(killed_on_a_full_disk, "F14, F1", "kill -9 while the disk is full; then the other half fails", small_disk=True),
         Scenario(silenced_then_killed, "I6", "a silence is confirmed, kill -9 a second later, then services fail"),
         Scenario(acknowledged_then_killed, "F38", "everything is acknowledged, then kill -9", people=True),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +56,9 @@ def alertmanager_text(receivers: Receivers) -> str:
     )
 
 
+_FILL_S = 0.05
+
+
 class Side(Protocol):
     """One program under test. `kill`: kill -9 of what evaluates and notifies, started again at once by whoever watches it."""
 
@@ -84,20 +88,38 @@ class SmallDisk:
     def __init__(self, folder: Path, *, megabytes: int) -> None:
         self.folder = folder
         self._ballast = folder / "ballast"
+        self._full = threading.Event()
+        self._filler: threading.Thread | None = None
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
 
     def fill(self) -> None:
-        with self._ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        """To the last byte, and again as soon as somebody makes room, until `free`: a program that writes without end."""
+        self._full.set()
+        self._fill_once()
+        self._filler = threading.Thread(target=self._fill_on, daemon=True)
+        self._filler.start()
+
+    def _fill_on(self) -> None:
+        while self._full.is_set():
+            self._fill_once()
+            time.sleep(_FILL_S)
+
+    def _fill_once(self) -> None:
+        with self._ballast.open("ab", buffering=0) as file:
             for size in (1 << 20, 4096, 1):
                 with contextlib.suppress(OSError):
                     while True:
                         file.write(b"x" * size)
 
     def free(self) -> None:
+        self._full.clear()
+        if self._filler is not None:
+            self._filler.join()
         self._ballast.unlink(missing_ok=True)
 
     def close(self) -> None:
+        self.free()
         deadline = time.monotonic() + 10
         while subprocess.run(["umount", str(self.folder)], check=False, capture_output=True).returncode:
             if time.monotonic() > deadline:
