@@ -12,11 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.model.labels import Labels
-from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Selection, SeriesGroup, absent
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Selection, SeriesGroup, absent, is_absent
+from tocsin.tsdb.piece import GridPiece, Loose, Part
+from tocsin.tsdb.run import Run
 
 LabelsOf = Callable[[Int64], Sequence[Labels]]
 _ABSENT = np.uint64(ABSENT_BITS)
+_WORTH_SORTING = 256
+"""Fewer loose samples are grouped by their times faster than they are looked at for a grid."""
+_NOTHING = Loose(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 _SPREAD = 4096
 """Scrape numbers by which a loose sample may widen its grid's matrix."""
 
@@ -34,15 +38,19 @@ class _Grid:
     high: int
 
 
-def assemble(pieces: Sequence[GridPiece], loose: Sequence[Loose], labels_of: LabelsOf) -> Selection:
+def assemble(pieces: Sequence[GridPiece], parts: Sequence[Part], labels_of: LabelsOf) -> Selection:
     """Pieces in order of precedence: later ones win, loose ones over regular ones. `labels_of(ids)` names ids [k]."""
-    ids = np.unique(np.concatenate([*(piece.ids for piece in pieces), *(part.ids for part in loose), np.empty(0, np.int64)]))
+    ids = np.unique(np.concatenate([*(piece.ids for piece in pieces), *(part.ids for part in parts), np.empty(0, np.int64)]))
     if not len(ids):
         return Selection(())
     labels = labels_of(ids)
     series_of_id, labels = _merge_equal(labels)
-    grids, home = _grids(pieces, ids, series_of_id, len(labels))
-    samples = _join_loose(loose, ids, series_of_id)
+    numbered, loose = _settled(pieces, parts, lambda known: series_of_id[np.searchsorted(ids, known)])
+    home = np.full(len(labels), -1, np.int64)
+    grids = _grids(numbered, home, [])
+    samples = _join_loose(loose)
+    if samples is not None and len(samples.ids) >= _WORTH_SORTING:
+        samples = _find_grids(samples, grids, home)
     own = home == -2
     fits = np.empty(0, np.bool_)
     if samples is not None:
@@ -60,6 +68,43 @@ def assemble(pieces: Sequence[GridPiece], loose: Sequence[Loose], labels_of: Lab
     return Selection(tuple(groups))
 
 
+def _settled(
+    pieces: Sequence[GridPiece], parts: Sequence[Part], series_of: Callable[[Int64], Int64]
+) -> tuple[list[tuple[GridPiece, Int64]], list[Loose]]:
+    """Matrices with the series number of each row, and the loose samples with series numbers instead of ids.
+
+    Loose samples that come as matrices go behind the regular ones, except where that would turn the order of precedence.
+    """
+    matrices = [(piece, series_of(piece.ids)) for piece in pieces]
+    loose: list[Loose] = []
+    for part in parts:
+        series = series_of(part.ids)
+        if isinstance(part, Loose):
+            if len(series):
+                loose.append(Loose(series, part.t_ms, part.values))
+        elif any(_covers(part, series, before) for before in loose):
+            # Loose samples win over matrices: an older one would hide the newer one in here.
+            loose.append(flatten(part, series))
+        else:
+            matrices.append((part, series))
+    return matrices, loose
+
+
+def _covers(piece: GridPiece, series: Int64, part: Loose) -> bool:
+    """Whether a matrix may hold samples of the same series at the same times."""
+    start_ms = piece.first * piece.interval_ms + piece.offset_ms
+    end_ms = start_ms + (piece.values.shape[1] - 1) * piece.interval_ms
+    inside = (part.t_ms >= start_ms) & (part.t_ms <= end_ms)
+    return bool(inside.any() and np.isin(part.ids[inside], series).any())
+
+
+def flatten(piece: GridPiece, ids: Int64) -> Loose:
+    """The samples of a piece, one by one, under these ids or series numbers [k]."""
+    row, column = np.nonzero(~is_absent(piece.values))
+    t_ms = (piece.first + column) * piece.interval_ms + piece.offset_ms
+    return Loose(ids[row], t_ms, piece.values[row, column])
+
+
 def _merge_equal(labels: Sequence[Labels]) -> tuple[Int64, Sequence[Labels]]:
     """Number the distinct label sets: a series that left and came back has two ids."""
     numbers: dict[Labels, int] = {}
@@ -67,37 +112,44 @@ def _merge_equal(labels: Sequence[Labels]) -> tuple[Int64, Sequence[Labels]]:
     return np.array(series, np.int64), labels if len(numbers) == len(labels) else list(numbers)
 
 
-def _grids(pieces: Sequence[GridPiece], ids: Int64, series_of_id: Int64, count: int) -> tuple[list[_Grid], Int64]:
-    """The grids, and for each series the number of its grid: -1 none, -2 more than one."""
-    grids: dict[tuple[int, int], _Grid] = {}
-    home = np.full(count, -1, np.int64)
-    order: list[_Grid] = []
-    for piece in pieces:
+def _grids(matrices: Sequence[tuple[GridPiece, Int64]], home: Int64, known: list[_Grid]) -> list[_Grid]:
+    """The grids, and in `home` for each series the number of its grid: -1 none, -2 more than one."""
+    grids = {(grid.interval_ms, grid.offset_ms): grid for grid in known}
+    for piece, series in matrices:
         columns = piece.values.shape[1]
-        if not columns or not len(piece.ids):
+        if not columns or not len(series):
             continue
         key = (piece.interval_ms, piece.offset_ms)
         grid = grids.get(key)
         if grid is None:
-            grid = grids[key] = _Grid(len(order), *key, [], piece.first, piece.first + columns - 1)
-            order.append(grid)
-        series = series_of_id[np.searchsorted(ids, piece.ids)]
+            grid = grids[key] = _Grid(len(grids), *key, [], piece.first, piece.first + columns - 1)
         grid.pieces.append((piece, series))
         grid.low = min(grid.low, piece.first)
         grid.high = max(grid.high, piece.first + columns - 1)
         at = home[series]
         if (at != grid.number).any():
             home[series] = np.where((at == -1) | (at == grid.number), grid.number, -2)
-    return order, home
+    return list(grids.values())
 
 
-def _join_loose(loose: Sequence[Loose], ids: Int64, series_of_id: Int64) -> Loose | None:
-    """All loose samples with series numbers instead of ids, in order of precedence."""
-    parts = [part for part in loose if len(part.ids)]
+def _join_loose(parts: Sequence[Loose]) -> Loose | None:
+    """All loose samples, in order of precedence."""
     if not parts:
         return None
-    series = series_of_id[np.searchsorted(ids, np.concatenate([part.ids for part in parts]))]
-    return Loose(series, np.concatenate([part.t_ms for part in parts]), np.concatenate([part.values for part in parts]))
+    return Loose(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "t_ms", "values")))
+
+
+def _find_grids(samples: Loose, grids: list[_Grid], home: Int64) -> Loose | None:
+    """Lay the series that have no grid yet on those that several of them share; answers the samples that stay loose."""
+    homeless = home[samples.ids] == -1
+    if not homeless.any():
+        return samples
+    split = Run.of(samples.ids[homeless], samples.t_ms[homeless], samples.values[homeless]).split
+    if not split.pieces:
+        return samples
+    grids[:] = _grids([(piece, piece.ids) for piece in split.pieces], home, grids)
+    rest = split.rest
+    return _join_loose([_taken(samples, ~homeless) or _NOTHING, Loose(rest.ids, rest.t_ms, rest.values)])
 
 
 def _fits(samples: Loose, grids: Sequence[_Grid], home: Int64) -> Bool:
@@ -176,7 +228,7 @@ def _own_groups(grids: Sequence[_Grid], samples: Loose | None, own: Bool, labels
             series.append(rows[mine][row])
             t_ms.append((piece.first + column) * grid.interval_ms + grid.offset_ms)
             values.append(part[row, column])
-    if samples is not None:
+    if samples is not None and len(samples.ids):
         mine = np.flatnonzero(own[samples.ids])
         series.append(samples.ids[mine])
         t_ms.append(samples.t_ms[mine])

@@ -15,11 +15,10 @@ import re
 import shutil
 import struct
 import zlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, RLock
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -28,9 +27,10 @@ import orjson
 from tocsin.model.labels import Labels, Matcher
 from tocsin.model.series import Float64, Int64, absent
 from tocsin.tsdb import damage, matrix_codec, sections
+from tocsin.tsdb.cache import Cache
 from tocsin.tsdb.index import Index
-from tocsin.tsdb.loose import spans
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece, Part
+from tocsin.tsdb.run import Run, Split
 from tocsin.tsdb.sections import Buffer
 from tocsin.tsdb.symbols import Symbols
 from tocsin.tsdb.table import UInt32
@@ -40,7 +40,6 @@ _NAME = re.compile(r"^(\d+)-(\d+)-(\d{6,})$")
 _TABLE_HEAD = struct.Struct("<III")
 _GROUP_HEAD = struct.Struct("<IIIIqqq")
 CHUNK = np.dtype([("position", "<u8"), ("length", "<u4"), ("crc", "<u4"), ("first", "<i8"), ("last", "<i8")])
-_CACHE_BYTES = 64 << 20
 _INDEXES_KEPT = 32
 
 
@@ -93,34 +92,6 @@ class Group:
         return number, cls(
             kind, interval, offset, first, listed[:rows], listed[rows : rows + edges], listed[rows + edges :], table
         )
-
-
-class Cache:
-    """Decoded chunks, least recently used first out. Thread-safe."""
-
-    def __init__(self, limit_bytes: int = _CACHE_BYTES) -> None:
-        self._limit = limit_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[tuple[str, int], tuple[Any, int]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: tuple[str, int]) -> Any:
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
-                return None
-            self._entries.move_to_end(key)
-            return entry[0]
-
-    def put(self, key: tuple[str, int], value: Any, size: int) -> None:
-        with self._lock:
-            if key in self._entries or size > self._limit // 4:
-                return
-            self._entries[key] = (value, size)
-            self._bytes += size
-            while self._bytes > self._limit:
-                _, (_, dropped) = self._entries.popitem(last=False)
-                self._bytes -= dropped
 
 
 class Block:
@@ -193,12 +164,12 @@ class Block:
         with self.lock:
             return index.labels(rows)
 
-    def read(self, rows: Int64, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Loose]]:
+    def read(self, rows: Int64, start_ms: int, end_ms: int) -> tuple[list[GridPiece], list[Part]]:
         """Samples of rows (ascending) within [start, end]."""
         index, groups, _ = self._load()
         ids = index.ids.astype(np.int64)
         pieces: list[GridPiece] = []
-        loose: list[Loose] = []
+        loose: list[Part] = []
         for group in groups:
             at = np.minimum(np.searchsorted(group.rows, rows), len(group.rows) - 1)
             places = at[group.rows[at] == rows]
@@ -234,25 +205,16 @@ class Block:
                 values[mine[:, None], np.arange(left - low, right - low + 1)] = chunk[local, left - first : right - first + 1]
         return GridPiece(group.interval_ms, group.offset_ms, low, ids[group.rows[places]], values)
 
-    def _read_loose(self, group: Group, places: Int64, ids: Int64, start_ms: int, end_ms: int) -> list[Loose]:
-        ends = np.cumsum(group.counts.astype(np.int64))
-        starts = ends - group.counts
+    def _read_loose(self, group: Group, places: Int64, ids: Int64, start_ms: int, end_ms: int) -> list[Part]:
         part = np.searchsorted(group.edges, places, side="right") - 1
-        out = []
+        out: list[Part] = []
         for number in np.unique(part).tolist():
             entry = group.chunks[number]
             if int(entry["last"]) < start_ms or int(entry["first"]) > end_ms:
                 continue
-            found = self._columns(entry)
-            if found is None:
-                continue
-            mine = places[part == number]
-            base = starts[int(group.edges[number])]
-            samples = spans(starts[mine] - base, ends[mine] - base)
-            t_ms, values = found[0][samples], found[1][samples]
-            owners = np.repeat(ids[group.rows[mine]], group.counts[mine])
-            inside = (t_ms >= start_ms) & (t_ms <= end_ms)
-            out.append(Loose(owners[inside], t_ms[inside], values[inside]))
+            found = self._split(group, number, ids)
+            if found is not None:
+                out += found.read(np.sort(ids[group.rows[places[part == number]]]), start_ms, end_ms)
         return out
 
     def _matrix(self, entry: Any) -> Float64 | None:
@@ -266,15 +228,17 @@ class Block:
             self._cache.put(key, chunk, chunk.nbytes)
         return chunk
 
-    def _columns(self, entry: Any) -> tuple[Int64, Float64] | None:
+    def _split(self, group: Group, number: int, ids: Int64) -> Split | None:
+        entry = group.chunks[number]
         key = (str(self.name), int(entry["position"]))
-        found: tuple[Int64, Float64] | None = self._cache.get(key)
+        found: Split | None = self._cache.get(key)
         if found is None:
             data = self.payload(entry)
             if data is None:
                 return None
-            found = matrix_codec.decode_loose(data)
-            self._cache.put(key, found, found[0].nbytes * 2)
+            rows = slice(int(group.edges[number]), int(group.edges[number + 1]))
+            found = Run.of(np.repeat(ids[group.rows[rows]], group.counts[rows]), *matrix_codec.decode_loose(data)).split
+            self._cache.put(key, found, found.nbytes)
         return found
 
     def payload(self, entry: Any) -> bytes | None:

@@ -22,9 +22,10 @@ from tocsin.tsdb.assemble import assemble
 from tocsin.tsdb.block import CHUNK, FACTS, GRID, LOOSE, TABLE, TEXTS, BlockName, Group, pack_table
 from tocsin.tsdb.catalogue import Catalogue
 from tocsin.tsdb.disk import Disk
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece, Loose, Part
+from tocsin.tsdb.regular import LEAST_SERIES
 
-ReadBatch = Callable[[Int64], tuple[list[GridPiece], list[Loose]]]
+ReadBatch = Callable[[Int64], tuple[list[GridPiece], list[Part]]]
 _CELLS = 2 << 20
 """Cells of a batch: 16 MiB of values."""
 _TEXTS = 2048
@@ -106,7 +107,7 @@ def _write_chunks(source: Source, name: BlockName, output: _Output) -> Bool:
         order = start + np.argsort(every[start : start + step])
         ids = every[order]
         pieces, loose = source.read(ids)
-        loose = [_within(part, name.start_ms, name.end_ms) for part in loose]
+        loose = [inside for part in loose if (inside := _within(part, name.start_ms, name.end_ms - 1)) is not None]
         selection = assemble(pieces, loose, _as_names)  # type: ignore[arg-type]
         grids = {(piece.interval_ms, piece.offset_ms) for piece in pieces}
         lonely: list[tuple[int, SeriesGroup, int]] = []
@@ -123,18 +124,22 @@ def _as_names(ids: Int64) -> list[int]:
     return ids.tolist()  # type: ignore[no-any-return]
 
 
-def _within(part: Loose, start_ms: int, end_ms: int) -> Loose:
-    inside = (part.t_ms >= start_ms) & (part.t_ms < end_ms)
+def _within(part: Part, start_ms: int, end_ms: int) -> Part | None:
+    if isinstance(part, GridPiece):
+        return part.within(start_ms, end_ms)
+    inside = (part.t_ms >= start_ms) & (part.t_ms <= end_ms)
     return Loose(part.ids[inside], part.t_ms[inside], part.values[inside])
 
 
 def _write_grid(group: SeriesGroup, rows: Int64, grids: set[tuple[int, int]], output: _Output) -> bool:
-    """Write a group that lies on a scrape grid; False when it does not."""
+    """Write a group that lies on a scrape grid, or on one that enough series share; False when it does not."""
     if len(group.t_ms) < 2:
         return False
     interval = int(group.t_ms[1] - group.t_ms[0])
     offset = int(group.t_ms[0]) % interval
-    if (interval, offset) not in grids or int(group.t_ms[-1] - group.t_ms[0]) != interval * (len(group.t_ms) - 1):
+    if (interval, offset) not in grids and len(group.labels) < LEAST_SERIES:
+        return False
+    if (np.diff(group.t_ms) != interval).any():
         return False
     order = np.argsort(rows)
     values, rows = group.values[order], rows[order]

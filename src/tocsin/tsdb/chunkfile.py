@@ -22,10 +22,11 @@ from pcodec import ChunkConfig, standalone
 
 from tocsin.model.series import Bool, Float64, Int64
 from tocsin.tsdb import damage, narrow
+from tocsin.tsdb.cache import Cache
 from tocsin.tsdb.disk import Disk, file_name, numbered
 from tocsin.tsdb.grid import Window
-from tocsin.tsdb.loose import Run, spans
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece, Loose, Part
+from tocsin.tsdb.run import Run, Split
 from tocsin.tsdb.table import UInt32
 
 SUFFIX = ".chunks"
@@ -96,6 +97,7 @@ class ChunkFiles:
         self._folder = folder
         self._disk = disk
         self._readers: dict[int, int] = {}
+        self._decoded = Cache()
         self._retired: list[int] = []
         self._number = 0
         self._fd = -1
@@ -267,21 +269,28 @@ class ChunkFiles:
         values = narrow.decode(data, rows)[:, low - chunk.first : high + 1 - chunk.first]
         return GridPiece(chunk.interval_ms, chunk.offset_ms, low, chunk.ids[rows].astype(np.int64), values)
 
-    def read_loose(self, chunk: LooseChunk, wanted: Int64 | None) -> Loose | None:
-        """Samples of series `wanted` (sorted ids; None = all)."""
-        if wanted is None:
-            rows = np.arange(len(chunk.ids))
-        else:
-            at = np.minimum(np.searchsorted(chunk.ids, wanted), len(chunk.ids) - 1)
-            rows = at[chunk.ids[at] == wanted]
-        data = self._payload(chunk) if len(rows) else None
+    def read_loose(self, chunk: LooseChunk, wanted: Int64, start_ms: int, end_ms: int) -> list[Part]:
+        """Samples of series `wanted` (sorted ids) within [start, end]."""
+        at = np.minimum(np.searchsorted(chunk.ids, wanted), len(chunk.ids) - 1)
+        if not (chunk.ids[at] == wanted).any():
+            return []
+        key = file_name(chunk.file, SUFFIX), chunk.position
+        split: Split | None = self._decoded.get(key)
+        if split is None:
+            samples = self.loose_samples(chunk)
+            if samples is None:
+                return []
+            split = Run(samples.ids, samples.t_ms, samples.values).split
+            self._decoded.put(key, split, split.nbytes)
+        return split.read(wanted, start_ms, end_ms)
+
+    def loose_samples(self, chunk: LooseChunk) -> Loose | None:
+        """All samples of a chunk, sorted by (id, t); None when it is damaged."""
+        data = self._payload(chunk)
         if data is None:
             return None
-        t_ms, values = _decode_loose(data)
         ends = chunk.ends.astype(np.int64)
-        starts = np.concatenate([[0], ends[:-1]])
-        places = spans(starts[rows], ends[rows])
-        return Loose(np.repeat(chunk.ids[rows].astype(np.int64), (ends - starts)[rows]), t_ms[places], values[places])
+        return Loose(np.repeat(chunk.ids.astype(np.int64), np.diff(ends, prepend=0)), *_decode_loose(data))
 
     def scan(self, number: int, start: int = 0) -> Iterator[Chunk]:
         """Entries of a file from byte `start` on; a damaged header is searched over, and reported."""

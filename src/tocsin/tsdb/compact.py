@@ -21,9 +21,9 @@ from tocsin.tsdb.block import Block, BlockName
 from tocsin.tsdb.build import ReadBatch, Source, build
 from tocsin.tsdb.chunkfile import GridChunk, LooseChunk
 from tocsin.tsdb.loose import Run
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece, Loose, Part
 from tocsin.tsdb.records import Kind
-from tocsin.tsdb.tombstones import Tombstones, without, without_loose
+from tocsin.tsdb.tombstones import Tombstones, without, without_loose, without_parts
 from tocsin.tsdb.upkeep import Job, breathe, seal_loose
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _HeadReader:
         self._loose = [
             kept
             for chunk in loose
-            if (part := store.files.read_loose(chunk, None)) is not None
+            if (part := store.files.loose_samples(chunk)) is not None
             for kept in without_loose([part], store.tombstones.of_file(chunk.file))
         ]
         self._regular_from = regular_from
@@ -148,7 +148,7 @@ class _HeadReader:
         chunks = [chunk for chunk in self._chunks if chunk.start_ms < end_ms and chunk.end_ms >= start_ms]
         low_ms = max(start_ms, self._regular_from)
 
-        def read(ids: Int64) -> tuple[list[GridPiece], list[Loose]]:
+        def read(ids: Int64) -> tuple[list[GridPiece], list[Part]]:
             pieces = []
             for chunk in chunks:
                 rows = np.flatnonzero(_member(ids, chunk.ids.astype(np.int64)))
@@ -157,7 +157,7 @@ class _HeadReader:
                 piece = self._files.read_grid(chunk, rows, low=low, high=high) if len(rows) else None
                 if piece is not None:
                     pieces += without([piece], self._tombstones.of_file(chunk.file))
-            loose = []
+            loose: list[Part] = []
             for part in self._loose:
                 mine = _member(ids, part.ids) & (part.t_ms >= start_ms) & (part.t_ms < end_ms)
                 loose.append(Loose(part.ids[mine], part.t_ms[mine], part.values[mine]))
@@ -239,16 +239,16 @@ def read_blocks(
         order = np.argsort(ids)
         known.append((block, ids[order], order))
 
-    def read(ids: Int64) -> tuple[list[GridPiece], list[Loose]]:
+    def read(ids: Int64) -> tuple[list[GridPiece], list[Part]]:
         pieces: list[GridPiece] = []
-        loose: list[Loose] = []
+        loose: list[Part] = []
         for block, ordered, rows in known:
             at = np.minimum(np.searchsorted(ordered, ids), len(ordered) - 1)
             mine = np.sort(rows[at[ordered[at] == ids]])
             more = block.read(mine, start_ms, end_ms - 1)
             deleted = tombstones.of_block(block, resolution_ms=resolution_ms)
             pieces.extend(without(more[0], deleted))
-            loose.extend(without_loose(more[1], deleted))
+            loose.extend(without_parts(more[1], deleted))
         return pieces, loose
 
     return read

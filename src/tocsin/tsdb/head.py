@@ -13,10 +13,11 @@ import numpy as np
 
 from tocsin.model.labels import Labels, Matcher
 from tocsin.model.series import Bool, Float64, Int64, is_absent
+from tocsin.tsdb.assemble import flatten
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk, rows_of
 from tocsin.tsdb.exemplars import ExemplarStore, Named
 from tocsin.tsdb.grid import BLOCK_ROWS, NOBODY, Grid, Window
-from tocsin.tsdb.headview import HeadView, flatten, window_pieces
+from tocsin.tsdb.headview import HeadView, window_pieces
 from tocsin.tsdb.index import Index
 from tocsin.tsdb.layout import Layout
 from tocsin.tsdb.loose import LooseHead
@@ -127,7 +128,7 @@ class Head:
             rows = self._row_of[mine]
             far = 1 << 62
             for piece in self.grids[interval].read(rows, ids[mine], -far, far):
-                samples = flatten(piece)
+                samples = flatten(piece, piece.ids)
                 of = dict(zip(ids[mine].tolist(), mine.tolist(), strict=True))
                 owners = np.array([of[one] for one in samples.ids.tolist()], np.int64)
                 self.loose.write(owners, samples.ids, samples.t_ms, samples.values)
@@ -398,9 +399,10 @@ class Head:
             if regular_start <= end_ms:
                 self._view_grids(slots, ids, regular_start, end_ms, pieces, chunks)
             wanted = np.sort(ids)
-            loose = self.loose.read(wanted, start_ms, end_ms)
+            loose = self.loose.read_open(wanted, start_ms, end_ms)
+            runs = self.loose.runs_within(start_ms, end_ms) if len(ids) else []
             loose_chunks = [chunk for chunk in self.loose_chunks if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
-        return HeadView(ids, labels, pieces, loose, chunks, loose_chunks, regular_start)
+        return HeadView(ids, labels, pieces, loose, runs, chunks, loose_chunks, regular_start)
 
     def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, tombstones: Tombstones) -> Int64:
         """Slots of series with samples in range; for sealed windows it is enough that the window overlaps it."""

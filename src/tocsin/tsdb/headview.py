@@ -8,22 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.model.labels import Labels
-from tocsin.model.series import Int64, is_absent
+from tocsin.model.series import Int64
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk
 from tocsin.tsdb.grid import Window
-from tocsin.tsdb.piece import GridPiece, Loose
-from tocsin.tsdb.tombstones import Tombstones, without, without_loose
+from tocsin.tsdb.piece import GridPiece, Loose, Part
+from tocsin.tsdb.run import Run
+from tocsin.tsdb.tombstones import Tombstones, without, without_parts
 
 
 @dataclass(frozen=True, slots=True)
 class HeadView:
     """What the head has for some matchers, as of one moment: ids [k] with labels, open samples, and closed windows in
-    memory; `chunks` and `loose_chunks` are still to be read (outside the lock)."""
+    memory; `chunks`, `loose_chunks` and `runs` are still to be read (outside the lock)."""
 
     ids: Int64
     labels: tuple[Labels, ...]
     pieces: list[GridPiece]
     loose: Loose
+    runs: list[Run]
     chunks: list[tuple[GridChunk, Int64]]
     loose_chunks: list[LooseChunk]
     regular_from_ms: int
@@ -32,7 +34,7 @@ class HeadView:
 
 def read_view(
     view: HeadView, files: ChunkFiles, start_ms: int, end_ms: int, tombstones: Tombstones
-) -> tuple[list[GridPiece], list[Loose]]:
+) -> tuple[list[GridPiece], list[Part]]:
     """Read the chunks of a view: pieces and loose samples within [start, end] that are not deleted, in order of precedence."""
     pieces: list[GridPiece] = []
     for chunk, rows in view.chunks:
@@ -41,22 +43,14 @@ def read_view(
         piece = files.read_grid(chunk, rows, low=low, high=high)
         if piece is not None:
             pieces += without([piece], tombstones.of_file(chunk.file))
-    loose: list[Loose] = []
+    loose: list[Part] = []
     wanted = np.sort(view.ids)
-    for entry in view.loose_chunks if len(wanted) else ():
-        part = files.read_loose(entry, wanted)
-        if part is not None:
-            inside = (part.t_ms >= start_ms) & (part.t_ms <= end_ms)
-            within = Loose(part.ids[inside], part.t_ms[inside], part.values[inside])
-            loose += without_loose([within], tombstones.of_file(entry.file))
+    if len(wanted):
+        for entry in view.loose_chunks:
+            loose += without_parts(files.read_loose(entry, wanted, start_ms, end_ms), tombstones.of_file(entry.file))
+        for run in view.runs:
+            loose += run.split.read(wanted, start_ms, end_ms)
     return pieces + view.pieces, [*loose, view.loose]
-
-
-def flatten(piece: GridPiece) -> Loose:
-    """The samples of a piece, one by one."""
-    row, column = np.nonzero(~is_absent(piece.values))
-    t_ms = (piece.first + column) * piece.interval_ms + piece.offset_ms
-    return Loose(piece.ids[row], t_ms, piece.values[row, column])
 
 
 def window_pieces(window: Window, ids: Int64, start_ms: int, end_ms: int) -> Iterable[GridPiece]:

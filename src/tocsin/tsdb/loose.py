@@ -7,51 +7,18 @@ series that is pushed once an hour costs what it holds, not a window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tocsin.model.series import Bool, Float64, Int64
 from tocsin.tsdb.piece import Loose
+from tocsin.tsdb.run import Run
+
+__all__ = ["RUNS_SAMPLES", "LooseHead", "Run"]
 
 _TABLE_SAMPLES = 4096
 RUNS_SAMPLES = 262_144
 """Samples in runs that are worth a chunk file entry."""
 _NEVER = np.iinfo(np.int64).min
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """Samples sorted by (id, t): ids, t_ms int64 [n], values [n]. Immutable."""
-
-    ids: Int64
-    t_ms: Int64
-    values: Float64
-
-    @classmethod
-    def of(cls, ids: Int64, t_ms: Int64, values: Float64) -> Run:
-        """Sort; of equal (id, t) the last one given stays."""
-        order = np.lexsort((t_ms, ids))
-        ids, t_ms, values = ids[order], t_ms[order], values[order]
-        last = np.ones(len(ids), np.bool_)
-        last[:-1] = (ids[1:] != ids[:-1]) | (t_ms[1:] != t_ms[:-1])
-        return cls(ids, t_ms, values) if last.all() else cls(ids[last], t_ms[last], values[last])
-
-    def of_series(self, wanted: Int64) -> Int64:
-        """Places of samples whose id is in `wanted` (sorted, unique)."""
-        left = np.searchsorted(self.ids, wanted, "left")
-        return spans(left, np.searchsorted(self.ids, wanted, "right"))
-
-
-def spans(left: Int64, right: Int64) -> Int64:
-    """All numbers of the half-open ranges [left, right), joined."""
-    counts = right - left
-    total = int(counts.sum())
-    if not total:
-        return np.empty(0, np.int64)
-    ends = np.cumsum(counts)
-    joined: Int64 = np.arange(total) + np.repeat(left - (ends - counts), counts)
-    return joined
 
 
 class LooseHead:
@@ -130,18 +97,25 @@ class LooseHead:
 
     def read(self, wanted: Int64, start_ms: int = _NEVER, end_ms: int = np.iinfo(np.int64).max) -> Loose:
         """Open samples of series ids `wanted` (sorted, unique) within [start, end], oldest writes first."""
-        parts = [(run.ids, run.t_ms, run.values, run.of_series(wanted)) for run in self.runs]
-        if self._count and len(wanted):
-            n = self._count
-            at = np.minimum(np.searchsorted(wanted, self._ids[:n]), len(wanted) - 1)
-            parts.append((self._ids, self._t, self._values, np.flatnonzero(wanted[at] == self._ids[:n])))
-        parts = [part for part in parts if len(part[3])]
-        if not parts:
-            return Loose(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-        t_ms = np.concatenate([part[1][part[3]] for part in parts])
+        parts = [(run.ids, run.t_ms, run.values, run.of_series(wanted)) for run in self.runs_within(start_ms, end_ms)]
+        open_ = self.read_open(wanted, start_ms, end_ms)
+        ids = np.concatenate([*(part[0][part[3]] for part in parts), open_.ids])
+        t_ms = np.concatenate([*(part[1][part[3]] for part in parts), open_.t_ms])
+        values = np.concatenate([*(part[2][part[3]] for part in parts), open_.values])
         inside = (t_ms >= start_ms) & (t_ms <= end_ms)
-        ids = np.concatenate([part[0][part[3]] for part in parts])[inside]
-        return Loose(ids, t_ms[inside], np.concatenate([part[2][part[3]] for part in parts])[inside])
+        return Loose(ids[inside], t_ms[inside], values[inside])
+
+    def runs_within(self, start_ms: int, end_ms: int) -> list[Run]:
+        """Runs with samples within [start, end], oldest writes first; they may be read outside the lock."""
+        return [run for run in self.runs if run.span_ms[0] <= end_ms and run.span_ms[1] >= start_ms]
+
+    def read_open(self, wanted: Int64, start_ms: int, end_ms: int) -> Loose:
+        """Samples of the unsorted table, written after those of all runs."""
+        n = self._count if len(wanted) else 0
+        ids, t_ms = self._ids[:n], self._t[:n]
+        at = np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)
+        mine = np.flatnonzero((wanted[at] == ids) & (t_ms >= start_ms) & (t_ms <= end_ms)) if n else np.empty(0, np.int64)
+        return Loose(ids[mine], t_ms[mine], self._values[:n][mine])
 
     def forget(self, slots: Int64) -> None:
         """These slots get new owners."""

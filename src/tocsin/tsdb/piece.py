@@ -17,6 +17,16 @@ class GridPiece:
     ids: Int64
     values: Float64
 
+    def within(self, start_ms: int, end_ms: int) -> GridPiece | None:
+        """The columns within [start, end]; None when there are none."""
+        low = max(-((self.offset_ms - start_ms) // self.interval_ms) - self.first, 0)
+        high = min((end_ms - self.offset_ms) // self.interval_ms - self.first + 1, self.values.shape[1])
+        if low >= high:
+            return None
+        if low == 0 and high == self.values.shape[1]:
+            return self
+        return GridPiece(self.interval_ms, self.offset_ms, self.first + low, self.ids, self.values[:, low:high])
+
 
 @dataclass(frozen=True, slots=True)
 class Loose:
@@ -25,3 +35,7 @@ class Loose:
     ids: Int64
     t_ms: Int64
     values: Float64
+
+
+Part = GridPiece | Loose
+"""Loose samples as they are read: those that turned out to be evenly spaced come as matrices."""

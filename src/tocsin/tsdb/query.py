@@ -18,9 +18,9 @@ from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.headview import read_view
 from tocsin.tsdb.index import Index
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece, Part
 from tocsin.tsdb.rollup import FINE_MS, Rollups
-from tocsin.tsdb.tombstones import Tombstones, not_deleted, without, without_loose
+from tocsin.tsdb.tombstones import Tombstones, not_deleted, without, without_parts
 
 _NO_HINTS = SelectHints()
 
@@ -81,7 +81,7 @@ class Reading:
         view = self.head.view(matchers, start_ms, end_ms)
         names = _Names(view.ids, view.labels)
         pieces: list[GridPiece] = []
-        loose: list[Loose] = []
+        loose: list[Part] = []
         warnings: tuple[str, ...] = ()
         raw_from = self._raw_from_ms()
         blocks = [(block, end_ms, 1) for block in self.blocks.overlapping(start_ms, end_ms)]
@@ -98,7 +98,7 @@ class Reading:
                 more = block.read(rows, start_ms, last_ms)
                 deleted = self.tombstones.of_block(block, resolution_ms=resolution_ms)
                 pieces.extend(without(more[0], deleted))
-                loose.extend(without_loose(more[1], deleted))
+                loose.extend(without_parts(more[1], deleted))
                 names.add(block, rows)
         more = read_view(view, self.files, start_ms, end_ms, self.tombstones)
         found = assemble(pieces + more[0], loose + more[1], names.of)

@@ -20,7 +20,7 @@ from tocsin.tsdb.assemble import assemble
 from tocsin.tsdb.block import Block, BlockName, BlockSet
 from tocsin.tsdb.build import ReadBatch, Source, build
 from tocsin.tsdb.compact import DAY_MS, read_blocks
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece, Part
 from tocsin.tsdb.upkeep import Job
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _write(store: Store, block: Block, resolution_ms: int, how: str, aggregate: 
 def _reduced(read: ReadBatch, resolution_ms: int, how: str) -> ReadBatch:
     """A reader of rolled-up pieces."""
 
-    def reduced(ids: Int64) -> tuple[list[GridPiece], list[Loose]]:
+    def reduced(ids: Int64) -> tuple[list[GridPiece], list[Part]]:
         pieces, loose = read(ids)
         selection = assemble(pieces, loose, lambda wanted: wanted.tolist())
         out = []

@@ -19,7 +19,7 @@ from tocsin.model.series import ABSENT_BITS, Bool, Int64
 from tocsin.tsdb import sections
 from tocsin.tsdb.block import Block
 from tocsin.tsdb.disk import Disk
-from tocsin.tsdb.piece import GridPiece, Loose
+from tocsin.tsdb.piece import GridPiece, Loose, Part
 
 FILE = "tombstones"
 _SECTION = 1
@@ -117,6 +117,13 @@ def _emptied(piece: GridPiece, tombstones: Sequence[Tombstone]) -> GridPiece:
 def without_loose(parts: Iterable[Loose], tombstones: Sequence[Tombstone]) -> list[Loose]:
     """The samples that are not deleted."""
     return [_kept(part, tombstones) for part in parts] if tombstones else list(parts)
+
+
+def without_parts(parts: Iterable[Part], tombstones: Sequence[Tombstone]) -> list[Part]:
+    """Both of them."""
+    if not tombstones:
+        return list(parts)
+    return [_emptied(part, tombstones) if isinstance(part, GridPiece) else _kept(part, tombstones) for part in parts]
 
 
 def _kept(part: Loose, tombstones: Sequence[Tombstone]) -> Loose:
