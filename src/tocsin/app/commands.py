@@ -296,6 +296,7 @@ class _Handlers:
             "name": name,
             "pid": int(args["pid"]),
             "restarts": int(args["restarts"]),
+            "started_ms": int(args.get("started_ms", 0)),
             "heard_ms": self._core.clock.now_ms(),
             "families": families,
         }

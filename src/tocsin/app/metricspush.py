@@ -34,7 +34,14 @@ async def push_metrics(core: CoreClient, name: str, restarts: int) -> None:
                 for f in own_families()
             ]
             await core.command(
-                "process.metrics", {"process": name, "pid": os.getpid(), "restarts": restarts, "families": families}
+                "process.metrics",
+                {
+                    "process": name,
+                    "pid": os.getpid(),
+                    "started_ms": round(psutil.Process().create_time() * 1000),
+                    "restarts": restarts,
+                    "families": families,
+                },
             )
         except CommandError:
             await asyncio.sleep(1)

@@ -22,6 +22,7 @@ from tocsin.app.supervise import loop_lag_seconds
 from tocsin.app.values import spec_to_json
 from tocsin.config.secrets import hide_secrets
 from tocsin.errors import Problem
+from tocsin.metrics import REGISTRY, Family
 from tocsin.model.check import CheckSpec, CheckStatus
 from tocsin.model.incident import IncidentState
 from tocsin.state.schema import incidents, notifications
@@ -85,6 +86,9 @@ async def status(core: Core, configuration: Configuration, processes: Mapping[st
         "last_sample_ms": max((row["last_ms"] for row in collectors), default=0),
         "processes": [_own_row(core), *(_reported_row(row) for row in processes.values())],
         "collectors": collectors,
+        "metrics": await asyncio.to_thread(
+            _figures, [*REGISTRY.collect(), *(f for row in processes.values() for f in row["families"])]
+        ),
         "facts": [
             f"{store['series']:,} series, {store['head_chunk_bytes'] / 1e6:.1f} MB of head chunks",
             f"{rules['groups']} rule groups, {rules['rules']} rules, {rules['failing']} failing",
@@ -101,6 +105,18 @@ async def status(core: Core, configuration: Configuration, processes: Mapping[st
         "dead_man": core.dead_man.state(),
         "ways": await core.routine.ways(),
     }
+
+
+def _figures(families: Iterable[Family]) -> dict[str, float]:
+    """Our own metrics as one number each: counters summed over labels and processes, gauges where there is just one sample."""
+    samples: dict[str, list[float]] = {}
+    counters = set()
+    for family in families:
+        if family.kind in ("counter", "gauge"):
+            samples.setdefault(family.name, []).extend(sample.value for sample in family.samples)
+        if family.kind == "counter":
+            counters.add(family.name)
+    return {name: sum(values) for name, values in sorted(samples.items()) if values and (name in counters or len(values) == 1)}
 
 
 def _own_row(core: Core) -> dict[str, Any]:
@@ -125,7 +141,7 @@ def _reported_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "name": row["name"],
         "pid": row["pid"],
         "restarts": row["restarts"],
-        "started_ms": 0,
+        "started_ms": row.get("started_ms", 0),
         "lag_ms": found.get("tocsin_event_loop_lag_seconds", 0.0) * 1000,
         "rss_bytes": found.get("tocsin_process_resident_bytes", 0.0),
     }

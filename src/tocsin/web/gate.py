@@ -27,7 +27,7 @@ from tocsin.web.auth import Authenticator, Caller, loopback_caller
 from tocsin.web.endpoint import SAFE_METHODS, Endpoint, Errors, Permission
 from tocsin.web.forms import read_form
 from tocsin.web.limits import limited_receive, too_large
-from tocsin.web.match import check_match
+from tocsin.web.match import check_mark
 from tocsin.web.origin import Peer, host_is_ours, origin_is_ours, peer_of
 from tocsin.web.parts import WebParts, WebSettings
 from tocsin.web.problem import Refused, error_response, not_found
@@ -164,7 +164,7 @@ class Gate:
         if unsafe and caller is not None and caller.csrf and endpoint.permission not in (*_OPEN, Permission.LOOPBACK_READ):
             await _check_csrf(Request(scope, limited), endpoint, caller)
         if endpoint.mark is not None:
-            await check_match(Request(scope, limited), endpoint.mark)
+            await check_mark(Request(scope, limited), endpoint.mark)
         await endpoint.app(scope, limited, answer)
 
     async def _caller(self, endpoint: Endpoint, headers: Headers, peer: Peer) -> Caller | None:

@@ -37,10 +37,16 @@ def version_of(request: Request) -> dict[str, int]:
     return {"version": int(asked)} if asked.isascii() and asked.isdecimal() and len(asked) < 10 else {}
 
 
-async def check_match(request: Request, mark: Mark) -> None:
-    """Raises Refused 412, with the current ETag, when `If-Match` is sent and names another state of the thing."""
+async def check_mark(request: Request, mark: Mark) -> None:
+    """As `check_match`; the mark is only looked up when somebody asks for it."""
+    if "if-match" in request.headers:
+        check_match(request, await mark(request))
+
+
+def check_match(request: Request, now: str | None) -> None:
+    """Raises Refused 412, with the current ETag, when `If-Match` names another state of the thing; `now` None = no thing."""
     asked = request.headers.get("if-match")
-    if asked is None or (now := await mark(request)) is None:
+    if asked is None or now is None:
         return
     if asked.strip() == "*" or now in [one.strip().removeprefix("W/").strip('"').partition(".")[0] for one in asked.split(",")]:
         return

@@ -66,7 +66,7 @@ export interface ServiceRow {
   owner: string
 }
 
-// GET /checks -> { now_ms, cursor, checks: CheckRow[] }
+// GET /checks -> { now_ms, cursor, checks: CheckRow[], next }
 export interface CheckRow {
   id: string
   name: string
@@ -97,6 +97,8 @@ export interface CheckDetail extends CheckRow {
   uptime_by_window: Record<'24h' | '7d' | '30d' | '90d', number | null>
   latency: { t_ms: number[]; values: (number | null)[] } // seconds, last 6 h
   runbook: string
+  now_ms: number
+  cursor: number
 }
 export interface CheckRun { id: number; started_ms: number; ok: boolean; reason: string; message: string; manual_by: string; result: CheckResult }
 export interface CheckResult {
@@ -139,7 +141,7 @@ export interface AlertRow {
   strip: string // 24 h fire strip, one digit 0/1 per 30 min
 }
 // GET /alerts/{fingerprint} -> AlertDetail
-export interface AlertDetail extends AlertRow { history: { starts_at_ms: number; ends_at_ms: number; ended_by: string; incident: number }[]; trace: TimelineEntry[] }
+export interface AlertDetail extends AlertRow { history: { starts_at_ms: number; ends_at_ms: number; ended_by: string; incident: number }[]; trace: TimelineEntry[]; now_ms: number; cursor: number }
 
 // GET /incidents?state=open|resolved|all&severity=&q= -> { now_ms, cursor, incidents: IncidentRow[] }
 export interface IncidentRow {
@@ -182,6 +184,8 @@ export interface IncidentDetail extends IncidentRow {
   merged_into: number // added 10:25: 0 = not merged
   previous: number // added 10:25: the incident of this group before, 0 = none
   split_from?: number // the incident that these alerts were split off, 0 = none
+  now_ms: number
+  cursor: number
 }
 export interface TimelineEntry { id: number; t_ms: number; actor: string; verb: string; text: string; cause: string; data: Record<string, unknown> }
 export interface WhyRow { who: string; told: boolean; text: string; t_ms: number; channel: string; state: string }
@@ -212,7 +216,7 @@ export interface NotificationRow {
 }
 // POST /notifications/{id}/retry -> NotificationRow; POST /notifications/test { user | receiver } -> NotificationRow[]
 
-// GET /silences -> { now_ms, cursor, silences: SilenceRow[] }
+// GET /silences -> { now_ms, cursor, silences: SilenceRow[], next }; GET /silences/{id} -> SilenceRow
 export interface SilenceRow {
   id: string
   matchers: { name: string; value: string; isRegex: boolean; isEqual: boolean }[]
@@ -222,11 +226,12 @@ export interface SilenceRow {
   comment: string
   state: 'pending' | 'active' | 'expired'
   matching_now: number
+  etag: string // for If-Match: POST /silences with `id`, DELETE
 }
 // POST /silences { matchers, starts_at_ms?, ends_at_ms, comment, id? } -> 201 SilenceRow; DELETE /silences/{id} -> 204
 // POST /silences/preview { matchers } -> { now: AlertRow[], last_7d: number, warning: string, cannot_be_silenced: number }
 
-// GET /targets -> { targets: TargetRow[] }
+// GET /targets -> { targets: TargetRow[], next }
 export interface TargetRow { job: string; instance: string; url: string; up: boolean | null; last_ms: number; duration_s: number; samples: number; error: string; labels: Labels }
 
 // GET /oncall/overrides -> { overrides: { id, schedule, start_ms, end_ms, users: string[], mode: 'set' | 'add', created_by, created_ms }[] } (added 10:57)
@@ -258,7 +263,7 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // GET /audit?limit=&cursor= (admin) -> { events: TimelineEntry[], next }
 // GET /me/totp -> { secret, url, active }; POST /me/totp { secret, code } -> 204; POST /me/password { old, new } -> 204
 // GET /accounts (admin) -> { accounts: AccountRow[] }; POST /accounts { name, role, full_name?, email?, password? } -> 201 AccountRow; PATCH /accounts/{name}
-export interface AccountRow { name: string; full_name: string; email: string; role: Role; disabled: boolean; has_password: boolean; has_totp: boolean; created_ms: number; seen_ms: number }
+export interface AccountRow { name: string; full_name: string; email: string; role: Role; disabled: boolean; has_password: boolean; has_totp: boolean; created_ms: number; seen_ms: number; etag: string }
 // GET /tokens (admin) -> { tokens: TokenRow[] }; POST /tokens { name, role, expires_ms? } -> 201 { token, id }; DELETE /tokens/{id} -> 204. role may also be 'sender', or 'probe' with a `place` that it is bound to
 export interface TokenRow { id: string; name: string; role: string; created_ms: number; expires_ms: number; used_ms: number; created_by: string; place: string }
 // GET /openapi.json describes all of this. POST /logout ends the session (303 to /login). 401 on any call: send the browser to /login?next=<path>.
@@ -266,9 +271,14 @@ export interface TokenRow { id: string; name: string; role: string; created_ms: 
 // GET /dashboards -> { dashboards: { name, title, description, panels, source }[] }; GET /dashboards/{name} (lib/board.ts); GET /dashboards/{name}/grafana.json
 // GET /markers?from=&to=&service= -> { markers: { id, t_ms, kind, service, text, data }[] }, oldest first
 // POST /explain: rows also carry `query`, the query as asked, narrowed by the row's matcher
-// GET /coverage -> { findings: { kind, subject, text }[], watched }; GET /maintenance -> { now_ms, windows: [...] }
+// GET /coverage -> { findings: { kind, subject, text }[], watched }
+// GET /maintenance -> { now_ms, cursor, windows: MaintenanceRow[], next } (lib/maintenance.ts); POST /maintenance {name, matchers, start, end | duration, rrule?, ...} -> 201
+// PUT | DELETE /maintenance/{id}; POST /maintenance/{id}/end; POST /maintenance/preview { window, id? } -> { upcoming, now, last_7d, checks }
+// GET /status-pages -> { now_ms, cursor, pages: StatusPageRow[] } (lib/statuspages.ts); POST /status-pages/{slug}/updates { state, text, title?, incident? | story?, components? } -> 201
+// GET | PATCH | DELETE /status-pages/{slug}/updates/{id}
+// If-Match: `etag` of a row, or the ETag of one thing's own answer, on every write that edits a thing; 412 with the current ETag when somebody was first. Any list: `next` as ?cursor=.
 // POST /config/preview { text } (admin) -> { jobs, checks, people, files, problems }; nothing is taken over
-// ?at=<RFC 3339 or ms> on /overview, /alerts, /incidents, /silences, /oncall, /maintenance: as it was then
+// ?at=<RFC 3339 or ms> on /overview, /alerts, /incidents, /incidents/{n}, /checks, /checks/{id}, /silences, /oncall, /maintenance: as it was then
 
 // GET /stream?cursor=  (Server-Sent Events): event `change`, data { id, topics: string[], subjects: string[] }; event `reset`; event `beat`, data { now_ms, engine: Engine }
 // Explore uses the Prometheus API: /api/v1/query_range, /api/v1/query, /api/v1/labels, /api/v1/label/{name}/values, /api/v1/metadata

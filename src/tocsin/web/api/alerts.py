@@ -105,7 +105,7 @@ class Alerts:
         answer = await self._desk.parts.database.read(lambda tx: _detail(tx, fingerprint, rules, now_ms))
         if answer is None:
             raise Refused(404, "no_such_alert", f"there is no alert {fingerprint!r}")
-        return await json_answer(request, answer)
+        return await json_answer(request, replace(answer, cursor=self._desk.hub.cursor))
 
     async def rules(self) -> RuleIndex:
         return RuleIndex.of(await self._desk.state.try_ask("rules.state", {}))
@@ -309,6 +309,8 @@ def _detail(tx: Connection, fingerprint: str, rules: RuleIndex, now_ms: int) -> 
         **{name: getattr(row, name) for name in AlertRow.__dataclass_fields__},
         history=[Episode(e.starts_at_ms, e.ends_at_ms, e.ended_by, e.incident) for e in past],
         trace=timeline_entries(tx, f"alert:{fingerprint}"),
+        now_ms=now_ms,
+        cursor=0,
     )
 
 

@@ -17,6 +17,7 @@ from tocsin.model.incident import IncidentState
 from tocsin.state.schema import events, incidents, markers
 from tocsin.web.answers import json_answer
 from tocsin.web.api.paging import page_of
+from tocsin.web.api.rows import MOST_ROWS, cut
 from tocsin.web.api.shapes import (
     AuditList,
     Problem,
@@ -125,7 +126,9 @@ class Basics:
     async def targets(self, request: Request) -> Response:
         """Scrape targets."""
         state = await self._desk.state.ask("targets.state")
-        return await json_answer(request, TargetList([_target(item) for item in state["activeTargets"]]))
+        found = [_target(item) for item in state["activeTargets"]]
+        page, following = cut(found, request.query_params, lambda row: (row.job, row.instance, row.url), size=MOST_ROWS)
+        return await json_answer(request, TargetList(page, following))
 
     async def own_health(self, request: Request) -> Response:
         """Tocsin's own processes, collectors, configuration."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from tocsin.incidents.people import Directory, Service, Team
 from tocsin.incidents.questions import instant
 from tocsin.model.incident import Person
 from tocsin.model.labels import Labels
+from tocsin.state.schema import incidents
 from tocsin.web.answers import bytes_answer, json_answer
 from tocsin.web.api import past
 from tocsin.web.api.alerts import RuleIndex
@@ -25,6 +27,7 @@ from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Handler, Permission
 from tocsin.web.forms import Body, Instant, read_body, row_number
+from tocsin.web.match import thing_answer
 from tocsin.web.problem import Refused
 
 _STATES = ("open", "resolved", "all")
@@ -149,6 +152,7 @@ class Incidents:
                     answer=IncidentRow,
                     body=body,
                     summary=summary,
+                    mark=self._mark,
                 )
                 for name, (body, summary) in _COMMANDS.items()
             ),
@@ -179,13 +183,27 @@ class Incidents:
         return await json_answer(request, answer)
 
     async def detail(self, request: Request) -> Response:
-        """One incident: alerts, timeline, every message, and why each person was or was not told."""
+        """One incident: alerts, timeline, every message, why each was told; `at` = as it was then, as far as it is kept."""
         number, directory = number_of(request), await directory_of(self._desk)
-        found = await self._desk.parts.database.read(lambda tx: reads.incident_detail(tx, number, directory))
+        now_ms = self._desk.now_ms()
+        at_ms = moment_of(request, now_ms)
+
+        def read(tx: Connection) -> dict[str, Any] | None:
+            found = reads.incident_detail(tx, number, directory)
+            return past.incident_then(tx, found, at_ms) if found is not None and is_past(request) else found
+
+        found = await self._desk.parts.database.read(read)
         if found is None:
-            raise Refused(404, "no_such_incident", f"there is no incident #{number}")
+            then = " yet at that time" if is_past(request) else ""
+            raise Refused(404, "no_such_incident", f"there is no incident #{number}{then}")
         rules = RuleIndex.of(await self._desk.state.try_ask("rules.state", {}))
-        return await json_answer(request, self._with_rules(found, rules))
+        answer = {**self._with_rules(found, rules, at_ms), "now_ms": now_ms, "cursor": self._desk.hub.cursor}
+        return await thing_answer(request, answer, str(found["version"]))
+
+    async def _mark(self, request: Request) -> str | None:
+        query = sa.select(incidents.c.version).where(incidents.c.number == number_of(request))
+        version = await self._desk.parts.database.read(lambda tx: tx.execute(query).scalar())
+        return None if version is None else str(version)
 
     async def analytics(self, request: Request) -> Response:
         """Times to answer and mend, pages per person and week, noise per rule, what comes back; `from` and `to`, else 30 days."""
@@ -209,12 +227,12 @@ class Incidents:
         named = {"content-disposition": f'inline; filename="incident-{number}.md"'}
         return await bytes_answer(request, text.encode(), media_type="text/markdown; charset=utf-8", headers=named)
 
-    def _with_rules(self, incident: dict[str, Any], rules: RuleIndex) -> dict[str, Any]:
+    def _with_rules(self, incident: dict[str, Any], rules: RuleIndex, now_ms: int) -> dict[str, Any]:
         """The incident with what only the core's rules know: expression and threshold behind its alerts."""
         alerts = [{**alert, "rule": rules.find("", alert["name"])} for alert in incident["alerts"]]
         graph = None
         if first := next((alert for alert in alerts if alert["rule"].expr), None):
-            end_ms = incident["resolved_ms"] or self._desk.now_ms()
+            end_ms = incident["resolved_ms"] or now_ms
             labels, start_ms = Labels(first["labels"]), first["starts_at_ms"]
             graph = graph_of(self._desk.parts.engine, first["rule"].expr, labels, start_ms, end_ms)
         return {**incident, "alerts": alerts, "graph": graph}

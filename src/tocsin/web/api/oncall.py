@@ -20,6 +20,7 @@ from tocsin.model.event import SYSTEM
 from tocsin.state.schema import schedule_overrides
 from tocsin.web.answers import bytes_answer, json_answer
 from tocsin.web.api.moment import is_past, moment_of
+from tocsin.web.api.rows import cut
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Errors, Handler, Permission
 from tocsin.web.forms import Body, Instant, read_body
@@ -61,6 +62,7 @@ class OverrideRow:
 @dataclass(frozen=True, slots=True)
 class OverrideList:
     overrides: Sequence[OverrideRow]
+    next: str
 
 
 class NewFeed(Body):
@@ -82,6 +84,7 @@ class FeedRow:
 @dataclass(frozen=True, slots=True)
 class FeedList:
     feeds: Sequence[FeedRow]
+    next: str
 
 
 class OnCall:
@@ -126,7 +129,8 @@ class OnCall:
     async def overrides(self, request: Request) -> Response:
         """Overrides, those to come first, then the latest past ones."""
         rows = await self._desk.parts.database.read(_rows)
-        return await json_answer(request, OverrideList(rows))
+        page, following = cut(rows, request.query_params, lambda row: (-row.end_ms, row.id), size=_SHOWN)
+        return await json_answer(request, OverrideList(page, following))
 
     async def add(self, request: Request) -> Response:
         """Put somebody on call for a while."""
@@ -167,7 +171,9 @@ class OnCall:
 
     async def feeds(self, request: Request) -> Response:
         """Calendar addresses that work without signing in; their secrets are not kept."""
-        return await json_answer(request, {"feeds": await self._desk.parts.database.read(listed)})
+        found = await self._desk.parts.database.read(listed)
+        page, following = cut(found, request.query_params, lambda row: (-row["created_ms"], row["id"]))
+        return await json_answer(request, {"feeds": page, "next": following})
 
     async def make_feed(self, request: Request) -> Response:
         """A calendar address for a `schedule`, a `person` or both; it is in this answer and nowhere else."""
@@ -192,6 +198,6 @@ class OnCall:
 
 
 def _rows(tx: Connection) -> list[OverrideRow]:
-    query = sa.select(schedule_overrides).order_by(schedule_overrides.c.end_ms.desc()).limit(_SHOWN)
+    query = sa.select(schedule_overrides).order_by(schedule_overrides.c.end_ms.desc())
     names = OverrideRow.__dataclass_fields__
     return [OverrideRow(**{name: getattr(row, name) for name in names}) for row in tx.execute(query)]

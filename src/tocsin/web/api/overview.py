@@ -23,7 +23,7 @@ from tocsin.state.schema import declared_checks, events, meta
 from tocsin.web.answers import bytes_answer, dumps, json_answer
 from tocsin.web.api import past
 from tocsin.web.api.alerts import RuleIndex, alert_rows, alerts_at
-from tocsin.web.api.checks import check_rows
+from tocsin.web.api.check_lines import check_rows
 from tocsin.web.api.incidents import directory_of, open_incidents
 from tocsin.web.api.metrics_view import MetricsView, read_metrics
 from tocsin.web.api.moment import is_past, moment_of

@@ -20,8 +20,8 @@ from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckState
 from tocsin.model.incident import IncidentState
 from tocsin.state.schema import check_changes, episodes, events, incident_alerts
-from tocsin.web.api.checks import check_rows
-from tocsin.web.api.shapes import CheckRow
+from tocsin.web.api.check_lines import check_rows, detail_of
+from tocsin.web.api.shapes import CheckDetail, CheckRow, Points
 
 _MOST = 1000
 # Which state an incident is in after an event of its timeline; other verbs change nothing.
@@ -71,6 +71,56 @@ def incidents_at(tx: Connection, directory: Directory, at_ms: int, *, state: str
     if state != "all":
         rows = [row for row in rows if IncidentState(row["state"]).open == (state == "open")]
     return sorted(rows, key=lambda row: (-rank.get(row["severity"], -1), row["number"])) if state == "open" else rows
+
+
+def incident_then(tx: Connection, now: Mapping[str, Any], at_ms: int) -> dict[str, Any] | None:
+    """One incident (incident_detail) as it was: its timeline, messages and alerts up to that moment. None = not there yet.
+
+    What was done and found (`remediation`, `verdict`) is kept as it is now only: it is shown where nobody changed it since.
+    """
+    if now["created_ms"] > at_ms:
+        return None
+    number = int(now["number"])
+    then = _incident_then(now, _stories(tx, [number], at_ms).get(number, ()), 0)
+    alerts = [_alert_then(alert, at_ms) for alert in now["alerts"] if alert["starts_at_ms"] <= at_ms]
+    later = {entry["verb"] for entry in now["timeline"] if entry["t_ms"] > at_ms}
+    steps = [{**step, "executed_ms": step["executed_ms"] if step["executed_ms"] <= at_ms else 0} for step in now["policy_steps"]]
+    return {
+        **then,
+        "alerts": alerts,
+        "alerts_firing": sum(alert["state"] == "firing" for alert in alerts),
+        "alerts_total": len(alerts),
+        "timeline": [entry for entry in now["timeline"] if entry["t_ms"] <= at_ms],
+        "notifications": [_message_then(row, at_ms) for row in now["notifications"] if row["created_ms"] <= at_ms],
+        "why": [row for row in now["why"] if row["t_ms"] <= at_ms],
+        "policy_steps": steps,
+        "remediation": {} if "remediated" in later else now["remediation"],
+        "verdict": "" if "judged" in later else now["verdict"],
+        "merged_into": now["merged_into"] if then["state"] == IncidentState.MERGED else 0,
+        "flapping": "",
+    }
+
+
+def _alert_then(alert: Mapping[str, Any], at_ms: int) -> dict[str, Any]:
+    over = 0 < alert["ends_at_ms"] <= at_ms
+    return {**alert, "state": "resolved" if over else "firing", "ends_at_ms": alert["ends_at_ms"] if over else 0}
+
+
+def _message_then(row: Mapping[str, Any], at_ms: int) -> dict[str, Any]:
+    """A message by the attempts that had begun; one whose end came later was still on its way."""
+    if row["done_ms"] and row["done_ms"] <= at_ms:
+        return dict(row)
+    log = [attempt for attempt in row["attempt_log"] if attempt["started_ms"] <= at_ms]
+    state = "sending" if log else "pending"
+    return {**row, "state": state, "state_reason": "", "done_ms": 0, "attempts": len(log), "attempt_log": log, "provider_id": ""}
+
+
+def check_then(tx: Connection, spec: Mapping[str, Any], at_ms: int, latency: Points) -> CheckDetail:
+    """One check as it was: state, runs and changes up to that moment. Its settings are those of today."""
+    [row] = checks_at(tx, [spec], at_ms)
+    seen = detail_of(tx, spec, row, at_ms, latency)
+    last = seen.runs[0] if seen.runs else None
+    return replace(seen, last_result=last.result if last else None, last_ms=last.started_ms if last else 0)
 
 
 def _firing(tx: Connection, at_ms: int) -> dict[int, int]:

@@ -14,9 +14,11 @@ from starlette.responses import Response
 from tocsin.state.schema import accounts, sessions, tokens
 from tocsin.web import totp
 from tocsin.web.answers import json_answer
+from tocsin.web.api.rows import cut
 from tocsin.web.desk import Desk, actor_of, caller_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, Instant, read_body
+from tocsin.web.match import mark_of, thing_answer
 from tocsin.web.problem import Refused
 from tocsin.web.signin import Passwords
 
@@ -32,11 +34,14 @@ class AccountRow:
     has_totp: bool
     created_ms: int
     seen_ms: int
+    etag: str
+    """What `If-Match` takes when it is changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountList:
     accounts: Sequence[AccountRow]
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class TokenRow:
 @dataclass(frozen=True, slots=True)
 class TokenList:
     tokens: Sequence[TokenRow]
+    next: str
 
 
 class NewAccount(Body):
@@ -105,8 +111,15 @@ class People:
         return [
             Endpoint(account, self.accounts, permission=admin, answer=AccountList),
             Endpoint(account, self.create, methods=["POST"], permission=admin, body=NewAccount, answer=AccountRow, status=201),
+            Endpoint(account + "/{name}", self.one, permission=admin, answer=AccountRow),
             Endpoint(
-                account + "/{name}", self.change, methods=["PATCH"], permission=admin, body=AccountChanges, answer=AccountRow
+                account + "/{name}",
+                self.change,
+                methods=["PATCH"],
+                permission=admin,
+                body=AccountChanges,
+                answer=AccountRow,
+                mark=self._mark,
             ),
             Endpoint(token, self.tokens, permission=admin, answer=TokenList),
             Endpoint(token, self.new_token, methods=["POST"], permission=admin, body=NewToken, answer=dict, status=201),
@@ -118,7 +131,17 @@ class People:
 
     async def accounts(self, request: Request) -> Response:
         """Every account."""
-        return await json_answer(request, AccountList(await self._desk.parts.database.read(lambda tx: account_rows(tx))))
+        rows = await self._desk.parts.database.read(lambda tx: account_rows(tx))
+        return await json_answer(request, AccountList(*cut(rows, request.query_params, lambda row: (row.name,))))
+
+    async def one(self, request: Request) -> Response:
+        """One account."""
+        return await self._answer(request, request.path_params["name"])
+
+    async def _mark(self, request: Request) -> str | None:
+        name = request.path_params["name"]
+        rows = await self._desk.parts.database.read(lambda tx: account_rows(tx, only=name)) if name else []
+        return rows[0].etag if rows else None
 
     async def create(self, request: Request) -> Response:
         """Add an account; without a password it signs in by link only."""
@@ -144,7 +167,8 @@ class People:
 
     async def tokens(self, request: Request) -> Response:
         """API tokens, without their secrets."""
-        return await json_answer(request, TokenList(await self._desk.parts.database.read(_token_rows)))
+        rows = await self._desk.parts.database.read(_token_rows)
+        return await json_answer(request, TokenList(*cut(rows, request.query_params, lambda row: (-row.created_ms, row.id))))
 
     async def new_token(self, request: Request) -> Response:
         """A new API token; its secret is in this answer and nowhere else."""
@@ -198,7 +222,7 @@ class People:
         rows = await self._desk.parts.database.read(lambda tx: account_rows(tx, only=name))
         if not rows:
             raise Refused(404, "no_such_account", f"no account named {name!r}")
-        return await json_answer(request, rows[0], status=status)
+        return await thing_answer(request, rows[0], rows[0].etag, status=status)
 
 
 def account_rows(tx: Connection, *, only: str = "") -> list[AccountRow]:
@@ -218,6 +242,7 @@ def account_rows(tx: Connection, *, only: str = "") -> list[AccountRow]:
             has_totp=bool(row.settings.get("totp")),
             created_ms=row.created_ms,
             seen_ms=seen.get(row.id, 0),
+            etag=mark_of(row.full_name, row.email, row.role, row.disabled, row.password_hash, row.settings),
         )
         for row in tx.execute(query)
     ]

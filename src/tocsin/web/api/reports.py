@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from tocsin.web.answers import bytes_answer, json_answer
+from tocsin.web.api.rows import cut
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.forms import Body, Instant, read_body
@@ -40,6 +41,7 @@ class ReportRow:
 @dataclass(frozen=True, slots=True)
 class ReportList:
     reports: Sequence[ReportRow]
+    next: str
 
 
 class Reports:
@@ -61,7 +63,9 @@ class Reports:
 
     async def list(self, request: Request) -> Response:
         """Reports that were made, newest first, each with its summary."""
-        return await json_answer(request, await self._ask(request, "list", {}))
+        found = (await self._ask(request, "list", {}))["reports"]
+        page, following = cut(found, request.query_params, lambda row: (-row["created_ms"], -row["id"]))
+        return await json_answer(request, ReportList(page, following))
 
     async def one(self, request: Request) -> Response:
         """One report with every figure."""

@@ -13,7 +13,7 @@ from tocsin.web.problem import Refused
 
 Row = TypeVar("Row")
 _DEFAULT = 1000
-_MOST = 5000
+MOST_ROWS = 5000
 
 
 def cut(
@@ -25,8 +25,8 @@ def cut(
     come and go meanwhile shift nothing. Raises Refused 400.
     """
     limit, cursor = query.get("limit", ""), query.get("cursor", "")
-    if limit and not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= _MOST):
-        raise Refused(400, "bad_limit", f"limit: expected a number from 1 to {_MOST}")
+    if limit and not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= MOST_ROWS):
+        raise Refused(400, "bad_limit", f"limit: expected a number from 1 to {MOST_ROWS}")
     ordered = sorted(rows, key=lambda row: tuple(key(row)))
     if cursor:
         after = _read(cursor)

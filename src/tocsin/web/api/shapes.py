@@ -148,6 +148,8 @@ class CheckDetail(CheckRow):
     uptime_by_window: Mapping[str, float | None]
     latency: Points
     runbook: str
+    now_ms: int
+    cursor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class CheckList:
     now_ms: int
     cursor: int
     checks: Sequence[CheckRow]
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,8 @@ class Episode:
 class AlertDetail(AlertRow):
     history: Sequence[Episode]
     trace: Sequence[TimelineEntry]
+    now_ms: int
+    cursor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +345,8 @@ class IncidentDetail(IncidentRow):
     merged_into: int
     previous: int
     split_from: int
+    now_ms: int
+    cursor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +375,8 @@ class SilenceRow:
     comment: str
     state: str
     matching_now: int
+    etag: str
+    """What `If-Match` takes when it is changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +384,7 @@ class SilenceList:
     now_ms: int
     cursor: int
     silences: Sequence[SilenceRow]
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +411,7 @@ class TargetRow:
 @dataclass(frozen=True, slots=True)
 class TargetList:
     targets: Sequence[TargetRow]
+    next: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ from tocsin.state.schema import alerts, silences
 from tocsin.web.answers import json_answer
 from tocsin.web.api.alerts import Alerts, preview
 from tocsin.web.api.moment import is_past, moment_of
+from tocsin.web.api.rows import cut
 from tocsin.web.api.shapes import MatcherRow, SilenceList, SilencePreview, SilenceRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, Instant, read_body
+from tocsin.web.match import check_match, mark_of, thing_answer
 from tocsin.web.problem import Refused
 
 _ORDER = {SilenceState.ACTIVE: 0, SilenceState.PENDING: 1, SilenceState.EXPIRED: 2}
@@ -76,7 +78,8 @@ class Silences:
             Endpoint(
                 path + "/preview", self.preview, methods=["POST"], permission=viewer, answer=SilencePreview, body=PreviewBody
             ),
-            Endpoint(path + "/{id}", self.expire, methods=["DELETE"], permission=responder, status=204),
+            Endpoint(path + "/{id}", self.one, permission=viewer, answer=SilenceRow),
+            Endpoint(path + "/{id}", self.expire, methods=["DELETE"], permission=responder, status=204, mark=self._mark),
         ]
 
     async def list(self, request: Request) -> Response:
@@ -86,21 +89,39 @@ class Silences:
         rows = await self._desk.parts.database.read(lambda tx: silence_rows(tx, at_ms))
         if is_past(request):
             rows = [row for row in rows if row.state != SilenceState.EXPIRED]
-        return await json_answer(request, SilenceList(now_ms, self._desk.hub.cursor, rows))
+        page, following = cut(rows, request.query_params, _order)
+        return await json_answer(request, SilenceList(now_ms, self._desk.hub.cursor, page, following))
+
+    async def one(self, request: Request) -> Response:
+        """One silence."""
+        row = await self._row(request.path_params["id"])
+        if row is None:
+            raise Refused(404, "no_such_silence", f"there is no silence {request.path_params['id']!r}")
+        return await thing_answer(request, row, row.etag)
+
+    async def _mark(self, request: Request) -> str | None:
+        row = await self._row(request.path_params["id"])
+        return row.etag if row is not None else None
+
+    async def _row(self, id_: str) -> SilenceRow | None:
+        now_ms = self._desk.now_ms()
+        rows = await self._desk.parts.database.read(lambda tx: silence_rows(tx, now_ms, only=id_)) if id_ else ()
+        return rows[0] if rows else None
 
     async def set(self, request: Request) -> Response:
         """Create a silence, or change the one named by `id`."""
         body = await read_body(request, SetSilence)
+        before = await self._row(body.id)
+        check_match(request, before.etag if before is not None else None)
         if not body.comment.strip():
             raise Refused(400, "bad_body", "comment: say why, whoever is on call will read it")
         for item in body.matchers:
             item.matcher()
         answer = await self._desk.parts.core.command("silence.set", body.model_dump(), actor_of(request))
-        now_ms = self._desk.now_ms()
-        rows = await self._desk.parts.database.read(lambda tx: silence_rows(tx, now_ms, only=str(answer["id"])))
-        if not rows:
+        row = await self._row(str(answer["id"]))
+        if row is None:
             raise Refused(404, "no_such_silence", f"there is no silence {answer['id']!r}")
-        return await json_answer(request, rows[0], status=201)
+        return await thing_answer(request, row, row.etag, status=201)
 
     async def expire(self, request: Request) -> Response:
         """End a silence now."""
@@ -128,7 +149,13 @@ def silence_rows(tx: Connection, now_ms: int, *, only: str = "") -> Sequence[Sil
     if only:
         query = query.where(silences.c.id == only)
     rows = [_row(row, firing, now_ms) for row in tx.execute(query)]
-    return sorted(rows, key=lambda row: _ORDER[SilenceState(row.state)])
+    return sorted(rows, key=_order)
+
+
+def _order(row: SilenceRow) -> tuple[int, int, str]:
+    """Those that hold first, by when they end; ended ones newest first."""
+    ended = row.state == SilenceState.EXPIRED
+    return (_ORDER[SilenceState(row.state)], -row.ends_at_ms if ended else row.ends_at_ms, row.id)
 
 
 def _row(row: Any, firing: Sequence[Labels], now_ms: int) -> SilenceRow:
@@ -146,6 +173,7 @@ def _row(row: Any, firing: Sequence[Labels], now_ms: int) -> SilenceRow:
         comment=row.comment,
         state=silence.state(now_ms),
         matching_now=sum(all_match(matchers, labels) for labels in firing),
+        etag=mark_of(row.matchers, row.starts_at_ms, row.ends_at_ms, row.comment),
     )
 
 
