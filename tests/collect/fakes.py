@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
@@ -247,6 +248,65 @@ def make_pki(folder: Path) -> Pki:
         write("expired", _certificate("localhost", -2, root)),
         write("soon", _certificate("localhost", 3, root)),
     )
+
+
+class FakeProxy:
+    """An HTTP proxy that remembers what it was asked; with `signed_in` refuses who is not `ana`."""
+
+    def __init__(self, *, signed_in: bool = False) -> None:
+        self.heads: list[str] = []
+        self._signed_in = signed_in
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        if self._signed_in and f"Basic {base64.b64encode(b'ana:right').decode()}" not in head:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return
+        method, target = head.split(" ")[:2]
+        host, port = target.removeprefix("http://").split("/")[0].split(":")
+        there_reader, there = await asyncio.open_connection(host, int(port))
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            there.write(head.encode())
+        await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
+
+
+class FakeSocks:
+    """A SOCKS 5 proxy that remembers where it was asked to go; with `signed_in` refuses who is not `ana`; answers `code`."""
+
+    def __init__(self, *, signed_in: bool = False, code: int = 0) -> None:
+        self.asked: list[tuple[int, bytes]] = []
+        self._signed_in, self._code = signed_in, code
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        methods = await reader.readexactly((await reader.readexactly(2))[1])
+        if self._signed_in:
+            writer.write(b"\x05\x02" if 2 in methods else b"\x05\xff")
+            user = await reader.readexactly((await reader.readexactly(2))[1])
+            password = await reader.readexactly((await reader.readexactly(1))[0])
+            good = (user, password) == (b"ana", b"right")
+            writer.write(b"\x01\x00" if good else b"\x01\x01")
+        else:
+            writer.write(b"\x05\x00")
+        kind = (await reader.readexactly(4))[3]
+        host = await reader.readexactly((await reader.readexactly(1))[0] if kind == 3 else 4)
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        self.asked.append((kind, host))
+        writer.write(b"\x05" + bytes([self._code]) + b"\x00\x01\x00\x00\x00\x00\x00\x00")
+        if self._code == 0:
+            name = host.decode() if kind == 3 else ".".join(str(part) for part in host)
+            there_reader, there = await asyncio.open_connection(name, port)
+            await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
+
+
+async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(4096):
+        sink.write(data)
+        await sink.drain()
+    sink.transport.abort()
 
 
 async def run_once(raw: dict[str, Any], network: Network | None = None) -> CheckResult:

@@ -7,7 +7,7 @@ import gzip
 from typing import Any
 
 import pytest
-from tests.collect.fakes import Pki, Servers, free_port, hang, http_answer, run_once, slam
+from tests.collect.fakes import FakeProxy, FakeSocks, Pki, Servers, free_port, hang, http_answer, run_once, slam
 
 from tocsin.clock import SystemClock
 from tocsin.collect.network import Network
@@ -222,3 +222,37 @@ async def test_the_password_in_a_url_is_in_no_evidence(servers: Servers) -> None
     assert "secret" not in f"{result.message} {result.facts}"
     answered = await run_once({"http": f"http://ana:secret@127.0.0.1:{await servers.start(http_answer())}/x"})
     assert answered.facts["url"].endswith("/x") and "secret" not in str(answered.facts)
+
+
+async def test_an_http_check_goes_through_proxies_of_every_kind(servers: Servers, pki: Pki) -> None:
+    plain, secure = await servers.start(http_answer()), await servers.start(http_answer(), tls=pki.context(pki.good))
+    http, over_tls, socks = FakeProxy(signed_in=True), FakeProxy(signed_in=True), FakeSocks(signed_in=True)
+    ways = (
+        f"http://ana:right@127.0.0.1:{await servers.start(http)}",
+        f"https://ana:right@localhost:{await servers.start(over_tls, tls=pki.context(pki.good))}",
+        f"socks5://ana:right@127.0.0.1:{await servers.start(socks)}",
+    )
+    for way in ways:
+        for url in (f"http://127.0.0.1:{plain}/a", f"https://localhost:{secure}/a"):
+            settings = {"url": url, "proxy": way, "tls": {"ca_file": str(pki.ca)}}
+            result = await run_once({"http": settings, "timeout": "3s"})
+            assert (result.ok, result.facts["proxy"]) == (True, way.rpartition("@")[2]), (way, url, result.message)
+            assert "right" not in str(result)
+            assert ("tls" in result.facts) == url.startswith("https"), "the target's certificate, never the proxy's"
+    assert [head.split(" HTTP")[0] for head in http.heads] == [f"GET http://127.0.0.1:{plain}/a", f"CONNECT localhost:{secure}"]
+    assert [kind for kind, _ in socks.asked] == [1, 3]
+
+
+async def test_a_proxy_that_refuses_or_is_gone_is_named(servers: Servers, pki: Pki) -> None:
+    closed = await servers.start(FakeProxy(signed_in=True))
+    wrong = await run_once({"http": {"url": "https://shop.example/", "proxy": f"http://127.0.0.1:{closed}"}})
+    assert (wrong.ok, "the proxy refused the tunnel: 407" in wrong.message) == (False, True), wrong.message
+    gone = await run_once({"http": {"url": "https://shop.example/", "proxy": f"http://127.0.0.1:{free_port()}"}})
+    assert gone.reason is CheckReason.REFUSED
+    mute = await run_once({"http": {"url": "https://shop.example/", "proxy": f"socks5://127.0.0.1:{await servers.start(hang)}"}})
+    assert (mute.reason, "asking the proxy" in mute.message) == (CheckReason.TIMEOUT, True), mute.message
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/", "https://[fd00:ec2::254]/", "http://metadata.google.internal/"])
+async def test_a_proxy_is_no_way_to_addresses_that_only_an_attacker_wants(url: str) -> None:
+    assert (await run_once({"http": {"url": url, "proxy": "http://127.0.0.1:1"}})).reason is CheckReason.FORBIDDEN_TARGET

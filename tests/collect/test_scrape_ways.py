@@ -8,43 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.collect.fakes import Pki, Servers, free_port, http_answer
+import uvloop
+from tests.collect.fakes import FakeProxy, FakeSocks, Pki, Servers, free_port, http_answer
 
+from tocsin.collect.discover_http import http_groups
 from tocsin.collect.scrape_client import ScrapeClient, ScrapeFailed
-from tocsin.collect.target import HttpSettings, TlsSettings
+from tocsin.collect.target import HttpDiscovery, HttpSettings, TlsSettings
 from tocsin.config.prometheus_http import HttpClientConfig
 from tocsin.model.httpclient import OAuth2, Proxy
-
-
-class FakeProxy:
-    """An HTTP proxy that remembers what it was asked; refuses who is not `ana`."""
-
-    def __init__(self, *, signed_in: bool = False) -> None:
-        self.heads: list[str] = []
-        self._signed_in = signed_in
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        if self._signed_in and f"Basic {base64.b64encode(b'ana:right').decode()}" not in head:
-            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-            await writer.drain()
-            return
-        method, target = head.split(" ")[:2]
-        host, port = target.removeprefix("http://").split("/")[0].split(":")
-        there_reader, there = await asyncio.open_connection(host, int(port))
-        if method == "CONNECT":
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            there.write(head.encode())
-        await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
-
-
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while data := await source.read(4096):
-        sink.write(data)
-        await sink.drain()
-    sink.transport.abort()
 
 
 async def _get(url: str, **settings: Any) -> bytes:
@@ -77,6 +48,69 @@ async def test_tls_targets_go_through_a_tunnel(servers: Servers, pki: Pki) -> No
     assert "canary" not in proxy.heads[0], "the target's credentials are not the proxy's to see"
     with pytest.raises(ConnectionError, match="refused the tunnel: 407"):
         await _get(url, proxy=Proxy(f"http://127.0.0.1:{way}"), tls=tls)
+
+
+async def _every_way(servers: Servers, pki: Pki) -> None:
+    """Plain and TLS targets through a proxy that itself speaks TLS, and through SOCKS."""
+    plain, secure = (
+        await servers.start(http_answer(b"up 1\n")),
+        await servers.start(http_answer(b"up 1\n"), tls=pki.context(pki.good)),
+    )
+    targets = f"http://127.0.0.1:{plain}/metrics", f"https://localhost:{secure}/metrics"
+    http, socks = FakeProxy(signed_in=True), FakeSocks(signed_in=True)
+    ways = (
+        f"https://ana:right@localhost:{await servers.start(http, tls=pki.context(pki.good))}",
+        f"socks5://ana:right@127.0.0.1:{await servers.start(socks)}",
+    )
+    for way in ways:
+        for url in targets:
+            assert await _get(url, proxy=Proxy(way), tls=TlsSettings(ca_file=str(pki.ca))) == b"up 1\n", (way, url)
+    assert [head.split(" ")[0] for head in http.heads] == ["GET", "CONNECT"]
+    assert socks.asked == [(1, b"\x7f\x00\x00\x01"), (3, b"localhost")], "names are resolved by the proxy"
+
+
+async def test_a_proxy_may_speak_tls_or_socks(servers: Servers, pki: Pki) -> None:
+    await _every_way(servers, pki)
+
+
+def test_they_do_on_the_loop_that_production_uses(pki: Pki) -> None:
+    async def all_of_it() -> None:
+        servers = Servers()
+        await _every_way(servers, pki)
+        await servers.stop()
+
+    uvloop.run(all_of_it())
+
+
+async def test_discovery_asks_through_a_proxy_that_speaks_tls(servers: Servers, pki: Pki) -> None:
+    body, proxy = b'[{"targets": ["10.0.0.1:9100"]}]', FakeProxy()
+    plain = await servers.start(http_answer(body, headers=["Content-Type: application/json"]))
+    secure = await servers.start(http_answer(body, headers=["Content-Type: application/json"]), tls=pki.context(pki.good))
+    way = Proxy(f"https://localhost:{await servers.start(proxy, tls=pki.context(pki.good))}")
+    settings = HttpSettings(proxy=way, tls=TlsSettings(ca_file=str(pki.ca)))
+    for url in (f"http://127.0.0.1:{plain}/", f"https://localhost:{secure}/"):
+        (group,) = await http_groups(HttpDiscovery(url, http=settings))
+        assert group.targets == ("10.0.0.1:9100",)
+    assert [head.split(" ")[0] for head in proxy.heads] == ["GET", "CONNECT"]
+
+
+async def test_a_socks_proxy_that_refuses_says_why(servers: Servers) -> None:
+    async def ask(proxy: Any, who: str = "") -> None:
+        await _get(f"http://127.0.0.1:{free_port()}/", proxy=Proxy(f"socks5://{who}127.0.0.1:{await servers.start(proxy)}"))
+
+    with pytest.raises(ConnectionError, match="not allowed by its rules"):
+        await ask(FakeSocks(code=2))
+    with pytest.raises(ConnectionError, match="refused user or password"):
+        await ask(FakeSocks(signed_in=True), "ana:wrong@")
+    with pytest.raises(ConnectionError, match="wants user and password"):
+        await ask(FakeSocks(signed_in=True))
+    with pytest.raises(ConnectionError, match="does not speak SOCKS 5"):
+        await ask(http_answer_at_once)
+
+
+async def http_answer_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    await writer.drain()
 
 
 async def test_no_proxy_and_the_environment_are_heeded(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ def test_mistakes_say_where_and_what(text: str, line: int, words: str) -> None:
         ("sns_configs: [{topic_arn: a, sigv4: {region: r, profile: away}}]", "no profile 'away'"),
         ("sns_configs: [{topic_arn: a, sigv4: {region: r, access_key: a}}]", "must be set together"),
         ("webhook_configs: [{url: 'http://x', http_config: {tls_config: {ca_file: away}}}]", "cannot read"),
-        ("webhook_configs: [{url: 'http://x', http_config: {proxy_url: 'socks5://x'}}]", "HTTP proxies only"),
+        ("webhook_configs: [{url: 'http://x', http_config: {proxy_url: 'socks5://x'}}]", "by http:// or https://"),
         ("policy: nobody", "no policy named 'nobody'"),
         ("webhook_configs: [{url_file: missing}]", "cannot read missing"),
     ],

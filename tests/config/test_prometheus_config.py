@@ -164,7 +164,12 @@ def test_nothing_at_all_is_valid_and_defaults_are_prometheus_s() -> None:
             "only",
         ),
         ("{job_name: a, relabel_configs: [{action: nope}]}", "scrape_configs[0].relabel_configs[0].action", "replace"),
-        ("{job_name: a, proxy_url: 'socks5://p'}", "scrape_configs[0].proxy_url", "HTTP proxies only"),
+        ("{job_name: a, proxy_url: 'socks4://p'}", "scrape_configs[0].proxy_url", "http:// or https:// or socks5://"),
+        (
+            "{job_name: a, http_sd_configs: [{url: 'http://a', proxy_url: 'socks5://p'}]}",
+            "scrape_configs[0].http_sd_configs[0].proxy_url",
+            "SOCKS is for scrapes",
+        ),
         ("{job_name: a, oauth2: {client_id: x}}", "scrape_configs[0].oauth2", "token_url must be configured"),
         ("{job_name: a, basic_auth: {username: u}, authorization: {credentials: x}}", "scrape_configs[0]", "at most one"),
         ("{job_name: a, tls_config: {cert_file: x}}", "scrape_configs[0].tls_config", "client certificate"),

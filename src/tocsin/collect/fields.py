@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import re2
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from tocsin.collect.tunnel import PORTS as PROXY_PORTS
 from tocsin.model.duration import format_duration, parse_duration_ms
 
 _SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGTPE]?i?B?)\s*$", re.IGNORECASE)
@@ -55,6 +56,13 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _proxy_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in PROXY_PORTS or not parts.hostname):
+        raise ValueError("expected a proxy such as http://proxy.internal:3128, https://... or socks5://...")
+    return value
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -84,6 +92,7 @@ LatencyMs = Annotated[
 SizeBytes = Annotated[int, BeforeValidator(size_bytes), WithJsonSchema({"type": "string", "format": "size"})]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ProxyUrl = Annotated[str, AfterValidator(_proxy_url)]
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 

@@ -12,7 +12,9 @@ from typing import Any
 from tocsin.collect.network import ArrivalReader, Network
 from tocsin.collect.outcome import ProbeError
 from tocsin.collect.tls import TlsOptions, client_context, facts_of, handshake
+from tocsin.collect.tunnel import Tunnel, address_of, tunnel
 from tocsin.model.check import CheckReason, Phase
+from tocsin.model.egress import literal_address
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class Connection:
     writer: asyncio.StreamWriter
     address: str
     port: int
+    through: str = ""
+    """The proxy that passes it on; empty = none."""
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -107,6 +111,28 @@ class Io:
             await self.start_tls(connection, tls, host)
         return connection
 
+    async def connect_through(
+        self, proxy: str, host: str, port: int, *, tls: TlsOptions | None, proxy_tls: TlsOptions, whole: bool
+    ) -> Connection:
+        """By a proxy, which resolves the name: judged is what can be, a name or a literal address.
+
+        `whole`: requests are given to the proxy as they are, without a tunnel. Raises as `connect`.
+        """
+        literal = literal_address(host)
+        refusal = self.network.egress.refusal(literal) if literal else self.network.egress.refusal_of_name(host)
+        if refusal:
+            raise ProbeError(CheckReason.FORBIDDEN_TARGET, refusal)
+        server, server_port = address_of(proxy)
+        connection = await self.connect(server, server_port, tls=proxy_tls if proxy.startswith("https:") else None)
+        connection.through = self.trace.facts["proxy"] = f"{server}:{server_port}"
+        self.trace.facts.pop("tls", None)  # the proxy's, not the target's
+        if not whole:
+            with self.phase("proxy", f"asking the proxy {connection.through} for {host}:{port}"):
+                await _open(tunnel(proxy, host, port), connection)
+        if tls is not None:
+            await self.start_tls(connection, tls, host)
+        return connection
+
     async def start_tls(self, connection: Connection, options: TlsOptions, host: str) -> None:
         """TLS on an open connection; certificate facts go to the trace whether the chain is trusted or not."""
         server_name = options.server_name or host
@@ -115,7 +141,8 @@ class Io:
                 await handshake(connection.writer, client_context(options), server_name)
         except ssl.SSLCertVerificationError:
             connection.close()
-            await self._facts_of_untrusted(connection, options, server_name)
+            if not connection.through:
+                await self._facts_of_untrusted(connection, options, server_name)
             raise
         except BaseException:
             connection.close()
@@ -148,3 +175,15 @@ class Io:
             return Connection(reader, writer, address, port)
         assert problem is not None
         raise problem
+
+
+async def _open(conversation: Tunnel, connection: Connection) -> None:
+    """Talk to the proxy until the target listens."""
+    say = conversation.begin()
+    while not conversation.opened:
+        if say:
+            await connection.send(say)
+        data = await connection.reader.read(4096)
+        if not data:
+            raise ConnectionResetError("the proxy closed the connection")
+        say = conversation.take(data)

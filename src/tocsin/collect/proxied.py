@@ -1,15 +1,14 @@
-"""Connections through an HTTP proxy: plain requests are given to it whole, TLS goes through a tunnel (CONNECT)."""
+"""Connections through a proxy: plain HTTP is given to an HTTP proxy whole, everything else goes through a tunnel."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-_MOST_ANSWER = 65_536
+from tocsin.collect.tunnel import Tunnel, address_of, is_socks, tunnel
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -23,22 +22,28 @@ async def connect_through(
     server_name: str,
     *,
     headers: Mapping[str, tuple[str, ...]],
+    proxy_context: ssl.SSLContext | None,
 ) -> P:
-    """A connection to the proxy, or with `context` one to host:port within its tunnel. Raises OSError, ssl.SSLError."""
-    loop, parts = asyncio.get_running_loop(), urlsplit(proxy)
-    address = parts.hostname or "", parts.port or 80
-    if context is None:
-        return (await loop.create_connection(protocol, *address))[1]
-    transport, opening = await loop.create_connection(_Opening, *address)
+    """A connection to an HTTP proxy, or with `context` (and by SOCKS) one to host:port within its tunnel.
+
+    `proxy_context`: TLS to the proxy itself, for https://. Raises OSError, ssl.SSLError.
+    """
+    loop, address = asyncio.get_running_loop(), address_of(proxy)
+    secure: dict[str, Any] = {}
+    if urlsplit(proxy).scheme == "https":
+        secure = {"ssl": proxy_context, "server_hostname": address[0]}
+    if context is None and not is_socks(proxy):
+        return (await loop.create_connection(protocol, *address, **secure))[1]
+    transport, opening = await loop.create_connection(lambda: _Opening(tunnel(proxy, host, port, headers)), *address, **secure)
     try:
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *proxy_credentials(proxy)]
-        lines += [f"{name}: {value}" for name, values in headers.items() for value in values]
-        await opening.ask("\r\n".join(lines).encode() + b"\r\n\r\n")
-        inner = protocol()
-        # The loop does not tell the inner protocol of a transport that is upgraded.
-        secured = await loop.start_tls(transport, inner, context, server_hostname=server_name)
-        inner.connection_made(cast(asyncio.Transport, secured))
+        await opening.opened
+        inner, inside = protocol(), cast(asyncio.BaseTransport, transport)
+        if context is None:
+            transport.set_protocol(inner)
+        else:
+            # The loop does not tell the inner protocol of a transport that is upgraded.
+            inside = cast(asyncio.Transport, await loop.start_tls(transport, inner, context, server_hostname=server_name))
+        inner.connection_made(inside)
         return inner
     except BaseException:
         transport.abort()
@@ -50,48 +55,30 @@ def host_text(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def proxy_credentials(proxy: str) -> list[str]:
-    """The header line that signs in to the proxy, where its URL names a user."""
-    parts = urlsplit(proxy)
-    if not parts.username:
-        return []
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return ["Proxy-Authorization: Basic " + base64.b64encode(pair.encode()).decode()]
-
-
 class _Opening(asyncio.Protocol):
-    """Waits for the proxy's answer to CONNECT."""
+    """Talks to the proxy until the tunnel is open."""
 
-    def __init__(self) -> None:
-        self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._seen = b""
+    def __init__(self, conversation: Tunnel) -> None:
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._conversation = conversation
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-
-    async def ask(self, request: bytes) -> None:
-        self._transport.write(request)
-        await self._answered
+        self._transport.write(self._conversation.begin())
 
     def data_received(self, data: bytes) -> None:
-        self._seen += data
-        if b"\r\n\r\n" not in self._seen and len(self._seen) < _MOST_ANSWER:
+        if self.opened.done():
             return
-        words = self._seen.split(b"\r\n", 1)[0].split(b" ", 2)
-        if len(words) > 1 and words[1] == b"200":
-            self._done(None)
-        else:
-            said = b" ".join(words[1:])[:100].decode("latin-1")
-            self._done(ConnectionError(f"the proxy refused the tunnel: {said}"))
+        try:
+            if say := self._conversation.take(data):
+                self._transport.write(say)
+        except ConnectionError as error:
+            self.opened.set_exception(error)
+            return
+        if self._conversation.opened:
+            self.opened.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._done(ConnectionResetError("the proxy closed the connection"))
-
-    def _done(self, problem: Exception | None) -> None:
-        if self._answered.done():
-            return
-        if problem is None:
-            self._answered.set_result(None)
-        else:
-            self._answered.set_exception(problem)
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionResetError("the proxy closed the connection"))

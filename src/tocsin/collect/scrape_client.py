@@ -19,8 +19,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import httptools
 
 from tocsin import __version__
-from tocsin.collect.proxied import connect_through, host_text, proxy_credentials
+from tocsin.collect.proxied import connect_through, host_text
 from tocsin.collect.target import HttpSettings, TlsSettings
+from tocsin.collect.tunnel import is_socks, proxy_credentials
 from tocsin.model.httpclient import proxy_for
 
 _MOST_REDIRECTS = 10
@@ -212,8 +213,10 @@ class ScrapeClient:
         context = tls_context(self.http.tls) if secure else None
         server_name = self.http.tls.server_name or host
         if proxy := proxy_for(url, self.http.proxy):
+            proxy_context = tls_context(self.http.tls) if proxy.startswith("https:") else None
+            headers = self.http.proxy.connect_header
             return await connect_through(
-                proxy, host, port, _Exchange, context, server_name, headers=self.http.proxy.connect_header
+                proxy, host, port, _Exchange, context, server_name, headers=headers, proxy_context=proxy_context
             )
         _, protocol = await asyncio.get_running_loop().create_connection(
             _Exchange, host, port, ssl=context, server_hostname=server_name if secure else None
@@ -224,8 +227,9 @@ class ScrapeClient:
         parts = urlsplit(url)
         path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         proxy = proxy_for(url, self.http.proxy) if parts.scheme == "http" else ""
+        proxy = "" if is_socks(proxy) else proxy
         lines = [
-            # A proxy is told the whole address; through its tunnel (https) the target is asked as ever.
+            # An HTTP proxy is told the whole address; through a tunnel the target is asked as ever.
             f"GET {f'http://{host_text(parts)}{path}' if proxy else path} HTTP/1.1",
             f"Host: {host_text(parts)}",
             f"User-Agent: Tocsin/{__version__}",

@@ -28,7 +28,7 @@ class HttpClientSection(HttpClientKeys):
 
     @field_validator("proxy_url")
     @classmethod
-    def _http(cls, value: str) -> str:
+    def _passable(cls, value: str) -> str:
         # Alertmanager takes any text when it reads the file; what cannot be used is said by `cannot_be_done`.
         return value
 
@@ -55,8 +55,8 @@ def cannot_be_done(client: httpclient.HttpClient) -> list[tuple[Place, str]]:
     """What is right as a setting and still does not work here."""
     wrong: list[tuple[Place, str]] = [((), f"cannot read {file}") for file in _files(client) if not os.access(file, os.R_OK)]
     for url in (client.proxy.url, client.proxy.http, client.proxy.https):
-        if url and not url.startswith("http://"):
-            wrong.append((("proxy_url",), "expected an http:// URL; Tocsin goes through HTTP proxies only"))
+        if url and url.partition("://")[0] not in HttpClientSection.proxies:
+            wrong.append((("proxy_url",), "expected a proxy by http:// or https://; messages do not go through others"))
     return wrong
 
 

@@ -102,11 +102,17 @@ class Proxied(Section):
     proxy_from_environment: bool = False
     proxy_connect_header: dict[str, Texts] = Field(default_factory=dict)
 
+    proxies: ClassVar[tuple[str, ...]] = ("http", "https")
+    """Schemes of the proxies that this section's requests can go through."""
+
     @field_validator("proxy_url")
     @classmethod
-    def _http(cls, value: str) -> str:
-        if value and not value.startswith("http://"):
-            raise ValueError("expected an http:// URL; Tocsin goes through HTTP proxies only")
+    def _passable(cls, value: str) -> str:
+        scheme = value.partition("://")[0]
+        if value and scheme not in cls.proxies:
+            wanted = " or ".join(f"{name}://" for name in cls.proxies)
+            socks = "; SOCKS is for scrapes and HTTP checks" if scheme.startswith("socks") else ""
+            raise ValueError(f"expected a proxy by {wanted}{socks}")
         return value
 
     @model_validator(mode="after")

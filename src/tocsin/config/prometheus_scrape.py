@@ -262,6 +262,8 @@ class RelabelConfig(Section):
 class ScrapeConfig(HttpClientConfig):
     """All keys. What is accepted without effect gives a warning (config/prometheus.py)."""
 
+    proxies = ("http", "https", "socks5", "socks5h")
+
     job_name: Text = Field(min_length=1)
     scrape_interval: DurationMs = 0
     scrape_timeout: DurationMs = 0

@@ -13,12 +13,13 @@ from pydantic import BeforeValidator, Field
 from tocsin.collect.certificate import expiry_outcome, tls_samples
 from tocsin.collect.check import Check, check
 from tocsin.collect.expect import BodyExpectation, StatusSet, body_problem, parse_status, status_text
-from tocsin.collect.fields import DurationMs, HttpUrl, LatencyMs, Part, Pattern, SizeBytes, search
+from tocsin.collect.fields import DurationMs, HttpUrl, LatencyMs, Part, Pattern, ProxyUrl, SizeBytes, search
 from tocsin.collect.http1 import Answer, exchange, facts_of, request_bytes
 from tocsin.collect.http2 import exchange2, http2_headers
 from tocsin.collect.io import Connection, Io
 from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed, unsupported
 from tocsin.collect.tls import TlsOptions
+from tocsin.collect.tunnel import is_socks, proxy_credentials
 from tocsin.model.check import CheckReason
 from tocsin.model.duration import format_duration
 
@@ -76,6 +77,9 @@ class Http(Check):
         "1.1",
         description="2 must be agreed in TLS (over plain http it is spoken at once); 3 needs the extra http3; any = 2 or 1.1",
     )
+    proxy: ProxyUrl = Field(
+        "", repr=False, description="ask through this proxy: http://, https:// or socks5://, with user:password@"
+    )
     max_body: SizeBytes = Field(1 << 20, description="read at most this much of the answer")
 
     @classmethod
@@ -126,14 +130,25 @@ class Http(Check):
         pseudo = http2_headers(method, parts.scheme, headers["host"], path, headers.items())
         if self.http_version == "3":
             return await self._ask3(io, host, port, pseudo, body, secure=secure)
-        connection = await io.connect(host, port, tls=self._tls_options() if secure else None, ip=self.ip)
+        connection, whole = await self._connect(io, host, port, secure=secure)
         try:
             if self._speaks2(connection):
                 return await exchange2(io, connection, pseudo, body, most_bytes=self.max_body)
-            request = request_bytes(method, path, headers, body)
+            if whole:
+                headers |= dict(line.split(": ", 1) for line in proxy_credentials(self.proxy))
+            request = request_bytes(method, f"http://{headers['host']}{path}" if whole else path, headers, body)
             return await exchange(io, connection, method, request, most_bytes=self.max_body)
         finally:
             connection.close()
+
+    async def _connect(self, io: Io, host: str, port: int, *, secure: bool) -> tuple[Connection, bool]:
+        """A connection to the host, and whether it is one to an HTTP proxy that wants to be told the whole address."""
+        tls = self._tls_options() if secure else None
+        if not self.proxy:
+            return await io.connect(host, port, tls=tls, ip=self.ip), False
+        whole = not secure and not is_socks(self.proxy) and self.http_version != "2"
+        proxy_tls = TlsOptions(verify=self.tls.verify, ca_file=self.tls.ca_file)
+        return await io.connect_through(self.proxy, host, port, tls=tls, proxy_tls=proxy_tls, whole=whole), whole
 
     def _speaks2(self, connection: Connection) -> bool:
         """HTTP/2 on this connection? Raises ProbeError where it is wanted and the server did not agree."""
@@ -148,6 +163,8 @@ class Http(Check):
 
         if not secure:
             raise ProbeError(CheckReason.PROTOCOL, "HTTP/3 needs https")
+        if self.proxy:
+            raise ProbeError(CheckReason.PROTOCOL, "HTTP/3 goes through no proxy")
         address = io.judge(await io.resolve(host, ip=self.ip))[0]
         return await exchange3(io, address, port, host, self._tls_options(), headers, body, most_bytes=self.max_body)
 
