@@ -7,6 +7,8 @@ import { live, type Change } from './live.svelte'
 
 /** Changes that come together are fetched once; four fetches a second at most. */
 const COALESCE_MS = 250
+/** A server that takes its time is given as long again between two fetches, up to this. */
+const MOST_REST_MS = 5000
 /** Skeletons would only flicker below this. */
 const SKELETON_MS = 150
 
@@ -24,6 +26,8 @@ export class Resource<T> {
   skeleton = $state(false)
   loadedMs = $state(0)
   #abort: AbortController | null = null
+  #flying = false
+  #took = 0
   #timer: ReturnType<typeof setTimeout> | undefined
   #dirty = false
   #path = ''
@@ -39,6 +43,8 @@ export class Resource<T> {
     this.#dirty = false
     this.#abort?.abort()
     const abort = (this.#abort = new AbortController())
+    this.#flying = true
+    const began = performance.now()
     this.loading = true
     const shimmer = setTimeout(() => (this.skeleton = this.data === null), SKELETON_MS)
     try {
@@ -54,8 +60,11 @@ export class Resource<T> {
     } finally {
       clearTimeout(shimmer)
       if (this.#abort === abort) {
+        this.#flying = false
+        this.#took = performance.now() - began
         this.loading = false
         this.skeleton = false
+        if (this.#dirty) this.soon()
       }
     }
   }
@@ -71,8 +80,9 @@ export class Resource<T> {
     if (document.hidden || this.#timer !== undefined) return
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      if (this.#dirty) void this.fetch()
-    }, COALESCE_MS)
+      // What is on its way is not thrown away for something newer: where changes come faster than answers none would ever arrive.
+      if (this.#dirty && !this.#flying) void this.fetch()
+    }, Math.min(MOST_REST_MS, Math.max(COALESCE_MS, this.#took)))
   }
 
   /** A hidden tab fetches nothing; when it is looked at again it catches up. */
@@ -81,6 +91,7 @@ export class Resource<T> {
   }
 
   close(): void {
+    this.#dirty = false
     this.#abort?.abort()
     clearTimeout(this.#timer)
     this.#timer = undefined
