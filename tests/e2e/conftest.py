@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -32,6 +34,7 @@ FLAGS = [
     "--disable-sync",
 ]
 START_S = 60.0
+_ports = random.SystemRandom()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,9 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, below those that the system gives to connections: none of another worker's takes it meanwhile."""
+    while True:
+        port = _ports.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -54,6 +60,8 @@ class Tocsin:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
     sign_in: str = ""
+    cookies: Any = None
+    """What a browser holds that has signed in: the printed link works once."""
 
     @property
     def url(self) -> str:
@@ -130,6 +138,16 @@ def tocsin(start_tocsin: Callable[..., Tocsin]) -> Tocsin:
 
 
 @pytest.fixture(scope="session")
+def calm_tocsin(tmp_path_factory: pytest.TempPathFactory, _built: None) -> Iterator[Tocsin]:
+    """One for all tests (of a worker) that only look: nothing is configured in it, and nobody may change it."""
+    it = Tocsin(tmp_path_factory.mktemp("calm"))
+    it.config.write_text("{}\n")
+    it.start()
+    yield it
+    it.stop()
+
+
+@pytest.fixture(scope="session")
 def _playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
@@ -175,17 +193,21 @@ def open_browser(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]
     def open_it(
         tocsin: Tocsin, *, width: int = 1440, height: int = 900, sign_in: bool = True, state: Any = None, **options: Any
     ) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, storage_state=state, **options)
+        held = tocsin.cookies if sign_in else state
+        context = browser.new_context(viewport={"width": width, "height": height}, storage_state=held, **options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
         noise.watch(page)
-        if sign_in:
+        if sign_in and tocsin.cookies:
+            page.goto(tocsin.url + "/")
+        elif sign_in:
             page.goto(tocsin.sign_in)
             button = page.get_by_role("button", name=re.compile("sign in|continue", re.I))
             if button.count():
                 button.first.click()
             page.wait_for_url(tocsin.url + "/**")
+            tocsin.cookies = context.storage_state()
         return page
 
     yield open_it

@@ -9,10 +9,10 @@ from playwright.sync_api import expect
 from tests.e2e.test_every_page import violations
 
 
-def test_alert_from_this_counts_the_firings_of_thirty_days(tocsin: Any, open_browser: Any, noise: Any) -> None:
-    page = open_browser(tocsin)
+def test_alert_from_this_counts_the_firings_of_thirty_days(calm_tocsin: Any, open_browser: Any, noise: Any) -> None:
+    page = open_browser(calm_tocsin)
     # True for the last hour of every day (UTC): a thing whose firings anybody can count.
-    page.goto(tocsin.url + "/explore?q=vector(time()+%25+86400)+%3E+82800")
+    page.goto(calm_tocsin.url + "/explore?q=vector(time()+%25+86400)+%3E+82800")
     page.get_by_role("button", name=re.compile("alert from this", re.I)).click()
     dialog = page.get_by_role("dialog", name="Alert from this")
     expect(dialog.get_by_label("Limit")).to_have_value("82800")

@@ -55,14 +55,14 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (1440, "dark"), (360, "light"), (360, "dark"), (1024, "contrast")])
-def test_pages_open_fit_and_pass_axe(tocsin, open_browser, noise, width: int, theme: str) -> None:
+def test_pages_open_fit_and_pass_axe(calm_tocsin, open_browser, noise, width: int, theme: str) -> None:
     scheme = "dark" if theme == "dark" else "light"
     phone = {"has_touch": True, "is_mobile": True} if width < 800 else {}
-    page = open_browser(tocsin, width=width, height=740 if phone else 900, color_scheme=scheme, reduced_motion="reduce", **phone)
+    page = open_browser(calm_tocsin, width=width, height=740 if phone else 900, color_scheme=scheme, reduced_motion="reduce", **phone)
     problems = []
     for path, word in PAGES.items():
         mark = "&" if "?" in path else "?"
-        page.goto(tocsin.url + path + (f"{mark}theme=contrast" if theme == "contrast" else ""))
+        page.goto(calm_tocsin.url + path + (f"{mark}theme=contrast" if theme == "contrast" else ""))
         expect(page.get_by_role("heading", name=word).first).to_be_visible()
         expect(page.get_by_text("could not be loaded")).to_have_count(0)
         page.wait_for_timeout(300)
@@ -73,16 +73,16 @@ def test_pages_open_fit_and_pass_axe(tocsin, open_browser, noise, width: int, th
     assert noise.lines == []
 
 
-def test_the_whole_is_usable_at_twice_the_size(tocsin, open_browser) -> None:
+def test_the_whole_is_usable_at_twice_the_size(calm_tocsin, open_browser) -> None:
     # 200 % zoom of a 1280 px window is a 640 px one.
-    page = open_browser(tocsin, width=640, height=400)
+    page = open_browser(calm_tocsin, width=640, height=400)
     for path in ("/", "/alerts", "/checks", "/incidents", "/explore?q=up"):
-        page.goto(tocsin.url + path)
+        page.goto(calm_tocsin.url + path)
         expect(page.locator("main h1").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
 
 
-def test_an_unknown_address_says_so(tocsin, open_browser) -> None:
-    page = open_browser(tocsin)
-    page.goto(tocsin.url + "/services/a/b/c/d")
+def test_an_unknown_address_says_so(calm_tocsin, open_browser) -> None:
+    page = open_browser(calm_tocsin)
+    page.goto(calm_tocsin.url + "/services/a/b/c/d")
     expect(page.get_by_role("heading", name="Nothing at this address")).to_be_visible()

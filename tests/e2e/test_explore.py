@@ -21,9 +21,9 @@ def shop() -> Iterator[Shop]:
     it.stop()
 
 
-def test_a_metric_is_completed_run_and_read_as_graph_and_table(tocsin: Any, open_browser: Any, noise: Any) -> None:
-    page = open_browser(tocsin)
-    page.goto(tocsin.url + "/explore")
+def test_a_metric_is_completed_run_and_read_as_graph_and_table(calm_tocsin: Any, open_browser: Any, noise: Any) -> None:
+    page = open_browser(calm_tocsin)
+    page.goto(calm_tocsin.url + "/explore")
     expect(page.locator(".cm-content")).to_be_visible()  # the editor has taken the plain box's place
     box = page.get_by_role("textbox", name="PromQL expression")
     box.press_sequentially("sum by (inst")

@@ -63,11 +63,11 @@ def painted(page: Any, name: str) -> Colour:
     return red / 255, green / 255, blue / 255
 
 
-def test_states_differ_for_every_eye_in_every_theme(tocsin: Any, open_browser: Any) -> None:
-    page = open_browser(tocsin)
+def test_states_differ_for_every_eye_in_every_theme(calm_tocsin: Any, open_browser: Any) -> None:
+    page = open_browser(calm_tocsin)
     problems = []
     for theme in ("light", "dark", "contrast"):
-        page.goto(f"{tocsin.url}/?theme={theme}")
+        page.goto(f"{calm_tocsin.url}/?theme={theme}")
         page.locator("main h1").first.wait_for()
         colours = {name: painted(page, name) for name in STATES}
         surface = painted(page, "surface")

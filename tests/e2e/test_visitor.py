@@ -80,15 +80,15 @@ def test_the_status_page_without_javascript_tells_what_is_mapped_and_nothing_els
     assert without_place(page.content()) == without_place(served)
 
 
-def test_a_page_that_is_not_there_says_so(tocsin: Any, open_browser: Any, noise: Any) -> None:
-    page = open_browser(tocsin, sign_in=False, java_script_enabled=False)
-    assert page.goto(tocsin.url + "/status/elsewhere").status == 404  # type: ignore[union-attr]
+def test_a_page_that_is_not_there_says_so(calm_tocsin: Any, open_browser: Any, noise: Any) -> None:
+    page = open_browser(calm_tocsin, sign_in=False, java_script_enabled=False)
+    assert page.goto(calm_tocsin.url + "/status/elsewhere").status == 404  # type: ignore[union-attr]
     assert [line for line in noise.lines if "404" not in line] == []
 
 
-def test_the_sign_in_page_works_without_javascript(tocsin: Any, open_browser: Any) -> None:
-    page = open_browser(tocsin, sign_in=False, java_script_enabled=False)
-    page.goto(tocsin.url + "/alerts?severity=critical")
+def test_the_sign_in_page_works_without_javascript(calm_tocsin: Any, open_browser: Any) -> None:
+    page = open_browser(calm_tocsin, sign_in=False, java_script_enabled=False)
+    page.goto(calm_tocsin.url + "/alerts?severity=critical")
     expect(page).to_have_url(re.compile("/login"))
     page.get_by_label("Name").fill("nobody")
     page.get_by_label("Password").fill("not the password")
