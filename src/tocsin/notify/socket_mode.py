@@ -102,8 +102,10 @@ class SocketMode:
         while True:
             self._changed.clear()
             if not self._token:
+                links_open.remove()
                 await until_woken(self._clock, self._changed, self._clock.now_ms() + _IDLE_MS)
                 continue
+            self._count(0)
             try:
                 await self._stay_connected()
             finally:
