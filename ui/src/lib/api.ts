@@ -38,7 +38,7 @@ export interface Overview {
   changes: { t_ms: number; actor: string; text: string; subject: string }[]
   checklist: { id: string; title: string; done: boolean }[] // first five minutes; empty when dismissed
 }
-export interface Engine { ok: boolean; last_evaluation_ms: number; last_sample_ms: number; core_started_ms: number; lag_ms: number }
+export interface Engine { ok: boolean; last_evaluation_ms: number; last_sample_ms: number; core_started_ms: number; lag_ms: number; unwritten: string } // unwritten: banner, the disk is full
 export interface Kpi { id: string; title: string; value: number | null; text: string; unit: string; trend: (number | null)[]; state: 'ok' | 'warning' | 'critical' | 'none' }
 export interface HostRow {
   instance: string
@@ -184,6 +184,8 @@ export interface IncidentDetail extends IncidentRow {
   merged_into: number // added 10:25: 0 = not merged
   previous: number // added 10:25: the incident of this group before, 0 = none
   split_from?: number // the incident that these alerts were split off, 0 = none
+  linked?: number[] // incidents about the same alerts that page other people
+  receivers?: string[] // whose groups it is about, in the order in which they came
   now_ms: number
   cursor: number
 }

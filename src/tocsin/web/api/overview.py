@@ -159,6 +159,7 @@ class OverviewPage:
             last_sample_ms=int(status.get("last_sample_ms", 0)),
             core_started_ms=int(status.get("started_ms", 0)),
             lag_ms=lag_ms,
+            unwritten=str(status.get("store", {}).get("unwritten", "")),
         )
 
     async def _fresh_metrics(self, now_ms: int) -> MetricsView:

@@ -48,6 +48,8 @@ class Engine:
     last_sample_ms: int
     core_started_ms: int
     lag_ms: int
+    unwritten: str = ""
+    """Why new samples are in memory only (the disk is full); empty = they are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +347,8 @@ class IncidentDetail(IncidentRow):
     merged_into: int
     previous: int
     split_from: int
+    linked: Sequence[int]
+    receivers: Sequence[str]
     now_ms: int
     cursor: int
 
