@@ -54,6 +54,16 @@ def test_a_matrix_leaves_holes_out_and_keeps_ordinary_nan() -> None:
     assert result[1]["values"] == [[0, "NaN"], [15, "2"], [30.5, "+Inf"]]
 
 
+@pytest.mark.parametrize(
+    "row", [[1.0, -7.0, 9e15], [1.0, -0.0, 3.0], [0.5, 2.0, 1e15], [0.25, 0.1, 1e-4], [3.0, 1e17, ABSENT_NAN]]
+)
+def test_whole_rows_are_spelled_like_single_numbers(row: list[float]) -> None:
+    matrix = Matrix((A, B), np.array([0, 15_000, 30_500]), np.array([row, row]))
+    for series in json.loads(api.encode_result(QueryResult(ValueType.MATRIX, matrix=matrix)))["data"]["result"]:
+        expected = zip([0, 15, 30.5], row, strict=True)
+        assert series["values"] == [[t, api.format_value(value)] for t, value in expected if not np.isnan(value)]
+
+
 def test_scalars_strings_and_range_vectors_have_their_own_shapes() -> None:
     scalar = QueryResult(ValueType.SCALAR, 2_000, scalar=-math.inf)
     assert json.loads(api.encode_result(scalar))["data"] == {"resultType": "scalar", "result": [2, "-Inf"]}

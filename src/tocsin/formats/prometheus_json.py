@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _MAX_ANNOTATIONS = 10
 """As many warnings, and as many infos, as Prometheus shows."""
 _EXPONENT = (1e-5, 1e16)
 """Outside, orjson writes exponents where Prometheus does not, or spells them differently."""
+_EXACT = 2.0**53
 
 
 def encode_result(result: QueryResult, *, limit: int = 0, stats: bool = False, per_step: bool = False) -> bytes:
@@ -151,7 +153,7 @@ def _vector(vector: Vector) -> Iterator[bytes]:
 
 def _matrix(matrix: Matrix) -> Iterator[bytes]:
     """Rows without holes go through orjson many at a time; the others one by one."""
-    template = _template(matrix.t_ms)
+    template = _Template(matrix.t_ms)
     block = max(1, _BLOCK_CELLS // max(matrix.t_ms.size, 1))
     for start in range(0, len(matrix.labels), block):
         labels = matrix.labels[start : start + block]
@@ -160,17 +162,59 @@ def _matrix(matrix: Matrix) -> Iterator[bytes]:
         texts = iter(_rows_of_numbers(values if plain.all() else values[plain]))
         for row, each in enumerate(labels):
             if plain[row]:
-                yield _filled(each, template, next(texts))
+                yield template.filled(each, next(texts))
             else:
-                yield _points(each, matrix.t_ms, values[row])
+                yield _holed(template, each, values[row])
+
+
+class _Template:
+    """The points of a row, `[1,"` `"],[2,"` `"]`, between which its numbers are put: two pieces per point, in one list."""
+
+    def __init__(self, t_ms: Int64) -> None:
+        self._between = [b'"],[%b,"' % format_seconds(each).encode() for each in t_ms.tolist()]
+        self._pieces = self._laid_out(self._between)
+
+    @staticmethod
+    def _laid_out(between: list[bytes]) -> list[bytes]:
+        pieces = [b""] * (2 * len(between) + 1)
+        pieces[0:-1:2] = between
+        pieces[-1] = b'"]]}'
+        return pieces
+
+    def filled(self, labels: Labels, numbers: list[bytes], present: Bool | None = None) -> bytes:
+        """A series; `present` [m] says at which instants it has its numbers, None = at all of them."""
+        head = b'{"metric":' + _metric(labels) + b',"values":['
+        if not numbers:
+            return head + b"]}"
+        pieces, first = self._pieces, self._between[0]
+        if present is not None:
+            between = list(compress(self._between, present.tolist()))
+            pieces, first = self._laid_out(between), between[0]
+        pieces[0] = head + first[3:]
+        pieces[1::2] = numbers
+        return b"".join(pieces)
+
+
+def _holed(template: _Template, labels: Labels, values: Float64) -> bytes:
+    """A row that has no plain number at every instant."""
+    present: Bool | None = None
+    if np.isnan(values).any() and (missing := is_absent(values)).any():
+        present = ~missing
+        values = values[present]
+    return template.filled(labels, _numbers(values), present)
 
 
 def _rows_of_numbers(values: Float64) -> list[list[bytes]]:
     """Plain numbers [k, m] as the API prints them."""
     if not values.size:
         return [[] for _ in values]
-    text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2] + b"]"
-    text = text.replace(b".0,", b",").replace(b".0]", b"]")[:-1]
+    whole = values == np.rint(values)
+    if whole.all() and (np.abs(values) < _EXACT).all() and not np.signbit(values[values == 0]).any():
+        text = orjson.dumps(values.astype(np.int64), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
+    else:
+        text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
+        if whole.any():
+            text = (text + b"]").replace(b".0,", b",").replace(b".0]", b"]")[:-1]
     return [row.split(b",") for row in text.split(b"],[")]
 
 
@@ -180,22 +224,7 @@ def _plain(values: Float64) -> Bool:
 
 
 def _raw(series: Sequence[RawSeries]) -> Iterator[bytes]:
-    return (_points(each.labels, each.t_ms, np.ascontiguousarray(each.values)) for each in series)
-
-
-def _template(t_ms: Int64) -> bytes:
-    """`[1,"%b"],[2,"%b"]`: what a row's numbers are filled into."""
-    return b",".join([b'[%b,"%%b"]' % format_seconds(each).encode() for each in t_ms.tolist()])
-
-
-def _points(labels: Labels, t_ms: Int64, values: Float64) -> bytes:
-    if np.isnan(values).any() and (missing := is_absent(values)).any():
-        t_ms, values = t_ms[~missing], values[~missing]
-    return _filled(labels, _template(t_ms), _numbers(values))
-
-
-def _filled(labels: Labels, template: bytes, numbers: list[bytes]) -> bytes:
-    return b'{"metric":' + _metric(labels) + b',"values":[' + template % tuple(numbers) + b"]}"
+    return (_holed(_Template(each.t_ms), each.labels, np.ascontiguousarray(each.values)) for each in series)
 
 
 def _numbers(values: Float64) -> list[bytes]:

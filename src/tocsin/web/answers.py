@@ -45,10 +45,14 @@ async def bytes_answer(
     status: int = 200,
     media_type: str = "application/json",
     headers: dict[str, str] | None = None,
+    tagged: bool = True,
 ) -> Response:
-    """`body`, gzipped where that helps. A read of JSON, or one with an ETag among `headers`, is 304 to who has it already."""
+    """`body`, gzipped where that helps. A read of JSON, or one with an ETag among `headers`, is 304 to who has it already.
+
+    Not `tagged`: an answer that nobody asks for twice (samples up to now), where a hash of it all would be for nothing.
+    """
     sent = {"vary": "accept-encoding", **(headers or {})}
-    if request.method == "GET" and status == 200 and (media_type == "application/json" or "etag" in sent):
+    if tagged and request.method == "GET" and status == 200 and (media_type == "application/json" or "etag" in sent):
         sent.setdefault("etag", etag_of(body))
         if _has(request, sent["etag"]):
             return Response(status_code=304, headers=sent)

@@ -10,6 +10,7 @@ from tocsin.formats.prometheus_json import encode_result, stream_result
 from tocsin.model.series import QueryResult
 from tocsin.promql.engine import Engine
 
+_LONG_TEXT = 4096
 _STREAM_CELLS = 200_000
 """Answers with more points than this (about 5 MB of JSON) are sent in pieces."""
 
@@ -28,6 +29,13 @@ class QueryJob:
     stats: bool = False
     per_step: bool = False
     kind: str = "query"
+
+    @property
+    def kin(self) -> tuple[str | int, ...] | None:
+        """What it has in common with the same query at another time: it costs about as much. None for very long texts."""
+        if len(self.query) > _LONG_TEXT:
+            return None
+        return self.query, self.end_ms - self.start_ms if self.step_ms else 0, self.step_ms, self.lookback_ms
 
     def run(self, engine: Engine, stop: threading.Event | None = None) -> QueryResult:
         """Raises QueryError."""

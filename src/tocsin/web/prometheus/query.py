@@ -73,7 +73,7 @@ class Queries:
         timeout_ms = round(job.timeout_s * 1000)
         try:
             try:
-                body = await self._desk.queries.for_client(request, self._light(job), timeout_ms=timeout_ms)
+                body = await self._desk.queries.for_client(request, self._light(job), timeout_ms=timeout_ms, same=job.kin)
             except ExecutionError as error:
                 if self._desk.heavy is None or not str(error).startswith(_TOO_MANY):
                     raise
@@ -87,7 +87,7 @@ class Queries:
                 raise BadParameter("query", str(error)) from None
             return prometheus_error(_STATUS.get(error.error_type, 422), error.error_type, str(error))
         if isinstance(body, bytes):
-            return await bytes_answer(request, body)
+            return await bytes_answer(request, body, tagged=False)
         return stream_answer(request, self._desk.queries.pieces(body))
 
     def _light(self, job: QueryJob) -> Callable[[threading.Event], bytes | Iterator[bytes]]:
