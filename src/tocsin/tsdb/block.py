@@ -9,6 +9,7 @@ The name is (first ms)-(end ms, exclusive)-(sequence): of blocks that overlap th
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import re
@@ -337,6 +338,13 @@ class BlockSet:
         kept = set(names)
         self._retired = [block for name, block in known.items() if name not in kept]
 
+    def named(self, name: BlockName) -> Block:
+        """Raises FileNotFoundError."""
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise FileNotFoundError(errno.ENOENT, "there is no such block", str(self.folder / str(name)))
+
     def next_sequence(self) -> int:
         return max((block.name.sequence for block in self.blocks), default=0) + 1
 
@@ -368,7 +376,12 @@ class BlockSet:
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 if path.suffix in (".gone", ".tmp"):
-                    shutil.rmtree(path, ignore_errors=True)
+                    gone = path.with_suffix(".gone")
+                    if path != gone:
+                        # At one stroke: nobody who still writes there can put half of it in place.
+                        shutil.rmtree(gone, ignore_errors=True)
+                        path.rename(gone)
+                    shutil.rmtree(gone, ignore_errors=True)
 
     def total_bytes(self) -> int:
         return sum(block.size() for block in self.blocks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,21 +44,30 @@ class Catalogue:
         return Catalogue(self.texts, tuple(tables))
 
 
-def capture(index: Index) -> Callable[[], Catalogue]:
-    """What an index knows now, captured in about a millisecond (call with its lock held); the answer builds the catalogue
-    and may be called in a thread. Arrays are not copied, because tables only grow or are replaced."""
-    ids, texts = index.ids.copy(), index.symbols.texts[:]
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What an index knew. views: names, slots and cells of each table."""
+
+    ids: UInt32
+    texts: Sequence[str]
+    views: Sequence[tuple[tuple[str, ...], UInt32, UInt32]]
+
+    def build(self) -> Catalogue:
+        """Takes a while; may run in another thread or process."""
+        ordered = sorted(self.views, key=lambda view: view[0])
+        series = (_ordered(Series(names, self.ids[slots], cells)) for names, slots, cells in ordered)
+        return Catalogue(self.texts, tuple(series))
+
+
+def capture(index: Index) -> Captured:
+    """What an index knows now, in about a millisecond (call with its lock held). Arrays are not copied, because tables only
+    grow or are replaced."""
     views = [
         ((table.metric, *table.names), table.slots[: table.count], table.cells[: table.count])
         for table in index.tables
         if table.count
     ]
-
-    def build() -> Catalogue:
-        ordered = sorted(views, key=lambda view: view[0])
-        return Catalogue(texts, tuple(_ordered(Series(names, ids[slots], cells)) for names, slots, cells in ordered))
-
-    return build
+    return Captured(index.ids.copy(), index.symbols.texts[:], views)
 
 
 def merge(catalogues: Iterable[Catalogue]) -> Catalogue:

@@ -3,12 +3,15 @@
     head ──2 h, 40 min after their end──▶ block of 2 h ──day over──▶ block of a day ──retention──▶ gone
                                                                         └──▶ rollups
 
-Jobs for `upkeep.drive`: the heavy part runs in a thread and only reads; what it made is put in place on the loop's thread.
+Jobs for `upkeep.drive`: blocks are written by a child (`workshop`) that reads what nobody changes any more; that they are
+there now, and what of the head they hold, is logged on the loop's thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +22,13 @@ from tocsin.model.series import Int64
 from tocsin.tsdb import catalogue
 from tocsin.tsdb.block import Block, BlockName
 from tocsin.tsdb.build import ReadBatch, Source, build
-from tocsin.tsdb.chunkfile import GridChunk, LooseChunk
+from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk
 from tocsin.tsdb.loose import Run
 from tocsin.tsdb.piece import GridPiece, Loose, Part
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.tombstones import Tombstones, without, without_loose, without_parts
 from tocsin.tsdb.upkeep import Job, breathe, seal_loose
+from tocsin.tsdb.workshop import Shelf, Work
 
 if TYPE_CHECKING:
     from tocsin.tsdb.db import Store
@@ -60,24 +64,19 @@ def cut(store: Store, end_ms: int) -> Job:
         chunks += [chunk for strays in head.strays.values() for chunk, _ in strays]
         chunks = [chunk for chunk in dict.fromkeys(chunks) if chunk.start_ms < end_ms and chunk.end_ms >= head.cut_ms]
         loose = list(head.loose_chunks)
-        capture = catalogue.capture(head.index)
+        everything = catalogue.capture(head.index)
         regular_from = int(head.cut_ms)
 
-    def write() -> list[LooseChunk]:
-        reader = _HeadReader(store, chunks, loose, regular_from)
-        sequence = store.next_sequence()
-        everything = capture()
-        for start, end in reader.ranges(end_ms, store.settings.block_ms):
-            source = Source(everything, reader.within(start, end), reader.columns(end - start))
-            facts = {"level": 1, "cut_ms": end_ms}
-            if build(store.blocks.folder, BlockName(sequence, start, end), source, store.disk, facts):
-                sequence += 1
-        left = reader.left_over(end_ms)
+    given = Cut(store.next_sequence(), end_ms, store.settings.block_ms, everything, chunks, loose, regular_from)
+    yield Work(partial(write_cut, given), store.shelf())
+
+    def keep() -> list[LooseChunk]:
+        left = _HeadReader(store.files, store.tombstones, [], [one for one in loose if one.end_ms >= end_ms], 0).left_over(end_ms)
         kept = store.files.add_run(left) if len(left.ids) else []
         store.files.sync()
         return kept
 
-    kept = yield write
+    kept = yield keep
     with head.lock:
         store.blocks.refresh()
         head.cut(end_ms, {(chunk.file, chunk.entry) for chunk in loose})
@@ -95,6 +94,31 @@ def cut(store: Store, end_ms: int) -> Job:
         yield breathe
     store.cut_looked_ms = end_ms
     _log.info("head cut", until_ms=end_ms, blocks=len(store.blocks.blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What of the head goes to blocks."""
+
+    sequence: int
+    """Of the first block."""
+    end_ms: int
+    span_ms: int
+    series: catalogue.Captured
+    chunks: list[GridChunk]
+    loose: list[LooseChunk]
+    regular_from: int
+
+
+def write_cut(given: Cut, shelf: Shelf) -> None:
+    """The blocks of a cut. Raises OSError."""
+    reader = _HeadReader(shelf.files, shelf.tombstones, given.chunks, given.loose, given.regular_from)
+    everything, sequence = given.series.build(), given.sequence
+    for start, end in reader.ranges(given.end_ms, given.span_ms):
+        source = Source(everything, reader.within(start, end), reader.columns(end - start))
+        facts = {"level": 1, "cut_ms": given.end_ms}
+        if build(shelf.blocks.folder, BlockName(sequence, start, end), source, shelf.disk, facts):
+            sequence += 1
 
 
 def _close_windows(store: Store, end_ms: int) -> Job:
@@ -115,16 +139,18 @@ def _close_windows(store: Store, end_ms: int) -> Job:
 class _HeadReader:
     """Reads sealed parts of the head by series id."""
 
-    def __init__(self, store: Store, chunks: list[GridChunk], loose: list[LooseChunk], regular_from: int) -> None:
-        self._files = store.files
+    def __init__(
+        self, files: ChunkFiles, tombstones: Tombstones, chunks: list[GridChunk], loose: list[LooseChunk], regular_from: int
+    ) -> None:
+        self._files = files
         self._chunks = chunks
         # A damaged chunk is left out here and reported; what it held is lost with it.
-        self._tombstones = store.tombstones
+        self._tombstones = tombstones
         self._loose = [
             kept
             for chunk in loose
-            if (part := store.files.loose_samples(chunk)) is not None
-            for kept in without_loose([part], store.tombstones.of_file(chunk.file))
+            if (part := files.loose_samples(chunk)) is not None
+            for kept in without_loose([part], tombstones.of_file(chunk.file))
         ]
         self._regular_from = regular_from
 
@@ -208,19 +234,23 @@ def merge(store: Store, blocks: Sequence[Block]) -> Job:
     end = max(block.name.end_ms for block in blocks)
     name = BlockName(store.next_sequence(), start, end)
 
-    def write() -> None:
-        listed = catalogue.merge(catalogue.capture(block.index)() for block in blocks)
-        columns = max((span_columns(block) for block in blocks), default=1)
-        source = Source(listed, read_blocks(blocks, start, end, store.tombstones), columns * (end - start) // DAY_MS)
-        build(store.blocks.folder, name, source, store.disk, {"level": 2})
-
-    yield write
+    yield Work(partial(write_merged, name, [block.name for block in blocks]), store.shelf())
     # The old blocks stay until followers know the new one; meanwhile both say the same.
     store.blocks.refresh()
     store.merged.update(block.name for block in blocks)
     store.later(lambda: drop(store, blocks))
     store.log(Kind.CUT, orjson.dumps({"cut_ms": int(store.head.cut_ms), "consumed": [], "kept": []}))
     _log.info("blocks merged", blocks=len(blocks), into=str(name))
+
+
+def write_merged(name: BlockName, names: Sequence[BlockName], shelf: Shelf) -> None:
+    """One block of these. Raises OSError."""
+    blocks = [shelf.blocks.named(one) for one in names]
+    listed = catalogue.merge(catalogue.capture(block.index).build() for block in blocks)
+    columns = max((span_columns(block) for block in blocks), default=1)
+    read = read_blocks(blocks, name.start_ms, name.end_ms, shelf.tombstones)
+    source = Source(listed, read, columns * (name.end_ms - name.start_ms) // DAY_MS)
+    build(shelf.blocks.folder, name, source, shelf.disk, {"level": 2})
 
 
 def span_columns(block: Block) -> int:

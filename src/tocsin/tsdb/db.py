@@ -35,6 +35,7 @@ from tocsin.tsdb.room import Room
 from tocsin.tsdb.settings import StoreSettings
 from tocsin.tsdb.tail import Place, Tail
 from tocsin.tsdb.wal import Writer
+from tocsin.tsdb.workshop import Shelf
 
 _log = get_log("tsdb")
 HEAD_SERIES = Gauge("tocsin_head_series", "Series in the head.")
@@ -375,6 +376,10 @@ class Store(Reading):
         """Free the room of deleted samples that are in blocks. Raises OSError."""
         async with self._one_job:
             await upkeep.drive(deletion.clean(self))
+
+    def shelf(self) -> Shelf:
+        """For work that makes blocks."""
+        return Shelf(self.path, self.disk, self.files, self.blocks, self.rollups, self.tombstones)
 
     def next_sequence(self) -> int:
         """For the next block; no rollup of another block has it."""

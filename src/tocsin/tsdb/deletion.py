@@ -20,6 +20,7 @@ from tocsin.tsdb.compact import DAY_MS, read_blocks, span_columns
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.tombstones import Tombstone
 from tocsin.tsdb.upkeep import Job, breathe, seal_loose
+from tocsin.tsdb.workshop import Shelf, Work
 
 if TYPE_CHECKING:
     from tocsin.tsdb.db import Store
@@ -84,7 +85,9 @@ def _clean_set(store: Store, blocks: BlockSet, resolution_ms: int, facts: dict[s
             continue
         tombstones = [one for one in store.tombstones.of_block(block, resolution_ms=resolution_ms) if _touches(one, block)]
         if tombstones:
-            yield partial(_rewrite, store, blocks, block, resolution_ms, facts)
+            name = BlockName(store.next_sequence(), block.name.start_ms, block.name.end_ms)
+            which = None if blocks is store.blocks else (resolution_ms, str(facts["aggregate"]))
+            yield Work(partial(rewrite, block.name, name, which, facts), store.shelf())
             blocks.refresh()
             announce(store)
             store.merged.add(block.name)
@@ -95,12 +98,13 @@ def _touches(tombstone: Tombstone, block: Block) -> bool:
     return bool(tombstone.holds(block.index.ids.astype(np.int64)).any())
 
 
-def _rewrite(store: Store, blocks: BlockSet, block: Block, resolution_ms: int, facts: dict[str, object]) -> None:
-    start, end = block.name.start_ms, block.name.end_ms
-    read = read_blocks([block], start, end, store.tombstones, resolution_ms=resolution_ms)
-    columns = max(span_columns(block) * (end - start) // DAY_MS, 1)
-    name = BlockName(store.next_sequence(), start, end)
-    build(blocks.folder, name, Source(catalogue.capture(block.index)(), read, columns), store.disk, facts)
+def rewrite(old: BlockName, new: BlockName, which: tuple[int, str] | None, facts: dict[str, object], shelf: Shelf) -> None:
+    """A block without its deleted samples. `which` = resolution and aggregate of a rollup; None = raw. Raises OSError."""
+    blocks = shelf.blocks if which is None else shelf.rollups.sets[which]
+    block, resolution_ms = blocks.named(old), 1 if which is None else which[0]
+    read = read_blocks([block], old.start_ms, old.end_ms, shelf.tombstones, resolution_ms=resolution_ms)
+    columns = max(span_columns(block) * (old.end_ms - old.start_ms) // DAY_MS, 1)
+    build(blocks.folder, new, Source(catalogue.capture(block.index).build(), read, columns), shelf.disk, facts)
 
 
 def _remove(store: Store, blocks: BlockSet, block: Block) -> None:

@@ -19,7 +19,7 @@ from tocsin.tsdb.head import Head
 from tocsin.tsdb.headview import read_view
 from tocsin.tsdb.index import Index
 from tocsin.tsdb.piece import GridPiece, Part
-from tocsin.tsdb.rollup import FINE_MS, Rollups
+from tocsin.tsdb.rollups import FINE_MS, Rollups
 from tocsin.tsdb.tombstones import Tombstones, not_deleted, without, without_parts
 
 _NO_HINTS = SelectHints()

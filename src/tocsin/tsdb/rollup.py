@@ -8,70 +8,24 @@ aggregate is a folder of ordinary blocks: `rollups/300000-max/`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tocsin.model.ports import SelectHints
 from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, is_absent, is_stale
 from tocsin.tsdb import catalogue
 from tocsin.tsdb.assemble import assemble
-from tocsin.tsdb.block import Block, BlockName, BlockSet
+from tocsin.tsdb.block import Block, BlockName
 from tocsin.tsdb.build import ReadBatch, Source, build
 from tocsin.tsdb.compact import DAY_MS, read_blocks
 from tocsin.tsdb.piece import GridPiece, Part
+from tocsin.tsdb.rollups import AGGREGATES, COARSE_MS, FINE_MS
 from tocsin.tsdb.upkeep import Job
+from tocsin.tsdb.workshop import Shelf, Work
 
 if TYPE_CHECKING:
     from tocsin.tsdb.db import Store
-
-FINE_MS, COARSE_MS = 300_000, 3_600_000
-AGGREGATES = ("min", "max", "sum", "count", "last")
-_FOR_FUNCTION = {"min_over_time": "min", "max_over_time": "max", "sum_over_time": "sum", "count_over_time": "count"}
-
-
-class Rollups:
-    """The block sets of all resolutions and aggregates under one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.sets = {
-            (resolution, aggregate): BlockSet(folder / f"{resolution}-{aggregate}")
-            for resolution in (FINE_MS, COARSE_MS)
-            for aggregate in AGGREGATES
-        }
-
-    def refresh(self) -> None:
-        for blocks in self.sets.values():
-            blocks.refresh()
-
-    def sweep(self) -> None:
-        for blocks in self.sets.values():
-            blocks.sweep()
-
-    def close(self) -> None:
-        for blocks in self.sets.values():
-            blocks.close()
-
-    def total_bytes(self) -> int:
-        return sum(blocks.total_bytes() for blocks in self.sets.values())
-
-    def choose(self, hints: SelectHints) -> tuple[int, str]:
-        """Resolution and aggregate for what the engine is going to do.
-
-        Hours only where every window of the query holds some; an instant selector looks back 5 minutes and needs fine ones.
-        """
-        coarse = hints.range_ms >= 2 * COARSE_MS and hints.step_ms >= COARSE_MS
-        return COARSE_MS if coarse else FINE_MS, _FOR_FUNCTION.get(hints.func, "last")
-
-    def last_sequence(self) -> int:
-        """The highest of any block."""
-        return max((block.name.sequence for blocks in self.sets.values() for block in blocks.blocks), default=0)
-
-    def expire(self, before_ms: int) -> None:
-        for blocks in self.sets.values():
-            blocks.remove([block for block in blocks.blocks if block.name.end_ms <= before_ms])
 
 
 def due(store: Store) -> Block | None:
@@ -93,17 +47,7 @@ def _alone(store: Store, block: Block) -> bool:
 def roll_up(store: Store, raw: Block) -> Job:
     """Write the rollups of one raw block: the fine ones from the samples, the coarse ones from the fine ones."""
 
-    def write() -> None:
-        for aggregate in AGGREGATES:
-            _write(store, raw, FINE_MS, aggregate, aggregate)
-            blocks = store.rollups.sets[FINE_MS, aggregate]
-            blocks.refresh()
-            fine = [block for block in blocks.blocks if block.name.sequence == raw.name.sequence]
-            for block in fine:
-                # A count of counts is their sum.
-                _write(store, block, COARSE_MS, "sum" if aggregate == "count" else aggregate, aggregate)
-
-    yield write
+    yield Work(partial(write_rollups, raw.name), store.shelf())
     store.rollups.refresh()
     for blocks in store.rollups.sets.values():
         older = [
@@ -116,14 +60,27 @@ def roll_up(store: Store, raw: Block) -> Job:
         blocks.remove(older)
 
 
-def _write(store: Store, block: Block, resolution_ms: int, how: str, aggregate: str) -> None:
-    blocks = store.rollups.sets[resolution_ms, aggregate]
+def write_rollups(name: BlockName, shelf: Shelf) -> None:
+    """All rollups of this raw block. Raises OSError."""
+    raw = shelf.blocks.named(name)
+    for aggregate in AGGREGATES:
+        _write(shelf, raw, FINE_MS, aggregate, aggregate)
+        blocks = shelf.rollups.sets[FINE_MS, aggregate]
+        blocks.refresh()
+        fine = [block for block in blocks.blocks if block.name.sequence == name.sequence]
+        for block in fine:
+            # A count of counts is their sum.
+            _write(shelf, block, COARSE_MS, "sum" if aggregate == "count" else aggregate, aggregate)
+
+
+def _write(shelf: Shelf, block: Block, resolution_ms: int, how: str, aggregate: str) -> None:
+    blocks = shelf.rollups.sets[resolution_ms, aggregate]
     start, end = block.name.start_ms, block.name.end_ms
     # The last point may be stamped after the block's end when that is not a whole hour.
     name = BlockName(block.name.sequence, start, -(-end // resolution_ms) * resolution_ms)
-    read = _reduced(read_blocks([block], start, end, store.tombstones), resolution_ms, how)
-    source = Source(catalogue.capture(block.index)(), read, DAY_MS // 15_000 if resolution_ms == FINE_MS else 300)
-    build(blocks.folder, name, source, store.disk, {"resolution_ms": resolution_ms, "aggregate": aggregate})
+    read = _reduced(read_blocks([block], start, end, shelf.tombstones), resolution_ms, how)
+    source = Source(catalogue.capture(block.index).build(), read, DAY_MS // 15_000 if resolution_ms == FINE_MS else 300)
+    build(blocks.folder, name, source, shelf.disk, {"resolution_ms": resolution_ms, "aggregate": aggregate})
 
 
 def _reduced(read: ReadBatch, resolution_ms: int, how: str) -> ReadBatch:

@@ -25,7 +25,7 @@ from tocsin.tsdb.chunkfile import ChunkFiles
 from tocsin.tsdb.db import Store
 from tocsin.tsdb.disk import SYSTEM_DISK, numbered
 from tocsin.tsdb.load import WAL_SUFFIX
-from tocsin.tsdb.rollup import Rollups
+from tocsin.tsdb.rollups import Rollups
 from tocsin.tsdb.wal import Gap, Reader
 
 _BATCH = 20_000

@@ -25,6 +25,7 @@ from tocsin.tsdb.grid import SLOTS
 from tocsin.tsdb.load import WAL_SUFFIX
 from tocsin.tsdb.loose import Run
 from tocsin.tsdb.records import Kind
+from tocsin.tsdb.workshop import Work
 
 if TYPE_CHECKING:
     from tocsin.tsdb.db import Store
@@ -34,12 +35,12 @@ Job = Generator[Callable[[], Any], Any, None]
 
 
 async def drive(job: Job) -> None:
-    """Run a job, its heavy parts in a thread."""
+    """Run a job: `Work` in a child, its other heavy parts in a thread."""
     try:
         work = next(job)
         while True:
             try:
-                result = await asyncio.to_thread(work)
+                result = await (work.elsewhere() if isinstance(work, Work) else asyncio.to_thread(work))
             except OSError as error:
                 work = job.throw(error)
             else:
