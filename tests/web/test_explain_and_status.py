@@ -18,6 +18,7 @@ from tocsin.web.api.explain import without_aggregations
 from tocsin.web.api.rule_graph import graph_of
 from tocsin.web.html import safe_href
 from tocsin.web.parts import WebSettings
+from tocsin.web.statuspage import as_json
 from tocsin.web.statuspage_html import BESIDE, bad_days, headline, render
 from tocsin.web.statuspage_view import Component, Planned, View
 
@@ -152,6 +153,9 @@ async def test_a_status_page_is_never_green_when_the_engine_is_silent(watched):
     assert answer["stale"] is True
     assert answer["components"][0]["state"] == "unknown"
     assert "not reporting" in (await watched.client.get("/status/shop")).text
+    silent = View("shop", "Shop", (), START_MS, stale=True, heard_ms=START_MS - 75_000)
+    assert "Data 75 s old" in render(silent, BESIDE)
+    assert as_json(silent)["data_age_ms"] == 75_000
 
 
 def test_strips_have_words():

@@ -47,7 +47,7 @@ def export(name: str, folder: Path, config_paths: tuple[Path, ...], data_dir: Pa
             raise CommandError(404, "no_such_page", f"there is no status page {name!r}; there are: {known}")
         heard_ms = max(database.read_now(last_evaluations).values(), default=0)
         stale = now_ms - heard_ms > STALE_MS
-        view = database.read_now(lambda tx: read_view(tx, name, pages[name], now_ms, stale=stale))
+        view = database.read_now(lambda tx: read_view(tx, name, pages[name], now_ms, stale=stale, heard_ms=heard_ms))
     except sa.exc.OperationalError as error:
         raise CommandError(409, "old_state", f"the state in {data_dir} cannot be read: {error.orig}") from None
     finally:

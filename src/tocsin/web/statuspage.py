@@ -21,7 +21,7 @@ from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.problem import not_found
 from tocsin.web.statuspage_feed import MEDIA_TYPE, atom
 from tocsin.web.statuspage_html import BESIDE, render, served_at
-from tocsin.web.statuspage_view import STALE_MS, View, read_view
+from tocsin.web.statuspage_view import SILENT_MS, View, read_view
 
 _CACHED = {"cache-control": "public, max-age=15"}
 
@@ -70,8 +70,9 @@ class StatusPages:
         if page is None:
             return None
         now_ms = self._desk.now_ms()
-        stale = now_ms - self._desk.hub.heard_ms > STALE_MS
-        return await self._desk.parts.database.read(lambda tx: read_view(tx, slug, page, now_ms, stale=stale))
+        heard_ms = self._desk.hub.heard_ms
+        stale = now_ms - heard_ms > SILENT_MS
+        return await self._desk.parts.database.read(lambda tx: read_view(tx, slug, page, now_ms, stale=stale, heard_ms=heard_ms))
 
 
 async def pages_of(desk: Desk) -> dict[str, Mapping[str, Any]]:
@@ -85,6 +86,7 @@ def as_json(view: View) -> dict[str, Any]:
         "title": view.title,
         "now_ms": view.now_ms,
         "stale": view.stale,
+        "data_age_ms": view.now_ms - view.heard_ms if view.stale and view.heard_ms else 0,
         "components": [{"name": c.name, "state": c.state, "uptime_90d": c.uptime, "days": c.days} for c in view.components],
         "incidents": [
             {

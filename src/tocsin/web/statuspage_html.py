@@ -69,6 +69,9 @@ def render(view: View, places: Places) -> str:
     )
     lines = [headline(view.components, stale=view.stale, stories=view.stories)]
     note = f"As of {stamp(view.now_ms)}."
+    if view.stale and view.heard_ms:
+        age_s = (view.now_ms - view.heard_ms) // 1000
+        lines.append(f"Data {age_s} s old: our monitoring was last heard of at {stamp(view.heard_ms)}.")
     return page(view.title, lines, body="".join(body), note=note, head=head, stylesheet=places.stylesheet)
 
 

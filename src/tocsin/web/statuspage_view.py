@@ -20,7 +20,9 @@ from tocsin.state.schema import check_changes, check_states
 DAY_MS = 86_400_000
 DAYS = 90
 STALE_MS = 120_000
-"""After so long without a word of the engine nothing may look operational."""
+"""A copy made of what is stored: after so long without an evaluation nothing may look operational."""
+SILENT_MS = 45_000
+"""The same of a page that is served: the engine says every 5 s that it lives."""
 _WORST_FIRST = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN, CheckState.PENDING, CheckState.PAUSED, CheckState.UP)
 
 _SAID = {
@@ -60,13 +62,15 @@ class View:
     components: tuple[Component, ...]
     now_ms: int
     stale: bool = False
+    heard_ms: int = 0
+    """When the engine last gave a sign of life; 0 = not known."""
     stories: tuple[Story, ...] = ()
     planned: tuple[Planned, ...] = ()
     mails: bool = False
     """Visitors may ask for mails of it."""
 
 
-def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *, stale: bool) -> View:
+def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *, stale: bool, heard_ms: int = 0) -> View:
     """`page` is one of the configuration: {title, mails, components, maintenance} (app/statuspages.py)."""
     told = tuple(stories(tx, slug, now_ms))
     return View(
@@ -75,6 +79,7 @@ def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *
         components=tuple(components_of(tx, page.get("components", ()), now_ms, stale=stale, said=said_of(told))),
         now_ms=now_ms,
         stale=stale,
+        heard_ms=heard_ms,
         stories=told,
         planned=planned_of(page.get("maintenance", ()), now_ms),
         mails=bool(page.get("mails")),
