@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tocsin.model.alert import PageReason
 from tocsin.model.event import SYSTEM, Actor
-from tocsin.model.incident import Urgency
+from tocsin.model.incident import Policy, Urgency
 from tocsin.model.notification import NotificationKind
 
 # -- changes: what happens to an incident --
@@ -51,6 +51,26 @@ class FlapBegan:
 class FlapSettled:
     """It came and went for a while and now fires without a break."""
 
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A group whose receiver has a policy joined an incident that only places heard of: it leads from here on."""
+
+    key: str
+    receiver: str
+    policy: Policy
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The leading group is over while another one fires: that one leads."""
+
+    key: str
+    receiver: str
+    policy: Policy
     text: str
 
 
@@ -120,6 +140,8 @@ Change = (
     | Ended
     | FlapBegan
     | FlapSettled
+    | Adopted
+    | HandedOver
     | Acknowledge
     | Unacknowledge
     | Resolve

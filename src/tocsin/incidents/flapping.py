@@ -16,8 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tocsin.incidents import rows
-from tocsin.incidents.changes import Ended, FlapBegan, FlapSettled
+from tocsin.incidents import joint, rows
+from tocsin.incidents.changes import FlapBegan, FlapSettled
 from tocsin.incidents.ledger import Ledger
 from tocsin.metrics import Counter
 from tocsin.model.duration import human_duration
@@ -144,7 +144,7 @@ def ends(ledger: Ledger, incident: Incident, text: str) -> None:
         return
     _keep(ledger, incident, after)
     if not after.since_ms:
-        ledger.change(incident, Ended(text=text))
+        joint.end(ledger, incident, text)
     elif after is not before:
         _wait(ledger, incident, after, "is over for the moment")
 
@@ -159,9 +159,10 @@ def settle(ledger: Ledger, incident: Incident) -> None:
     if not incident.state.open:
         return
     if flaps.firing:
-        ledger.change(incident, FlapSettled(f"has been firing for {_quiet(flaps)} without a break, after flapping for {lasted}"))
+        text = f"has been firing for {_quiet(flaps)} without a break, after flapping for {lasted}"
+        joint.settled(ledger, ledger.change(incident, FlapSettled(text)), text)
     else:
-        ledger.change(incident, Ended(f"well for {_quiet(flaps)}, after flapping for {lasted}"))
+        joint.end(ledger, incident, f"well for {_quiet(flaps)}, after flapping for {lasted}")
 
 
 def tell_of_alerts(ledger: Ledger) -> None:

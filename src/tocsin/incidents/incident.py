@@ -17,6 +17,7 @@ from tocsin.errors import CommandError
 from tocsin.incidents.changes import (
     Acknowledge,
     AcknowledgementTimedOut,
+    Adopted,
     AutoResolve,
     CancelPages,
     Change,
@@ -26,6 +27,7 @@ from tocsin.incidents.changes import (
     Fired,
     FlapBegan,
     FlapSettled,
+    HandedOver,
     Merge,
     Muted,
     PagePerson,
@@ -166,6 +168,25 @@ def _flap_settled(incident: Incident, settled: FlapSettled, now_ms: int, service
     if incident.state is IncidentState.TRIGGERED:
         return _from_the_top(incident, now_ms), (record,)
     return incident, (record, Tell(NotificationKind.UPDATE, settled.text, only=incident.acknowledged_by))
+
+
+def _adopted(incident: Incident, adopted: Adopted, now_ms: int, service: Service) -> Outcome:
+    """Whoever has taken it goes on having it; else the policy starts at its first step."""
+    led = replace(incident, key=adopted.key, receiver=adopted.receiver, policy=adopted.policy, step=0, loop=0)
+    record = Record("policy_adopted", adopted.text)
+    if incident.state in (IncidentState.TRIGGERED, IncidentState.SUPPRESSED):
+        return _from_the_top(led, now_ms), (record,)
+    return led, (record,)
+
+
+def _handed_over(incident: Incident, over: HandedOver, now_ms: int, service: Service) -> Outcome:
+    """Escalation goes on only where the next group leads to the same policy; its places know already."""
+    led = replace(incident, key=over.key, receiver=over.receiver, policy=over.policy)
+    if incident.state is IncidentState.SUPPRESSED:
+        led = replace(led, state=IncidentState.TRIGGERED)
+    if over.policy.name != incident.policy.name or incident.state is IncidentState.SUPPRESSED:
+        led = replace(led, step=len(over.policy.steps) + 1, loop=0, next_escalation_at_ms=0)
+    return led, (Record("handed_over", over.text),)
 
 
 def _auto_resolve(incident: Incident, _: AutoResolve, now_ms: int, service: Service) -> Outcome:
@@ -376,6 +397,8 @@ _HANDLERS: dict[type[Any], Callable[..., Outcome]] = {
     Ended: _ended,
     FlapBegan: _flap_began,
     FlapSettled: _flap_settled,
+    Adopted: _adopted,
+    HandedOver: _handed_over,
     Acknowledge: _acknowledge,
     Unacknowledge: _unacknowledge,
     Resolve: _resolve,

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tocsin.incidents import flapping, rows, snapshot, split, storm
+from tocsin.incidents import flapping, joint, receivers, rows, snapshot, split, storm
 from tocsin.incidents.changes import Fired, Muted
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.people import Service
+from tocsin.incidents.receivers import Part
 from tocsin.model.alert import Alert, Page, PageReason
 from tocsin.model.event import SYSTEM, Event
 from tocsin.model.incident import Incident, IncidentState
@@ -32,32 +33,63 @@ def receive(ledger: Ledger, page: Page) -> None:
 def _take(ledger: Ledger, page: Page, key: str) -> None:
     """The page for the incidents under `key`, and for those that people split off them."""
     known = rows.latest(ledger.tx, key)
-    page, elsewhere = split.parts(ledger, page, known)
-    for other, part in elsewhere.items():
-        _take(ledger, part, other)
+    part = receivers.one(ledger.tx, known.number, key) if known else None
+    listens = known is not None and part is not None and key != known.key
+    page, elsewhere = (page, {}) if listens else split.parts(ledger, page, known)
+    for other, share in elsewhere.items():
+        _take(ledger, share, other)
     before = _firing_in(ledger, known) if known and (elsewhere or split.MARK in key) else None
     leader = rows.leader(ledger.tx, known) if known else None
     if known is None or leader is None or leader.state is IncidentState.RESOLVED:
         if page.firing or page.suppressed:
             # A storm that is over does not come back for one of its groups; another leader does.
-            _begin_or_reopen(ledger, page, key, None if leader and storm.is_storm(ledger, leader) else leader)
+            _begin_or_reopen(ledger, page, key, None if leader and storm.is_storm(ledger, leader) else leader, part)
         elif known is not None:
-            _write_alerts(ledger, known, page)
+            _write_alerts(ledger, known, page, part=part)
+            if part is not None and leader is not None:
+                joint.tell_end(ledger, leader, part, _end_text(page), people=part.key == leader.key)
         return
     strangers = _strangers(ledger, known, page)
-    fresh = _write_alerts(ledger, known, page)
+    fresh = _write_alerts(ledger, known, page, part=part)
+    if part is not None and listens:
+        heard = receivers.one(ledger.tx, known.number, key)
+        _listen(ledger, page, leader, heard or part, strangers=strangers)
+        return
     if before is not None and page.firing and _no_news(ledger, page, leader, before, known):
         return
     if page.firing:
         fired = _fired(ledger, leader, page, fresh)
         audible_again = leader.state is IncidentState.SUPPRESSED
         if flapping.fires(ledger, leader, news=strangers or fired.raised or audible_again):
-            ledger.change(leader, fired)
+            _change(ledger, leader, fired, part)
     elif page.suppressed:
         if _nothing_fires(ledger, leader, but=known):
-            ledger.change(leader, Muted(by=_muted_by(page)))
+            _change(ledger, leader, Muted(by=_muted_by(page)), part)
+    elif (part is not None and known.number == leader.number) or _nothing_fires(ledger, leader):
+        rows.keep(ledger.tx, leader.number, page_reason=page.reason.value)
+        flapping.ends(ledger, leader, _end_text(page))
+
+
+def _listen(ledger: Ledger, page: Page, leader: Incident, part: Part, *, strangers: bool) -> None:
+    """The page of a group that does not lead: its own places hear of it."""
+    flaps = flapping.load(ledger, leader).since_ms > 0
+    if page.firing:
+        if joint.will_lead(leader, part):
+            flapping.fires(ledger, leader, news=True)
+        joint.listen(ledger, leader, page, part, news=strangers, quiet=flaps and not strangers)
+    elif page.suppressed:
+        joint.cover(ledger, leader, part)
     elif _nothing_fires(ledger, leader):
         flapping.ends(ledger, leader, _end_text(page))
+    elif not flaps:
+        joint.tell_end(ledger, leader, part, _end_text(page))
+
+
+def _change(ledger: Ledger, leader: Incident, change: Fired | Muted, part: Part | None) -> None:
+    """The leading group's news: not told to the places of other groups, and their pages still go out."""
+    ledger.news_of = part.key if part else ""
+    ledger.change(leader, change)
+    ledger.news_of = ""
 
 
 def _no_news(ledger: Ledger, page: Page, leader: Incident, before: set[str], known: Incident) -> bool:
@@ -77,17 +109,25 @@ def _firing_in(ledger: Ledger, incident: Incident) -> set[str]:
     return {row.fingerprint for row in rows.alert_rows(ledger.tx, [incident.number]) if not row.ends_at_ms}
 
 
-def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | None) -> None:
+def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | None, part: Part | None) -> None:
     service = ledger.directory.service_for(_labels(page))
-    if known is not None:
-        if _put_aside_by_person(ledger, page, known, service):
-            return
-        if page.firing and ledger.now_ms - known.resolved_ms <= service.reopen_window_ms:
-            fresh = _write_alerts(ledger, known, page)
-            fired = _fired(ledger, known, page, fresh)
-            if flapping.fires(ledger, known, news=fired.raised):
-                ledger.change(known, fired)
-            return
+    if part is not None and (known is None or part.incident != known.number):
+        part = None
+    if known is not None and _put_aside_by_person(ledger, page, known, service, part):
+        return
+    policy = ledger.directory.policy_for(page.receiver, service)
+    others = joint.sharing(ledger, page)
+    if (host := joint.host(ledger, page, policy, others)) is not None:
+        joint.join(ledger, host, page, key, policy)
+        return
+    if known is not None and page.firing and ledger.now_ms - known.resolved_ms <= service.reopen_window_ms:
+        if part is not None and part.key != known.key:
+            known = joint.lead(ledger, known, part, service)
+        fresh = _write_alerts(ledger, known, page, part=part)
+        fired = _fired(ledger, known, page, fresh)
+        if flapping.fires(ledger, known, news=fired.raised):
+            ledger.change(known, fired)
+        return
     incident, extra = _new(ledger, page, key, known, service)
     absorbing = storm.storm_for(ledger, incident, service) if page.firing else None
     if absorbing is not None:
@@ -98,7 +138,8 @@ def _begin_or_reopen(ledger: Ledger, page: Page, key: str, known: Incident | Non
         return
     incident = rows.insert(ledger.tx, incident, extra=extra)
     _write_alerts(ledger, incident, page, new=True)
-    ledger.begin(incident, muted_by="" if page.firing else _muted_by(page))
+    incident = ledger.begin(incident, muted_by="" if page.firing else _muted_by(page))
+    joint.link(ledger, incident, [other for other in others if other.receiver != page.receiver])
 
 
 def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, service: Service) -> _New:
@@ -133,7 +174,7 @@ def _new(ledger: Ledger, page: Page, key: str, previous: Incident | None, servic
     return fresh, extra
 
 
-def _put_aside_by_person(ledger: Ledger, page: Page, known: Incident, service: Service) -> bool:
+def _put_aside_by_person(ledger: Ledger, page: Page, known: Incident, service: Service, part: Part | None) -> bool:
     """A person resolved it while alerts went on firing: those same spells do not reopen it for a while."""
     aside: dict[str, int] = rows.extra(ledger.tx, known.number).get("put_aside", {})
     if not aside or ledger.now_ms - known.resolved_ms >= service.manual_resolve_hold_ms:
@@ -141,7 +182,7 @@ def _put_aside_by_person(ledger: Ledger, page: Page, known: Incident, service: S
     alerts = [*page.firing, *(alert for alert, _ in page.suppressed)]
     if any(aside.get(alert.fingerprint) != alert.starts_at_ms for alert in alerts):
         return False
-    _write_alerts(ledger, known, page)
+    _write_alerts(ledger, known, page, part=part)
     text = f"{known.resolved_by} resolved #{known.number} while these alerts were firing; they have not stopped since"
     ledger.record(known, "not_notified", text, cause="put_aside")
     return True
@@ -174,19 +215,24 @@ def _news(page: Page, fresh: int) -> str:
     return f"{len(page.firing)} firing"
 
 
-def _write_alerts(ledger: Ledger, incident: Incident, page: Page, *, new: bool = False) -> int:
-    """The group as it is now; returns how many alerts are new or fire again. What the group no longer holds has ended."""
+def _write_alerts(ledger: Ledger, incident: Incident, page: Page, *, new: bool = False, part: Part | None = None) -> int:
+    """The group as it is now; returns how many alerts are new or fire again. What the group no longer holds has ended.
+
+    `part`: the group, where the incident has several.
+    """
+    ledger.touched.add(incident.number)
+    if part is not None:
+        fresh, _ = receivers.write_alerts(ledger.tx, incident, page, part, ledger.now_ms)
+        return fresh
     at_ms = page.decided_ms or ledger.now_ms
     still_muted = [alert for alert, _ in page.suppressed]
     known = {} if new else rows.alerts_by_print(ledger.tx, incident.number)
     fresh = rows.put_alerts(ledger.tx, incident.number, [*page.firing, *still_muted], known)
     rows.put_alerts(ledger.tx, incident.number, page.resolved, known, ended_ms=at_ms)
     if new:
-        ledger.touched.add(incident.number)
         return fresh
     named = [alert.fingerprint for alert in (*page.firing, *still_muted, *page.resolved)]
     rows.end_others(ledger.tx, incident.number, named, ended_ms=at_ms)
-    ledger.touched.add(incident.number)
     return fresh
 
 

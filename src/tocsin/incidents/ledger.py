@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tocsin.incidents import changes, rows, snapshot
+from tocsin.incidents import changes, receivers, rows, snapshot
 from tocsin.incidents import incident as machine
 from tocsin.incidents import policy as escalation
 from tocsin.incidents.people import NO_ENDS, NO_UPDATES, Directory, Service
@@ -49,6 +49,12 @@ _SAID = Prepared(
 )  # fmt: skip
 
 
+_KEY_SEPARATOR = "\n"
+"""A group's key is its receiver's name, this, and Alertmanager's group key."""
+_BodyFor = Callable[[str], dict[str, Any]]
+"""Settings reference -> payload."""
+
+
 @dataclass(slots=True)
 class Ledger:
     """One transaction's pen. `touched` collects the incidents that were changed, for hints after the commit."""
@@ -61,6 +67,8 @@ class Ledger:
     _ids: Iterator[str] | None = None
     _paged: set[tuple[int, str]] = field(default_factory=set)
     """(incident, settings reference) paged in this transaction: one message, however many reasons."""
+    news_of: str = ""
+    """Key of the group whose page is being taken in: what changes by it is no news for the places of other groups."""
 
     # -- decisions --
 
@@ -106,7 +114,12 @@ class Ledger:
                 rows.stop_timers(self.tx, incident.number)
 
     def _cancel(self, number: int, reason: str) -> None:
-        count = outbox.cancel(self.tx, number, kinds=(NotificationKind.PAGE,), reason=reason, now_ms=self.now_ms)
+        page = NotificationKind.PAGE
+        if self.news_of:
+            prefixes = (f"{receivers.PLACE}{self.news_of.partition(_KEY_SEPARATOR)[0]}/", "user:")
+            count = outbox.cancel_of(self.tx, number, kind=page, prefixes=prefixes, reason=reason, now_ms=self.now_ms)
+        else:
+            count = outbox.cancel(self.tx, number, kinds=(page,), reason=reason, now_ms=self.now_ms)
         if count:
             text = f"{count} waiting page{'s' if count > 1 else ''} cancelled: {reason}"
             events.record(self.tx, Event(self.now_ms, str(SYSTEM), "pages_cancelled", f"incident:{number}", text, cause=reason))
@@ -170,14 +183,29 @@ class Ledger:
             # Whoever holds it may be paged about it: the re-decision before sending must not stop that.
             self.page(incident, plan, step=why, anyway=incident.state is IncidentState.ACKNOWLEDGED)
 
-    def page(self, incident: Incident, plan: Plan, *, step: str, late_ms: int = 0, text: str = "", anyway: bool = False) -> int:
-        """Put pages into the outbox, and a line on the timeline for everybody considered. Returns how many are new."""
-        body = self._payload(incident, text=text, step=step, late_ms=late_ms) | ({"anyway": True} if anyway else {})
+    def page(
+        self,
+        incident: Incident,
+        plan: Plan,
+        *,
+        step: str,
+        late_ms: int = 0,
+        text: str = "",
+        anyway: bool = False,
+        of_group: bool = False,
+    ) -> int:
+        """Put pages into the outbox, and a line on the timeline for everybody considered. Returns how many are new.
+
+        `anyway`: for whoever holds it. `of_group`: to the places of a group that listens, whatever people do meanwhile.
+        """
+        marks = {name: True for name, holds in (("anyway", anyway), ("of_group", of_group)) if holds}
+        body_for = self._bodies(incident, text=text, step=step, late_ms=late_ms, **marks)
         notes = []
         for recipient in plan.told:
             if (incident.number, recipient.settings_ref) in self._paged:
                 continue
             self._paged.add((incident.number, recipient.settings_ref))
+            body = body_for(recipient.settings_ref)
             notes.append(self.notification(incident, NotificationKind.PAGE, recipient, body))
             held = f", held by quiet hours until {_clock(recipient.held_until_ms)}" if recipient.held_until_ms else ""
             self.record(
@@ -197,17 +225,57 @@ class Ledger:
 
     def tell(self, incident: Incident, kind: NotificationKind, text: str, *, only: str | None = None) -> int:
         """Tell everybody who was paged. The end is also owed to places whose page is still under way."""
-        body = self._payload(incident, text=text)
+        parts = receivers.Parts.of(self.tx, incident)
+        rows_ = [
+            row
+            for row in self._audience(incident, kind)
+            if self._is_news(incident, row, kind, parts) and (only is None or row.recipient == only or not _is_person(row))
+        ]
+        return self.send(incident, kind, rows_, text)
+
+    def send(self, incident: Incident, kind: NotificationKind, audience: Iterable[Any], text: str, **marks: Any) -> int:
+        """News for addresses that were told before: rows of the outbox, the last of each. `marks` join the payload."""
+        body_for = self._bodies(incident, text=text, **marks)
         notes = []
-        for row in self._audience(incident, kind):
-            person = row.settings_ref.startswith("user:")
-            if only is not None and person and row.recipient != only:
-                continue
+        for row in audience:
+            person = _is_person(row)
             recipient = Recipient(row.recipient, row.channel, row.address, row.settings_ref, row.reason, person=person)
-            notes.append(self.notification(incident, kind, recipient, body, order_key=row.order_key))
+            notes.append(self.notification(incident, kind, recipient, body_for(row.settings_ref), order_key=row.order_key))
         return outbox.enqueue(self.tx, notes)
 
+    def owed(self, incident: Incident, kind: NotificationKind, *, receiver: str, people: bool = False) -> list[Any]:
+        """Of those who are to be told, the places of one receiver (and the people)."""
+        prefix = f"{receivers.PLACE}{receiver}/"
+        return [
+            row
+            for row in self._audience(incident, kind)
+            if (people and _is_person(row))
+            or (row.settings_ref.startswith(prefix) and receivers.receiver_of(row.settings_ref) == receiver)
+        ]
+
+    def _is_news(self, incident: Incident, row: Any, kind: NotificationKind, parts: receivers.Parts) -> bool:
+        """Whether what happens to the incident is told to this address, where several receivers hear of it."""
+        part = parts.behind(row.settings_ref)
+        if part is None or kind is NotificationKind.ACKNOWLEDGED:
+            return True
+        if kind is NotificationKind.RESOLVED:
+            # What is silenced, or was split off and still fires, is told by the group's own next page.
+            return incident.resolved_by != "source" or not (part.covered or self._still_fires(part))
+        return _is_person(row) or not self.news_of or part.key == self.news_of == parts.leading
+
+    def _still_fires(self, part: receivers.Part) -> bool:
+        alerts = rows.alerts_by_print(self.tx, part.incident) if part.firing else {}
+        return any(fp not in alerts for fp in part.firing)
+
+    def has_heard(self, incident: Incident, receiver: str) -> bool:
+        """A place of this receiver was told, or is about to be, since it last heard of an end."""
+        heard = self._heard(incident, NotificationKind.RESOLVED)
+        return any(not _is_person(row) and receivers.receiver_of(row.settings_ref) == receiver for row in heard)
+
     def _audience(self, incident: Incident, kind: NotificationKind) -> list[Any]:
+        return [row for row in self._heard(incident, kind) if self._wants(row, kind)]
+
+    def _heard(self, incident: Incident, kind: NotificationKind) -> list[Any]:
         """The last row of each address that was told (or, for the end, is owed) since it last heard of an end."""
         numbers = rows.family(self.tx, incident.number)
         told: dict[str, Any] = {}
@@ -217,7 +285,7 @@ class Ledger:
                 told.pop(row.order_key, None)
             elif row.kind in _TELLING and self._knows(row, kind):
                 told.setdefault(row.order_key, row)
-        return [row for row in told.values() if self._wants(row, kind)]
+        return list(told.values())
 
     def _knows(self, row: Any, kind: NotificationKind) -> bool:
         """Whether this address heard of the incident, or may have."""
@@ -277,15 +345,43 @@ class Ledger:
             trace_id=incident.trace_id,
         )
 
-    def _payload(self, incident: Incident, **more: Any) -> dict[str, Any]:
-        alerts = rows.alert_rows(self.tx, rows.family(self.tx, incident.number))
+    def _bodies(self, incident: Incident, *, text: str = "", step: str = "", late_ms: int = 0, **marks: Any) -> _BodyFor:
+        """What a message to each settings reference carries: a place hears of its own group."""
+        family = rows.family(self.tx, incident.number)
+        parts = receivers.Parts(receivers.of(self.tx, family), incident.key)
+        alerts = rows.alert_rows(self.tx, family)
         extra = rows.extra(self.tx, incident.number)
-        return snapshot.payload(incident, alerts, self.directory, self.service(incident), extra=extra, **more)
+        made: dict[str, dict[str, Any]] = {}
+
+        def body_for(settings_ref: str) -> dict[str, Any]:
+            part = parts.behind(settings_ref) if settings_ref.startswith(receivers.PLACE) else None
+            name = part.receiver if part else ""
+            if name not in made:
+                seen = parts.seen_by(settings_ref, alerts) if part else alerts
+                group = snapshot.group_json(incident, extra, part)
+                made[name] = marks | snapshot.payload(
+                    incident,
+                    seen,
+                    self.directory,
+                    self.service(incident),
+                    extra=extra,
+                    group=group,
+                    text=text,
+                    step=step,
+                    late_ms=late_ms,
+                )
+            return made[name]
+
+        return body_for
 
     def _new_id(self) -> str:
         if self._ids is None:
             self._ids = outbox.new_ids(self.tx, now_ms=self.now_ms, random=self.random)
         return next(self._ids)
+
+
+def _is_person(row: Any) -> bool:
+    return bool(row.settings_ref.startswith("user:"))
 
 
 def _clock(t_ms: int) -> str:

@@ -15,7 +15,7 @@ from tocsin.model.incident import Incident, IncidentState, Policy, PolicyStep, T
 from tocsin.model.labels import Labels
 from tocsin.state import bulk
 from tocsin.state.prepared import Prepared
-from tocsin.state.schema import episodes, incident_alerts, incidents, timers
+from tocsin.state.schema import episodes, incident_alerts, incident_receivers, incidents, timers
 
 FLAP_QUIET = "flap_quiet"
 """The timer of a flapping incident: how long its state must hold to be believed."""
@@ -36,6 +36,7 @@ def _named(table: sa.Table, columns: Iterable[str]) -> dict[str, sa.BindParamete
 
 _BY_NUMBER = Prepared(sa.select(incidents).where(_i.number == sa.bindparam("of")))
 _LATEST = Prepared(sa.select(incidents).where(_i.key == sa.bindparam("under")).order_by(_i.number.desc()).limit(1))
+_JOINED = Prepared(sa.select(sa.func.max(incident_receivers.c.incident)).where(incident_receivers.c.key == sa.bindparam("under")))
 _SAVE = Prepared(
     sa.update(incidents)
     .where(_i.number == sa.bindparam("of"), _i.version == sa.bindparam("read_at"))
@@ -89,8 +90,11 @@ def load(tx: Connection, number: int) -> Incident:
 
 
 def latest(tx: Connection, key: str) -> Incident | None:
-    """The newest incident under a dedup key."""
+    """The newest incident under a dedup key: opened by that group, or one that it joined."""
     row = _LATEST.first(tx, under=key)
+    joined = int(_JOINED.scalar(tx, under=key) or 0)
+    if joined and (row is None or row.number < joined):
+        return load(tx, joined)
     return of_row(row) if row else None
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Row
 
 from tocsin.incidents.people import Directory, Service
 from tocsin.incidents.policy import describe_next
+from tocsin.incidents.receivers import Part
 from tocsin.model.alert import Alert, Page
 from tocsin.model.incident import Incident
 
@@ -23,6 +24,7 @@ def payload(
     service: Service,
     *,
     extra: Mapping[str, Any],
+    group: Mapping[str, Any],
     text: str = "",
     step: str = "",
     late_ms: int = 0,
@@ -48,12 +50,7 @@ def payload(
         "alerts": [alert_json(row) for row in alerts[:MOST_ALERTS]],
         "alerts_left_out": max(len(alerts) - MOST_ALERTS, 0),
         "alerts_firing": len(firing),
-        "group": {
-            "receiver": incident.receiver,
-            "group_key": extra.get("group_key", ""),
-            "group_labels": dict(incident.group_labels),
-            "reason": extra.get("page_reason", ""),
-        },
+        "group": dict(group),
         "text": text,
         "step": step,
         "next": describe_next(incident, directory, service) if incident.next_escalation_at_ms else "",
@@ -61,6 +58,16 @@ def payload(
         "runbook": annotations.get("runbook_url", "") or service.runbook,
         "late_ms": late_ms,
         **({"storm": True} if extra.get("storm") else {}),
+    }
+
+
+def group_json(incident: Incident, extra: Mapping[str, Any], part: Part | None = None) -> dict[str, Any]:
+    """The group that a message is about: a receiver's own, else the one that leads."""
+    return {
+        "receiver": part.receiver if part else incident.receiver,
+        "group_key": part.group_key if part else extra.get("group_key", ""),
+        "group_labels": dict(incident.group_labels),
+        "reason": part.reason if part else extra.get("page_reason", ""),
     }
 
 

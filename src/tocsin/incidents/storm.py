@@ -11,7 +11,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from tocsin.incidents import policy as escalation
-from tocsin.incidents import rows
+from tocsin.incidents import receivers, rows
 from tocsin.incidents.incident import STORM_NEWS
 from tocsin.incidents.ledger import Ledger
 from tocsin.incidents.people import Service
@@ -42,6 +42,7 @@ def storm_for(ledger: Ledger, fresh: Incident, service: Service) -> Incident | N
         return known
     since_ms = ledger.now_ms - ledger.directory.storm_window_ms
     count = int(_RECENT.scalar(ledger.tx, for_receiver=fresh.receiver, of_service=service.name, since=since_ms, but=key))
+    count += receivers.count_joined(ledger.tx, receiver=fresh.receiver, service=service.name, since_ms=since_ms)
     if count < ledger.directory.max_incidents_per_service:
         return None
     title = f"Storm: {count} incidents{f' of {service.name}' if service.name else ''} at once, this one takes all others"

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from tocsin.incidents import affected, flapping, rows
+from tocsin.incidents import affected, flapping, receivers, rows
 from tocsin.incidents.people import Directory, Service
 from tocsin.incidents.policy import describe_next, step_targets, tells_places_only
 from tocsin.incidents.timeline import incident_events, timeline
@@ -128,6 +128,8 @@ def incident_detail(tx: Connection, number: int, directory: Directory) -> dict[s
         "merged_into": row.extra.get("merged_into", 0),
         "previous": row.extra.get("previous", 0),
         "split_from": row.extra.get("split_from", 0),
+        "linked": row.extra.get("linked", []),
+        "receivers": _receivers(tx, incident, numbers),
     }
 
 
@@ -152,6 +154,12 @@ def _alert(row: Row[Any], incident: int) -> dict[str, Any]:
         "source": row.generator_url,
         "strip": "",
     }
+
+
+def _receivers(tx: Connection, incident: Incident, numbers: Sequence[int]) -> list[str]:
+    """Whose groups it is about, in the order in which they came."""
+    parts = sorted(receivers.of(tx, numbers), key=lambda part: (part.joined_ms, part.key != incident.key))
+    return receivers.names(parts) or [incident.receiver]
 
 
 def _runbook(alerts: Sequence[Row[Any]]) -> str:

@@ -35,17 +35,27 @@ SEND = Verdict()
 
 
 def redecide(
-    kind: NotificationKind, now: Now, *, now_ms: int, expires_ms: int, interrupts: bool, anyway: bool = False
+    kind: NotificationKind,
+    now: Now,
+    *,
+    now_ms: int,
+    expires_ms: int,
+    interrupts: bool,
+    anyway: bool = False,
+    of_group: bool = False,
 ) -> Verdict:
-    """`interrupts`: the channel rings at a person (SMS). `anyway`: meant for the holder of an acknowledged incident."""
+    """`interrupts`: the channel rings at a person (SMS). `anyway`: meant for the holder of an acknowledged incident.
+
+    `of_group`: of one receiver's group in an incident of several: it begins and ends by itself.
+    """
     if now_ms >= expires_ms:
         return Verdict(NotificationState.EXPIRED, "its time to live has passed")
     if now.state is None:
         return SEND
     if kind is NotificationKind.PAGE and not (anyway and now.state.open):
-        return _page(now)
+        return _page(now, of_group=of_group)
     if kind is NotificationKind.RESOLVED:
-        return _resolved(now, interrupts=interrupts)
+        return _resolved(now, interrupts=interrupts, of_group=of_group)
     if kind is NotificationKind.ACKNOWLEDGED and now.state not in (IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED):
         return Verdict(NotificationState.CANCELLED, f"the incident is {now.state.value} by now")
     if kind is NotificationKind.UPDATE:
@@ -53,9 +63,9 @@ def redecide(
     return SEND
 
 
-def _page(now: Now) -> Verdict:
+def _page(now: Now, *, of_group: bool) -> Verdict:
     assert now.state is not None
-    if now.state is not IncidentState.TRIGGERED:
+    if now.state is not IncidentState.TRIGGERED and not (of_group and now.state.open):
         by = f" by {now.holder}" if now.holder and now.state is IncidentState.ACKNOWLEDGED else ""
         return Verdict(NotificationState.CANCELLED, f"{now.state.value}{by} before it was sent")
     if now.newer:
@@ -73,8 +83,8 @@ def _update(now: Now) -> Verdict:
     return SEND
 
 
-def _resolved(now: Now, *, interrupts: bool) -> Verdict:
-    if now.state not in (IncidentState.RESOLVED, IncidentState.MERGED):
+def _resolved(now: Now, *, interrupts: bool, of_group: bool) -> Verdict:
+    if now.state not in (IncidentState.RESOLVED, IncidentState.MERGED) and not of_group:
         return Verdict(NotificationState.CANCELLED, "fires again before its end was told")
     if interrupts and not now.told:
         return Verdict(NotificationState.CANCELLED, "never told of the incident")

@@ -87,6 +87,19 @@ def cancel(tx: Connection, incident: int, *, kinds: Sequence[NotificationKind], 
     return _CANCEL.run(tx, of=incident, kinds=[kind.value for kind in kinds], reason=reason, done=now_ms)
 
 
+def cancel_of(tx: Connection, incident: int, *, kind: NotificationKind, prefixes: Sequence[str], reason: str, now_ms: int) -> int:
+    """Cancel what waits for an incident to settings references that begin so. Returns how many."""
+    c = notifications.c
+    statement = sa.update(notifications).where(
+        c.incident == incident,
+        c.kind == kind.value,
+        c.state.in_(WAITING),
+        sa.or_(*(c.settings_ref.startswith(prefix, autoescape=True) for prefix in prefixes)),
+    )
+    done = statement.values(state=NotificationState.CANCELLED.value, state_reason=reason, done_ms=now_ms)
+    return tx.execute(done).rowcount
+
+
 def of_row(row: Row) -> Notification:  # type: ignore[type-arg]
     """The value of a whole row of the table."""
     return Notification(
