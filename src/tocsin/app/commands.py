@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tocsin.app import status
+from tocsin.app.audited import audited
 from tocsin.app.configuration import Configuration
 from tocsin.app.contacts import ContactCommands
 from tocsin.app.coverage import coverage
@@ -115,6 +116,7 @@ def command_table(
     table["inbound"] = inbound
     core.slack_socket.obeyed_by(inbound.slack_actions.obey)
     core.telegram.commanded_by(lambda name, args, actor: table[name](args, actor))
+    table = audited(table, core.db, core.clock)
     handlers.table = table
     return table
 
