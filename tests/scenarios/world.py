@@ -23,6 +23,7 @@ from tests.fakes.ports import FakeHttp, FakeSmtp, SeededRandom
 from tests.fakes.virtual import START_MS, VirtualClock, run_virtual
 
 from tocsin.app.core import Core
+from tocsin.collect.network import ArrivalReader
 from tocsin.collect.probe import Prober
 from tocsin.config.load import build
 from tocsin.config.sources import Sources
@@ -85,7 +86,9 @@ class ScriptedNetwork:
             raise ConnectionRefusedError(111, "Connection refused")
         if address in self.silent:
             await asyncio.sleep(3600)
-        return asyncio.StreamReader(), _Writer()
+        reader = ArrivalReader(self.clock, limit=1 << 16)
+        reader.arrived_s = self.clock.monotonic_s()
+        return reader, _Writer()
 
 
 @dataclass(frozen=True)
