@@ -67,6 +67,8 @@ class Channel(BaseModel):
     """Mere news of a storm are sent here at most this often; pages, acknowledgements and the end at once."""
     illustrates: ClassVar[bool] = False
     """`illustrate` adds the chart to the first message of an incident, after it was sent."""
+    threads: ClassVar[bool] = False
+    """News can stand under another message: incidents of one storm share a root (`notify.threads`)."""
     idempotent: ClassVar[bool] = False
     """The receiver folds a repeated delivery id into one: sending again after a lost answer is harmless."""
     for_programs: ClassVar[bool] = False

@@ -14,6 +14,7 @@ from tocsin.notify.channel import Io, Rate, channel, fold
 from tocsin.notify.render import alert_lines, headline
 from tocsin.notify.respond import excerpt, json_of, judged, post_json, retry_after_ms
 from tocsin.notify.texts import Worded
+from tocsin.notify.threads import GUEST
 
 HEADER_LIMIT, SECTION_LIMIT, BUDGET = 150, 3000, 12_000
 _WAIT_AND_TRY = {"ratelimited", "rate_limited", "service_unavailable", "internal_error", "fatal_error", "request_timeout"}
@@ -26,6 +27,7 @@ class Slack(Worded):
     address_field: ClassVar[str] = "channel"
     url_field: ClassVar[str] = "api_url"
     illustrates: ClassVar[bool] = True
+    threads: ClassVar[bool] = True
     rate: ClassVar[Rate] = Rate(per_s=1.0, burst=3, parallel=1)
 
     api_url: SecretStr = SecretStr("")
@@ -82,7 +84,10 @@ class Slack(Worded):
     # -- as an app --
 
     async def _send_as_app(self, message: Message, io: Io) -> Delivery:
-        """The first message of an incident is its root; later ones edit the root and say the news in its thread."""
+        """The first message of an incident is its root; later ones edit the root and say the news in its thread.
+
+        An incident that was told in the message of another (a storm) has all its news in that one's thread.
+        """
         body = self._body(message, interactive=self.interactive or bool(self.app_token.get_secret_value()))
         root = io.refs.get("ts", "")
         if not root:
@@ -91,6 +96,8 @@ class Slack(Worded):
                 return answer
             io.refs.update(ts=answer["ts"], channel=answer["channel"])
             return Delivery.accepted(str(answer["ts"]), status=200, delivered=True)
+        if io.refs.get(GUEST):
+            return await self._reply(message, io, body)
         edited = await self._call("chat.update", {"channel": io.refs["channel"], "ts": root, **body}, io)
         if isinstance(edited, Delivery):
             if "message_not_found" not in edited.reason:
@@ -98,13 +105,15 @@ class Slack(Worded):
             # Somebody deleted the root: begin anew.
             io.refs.pop("ts")
             return await self._send_as_app(message, io)
-        news = {
+        return await self._reply(message, io, {"text": cut(escape(_news(message)), SECTION_LIMIT)})
+
+    async def _reply(self, message: Message, io: Io, said: dict[str, Any]) -> Delivery:
+        where = {
             "channel": io.refs["channel"],
-            "thread_ts": root,
-            "text": cut(escape(_news(message)), SECTION_LIMIT),
+            "thread_ts": io.refs["ts"],
             "reply_broadcast": message.notification.kind is NotificationKind.PAGE,
         }
-        reply = await self._call("chat.postMessage", news, io)
+        reply = await self._call("chat.postMessage", {**said, **where}, io)
         return reply if isinstance(reply, Delivery) else Delivery.accepted(str(reply["ts"]), status=200, delivered=True)
 
     async def illustrate(self, message: Message, io: Io, image: bytes) -> str:
