@@ -55,6 +55,8 @@ async def test_a_young_store_counts_from_its_first_sample_and_has_its_thresholds
         ({"zone": "Mars/Base"}, 400, "no time zone"),
         ({"from_ms": 0, "interval_ms": 1000}, 400, "more than 2000000 evaluations"),
         ({"budget": 1}, 400, "budget"),
+        ({"settings": "hold: many"}, 400, "settings: hold"),
+        ({"settings": "holdt: 1 of 2"}, 400, "unknown key"),
     ],
 )
 async def test_what_cannot_be_tried_says_why(house, change, status, says):
@@ -63,6 +65,19 @@ async def test_what_cannot_be_tried_says_why(house, change, status, says):
     answer = await viewer.post(URL, json={**RULE, **change})
     assert answer.status == status
     assert any(word in answer.text for word in says.split("|")), answer.text
+
+
+async def test_the_rules_own_hold_and_clear_decide(house):
+    fill(house)
+    viewer = await house.as_role("viewer")
+    plain = {**RULE, "for_ms": 0}
+    late = (await viewer.post(URL, json={**plain, "settings": "hold: 15 of 20"})).json()
+    never = (await viewer.post(URL, json={**plain, "settings": "hold: 25 of 25"})).json()
+    held = (await viewer.post(URL, json={**plain, "settings": "clear: 0.5"})).json()
+    now = (await viewer.post(URL, json=plain)).json()
+    assert late["firings"][0]["fired_ms"] - now["firings"][0]["fired_ms"] == 14 * 15_000
+    assert never["firings"] == [] and held["firings"][0]["resolved_ms"] == 0 != now["firings"][0]["resolved_ms"]
+    assert any("without the rule's own hold" in note for note in held["notes"])
 
 
 @pytest.mark.process

@@ -59,6 +59,16 @@ def parse_native(reader: Reader, node: yaml.Node, text: str, expr: str, path: st
     return result
 
 
+def native_of(text: str, expr: str) -> tuple[Semantics, NativeSettings]:
+    """Settings of a rule that stands in no file. Raises ParseError with what is wrong first."""
+    reader = Reader("tocsin")
+    root = reader.compose(text)
+    result = (Semantics.NATIVE, NativeSettings()) if root is None else _settings(reader, root, expr)
+    for problem in reader.problems:
+        raise ParseError(f"{problem.path}: {problem.message}".removeprefix(": "))
+    return result
+
+
 def _settings(reader: Reader, root: yaml.Node, expr: str) -> tuple[Semantics, NativeSettings]:
     fields = reader.mapping(root, "", _KEYS)
     m, n = _hold(reader, fields.get("hold"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import orjson
@@ -17,10 +17,12 @@ from tocsin.errors import ExecutionError
 from tocsin.model.ports import SampleReader
 from tocsin.model.rule import AlertRule, RuleGroup
 from tocsin.promql.engine import Engine
+from tocsin.rules.native import native_of
 
 _MOST_FIRINGS = 1_000
 _STRETCH = 4_096
 _COARSE = 1_000
+_PLAIN = "the curve of limits counts with `for` alone, without the rule's own hold and clear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class TrialJob:
     interval_ms: int = 15_000
     sweep: bool = False
     zone: str = "UTC"
+    settings: str = ""
+    """The annotation `tocsin` of the rule (rules/native.py)."""
     kind: str = "backtest"
 
     def run(self, engine: Engine, stop: threading.Event | None = None) -> TrialAnswer:
@@ -100,7 +104,7 @@ class TrialJob:
             next(iter(summarise(replay, self.zone)), None),
             seen.compared.threshold if seen is not None else None,
             swept,
-            replay.notes,
+            [*replay.notes, *([_PLAIN] if swept and self.settings else [])],
         )
 
     def answered(self, engine: Engine, stop: threading.Event | None = None) -> bytes:
@@ -109,6 +113,9 @@ class TrialJob:
 
     def _group(self) -> RuleGroup:
         rule = AlertRule("trial", "trial", "Trial", self.expr, self.for_ms, self.keep_firing_for_ms)
+        if self.settings:
+            semantics, native = native_of(self.settings, self.expr)
+            rule = replace(rule, semantics=semantics, native=native)
         return RuleGroup("trial", "trial", self.interval_ms, (rule,))
 
     def _seen(self, engine: Engine) -> _Seen | None:

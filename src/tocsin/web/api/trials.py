@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tocsin.errors import ExecutionError, ParseError
 from tocsin.promql.parser import parse
+from tocsin.rules.native import native_of
 from tocsin.web.answers import bytes_answer, stream_answer
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
@@ -31,6 +32,8 @@ class TrialBody(Body):
     to_ms: Instant
     for_ms: int = pydantic.Field(0, ge=0, le=_LONGEST_MS)
     keep_firing_for_ms: int = pydantic.Field(0, ge=0, le=_LONGEST_MS)
+    settings: str = pydantic.Field("", max_length=20_000)
+    """The rule's annotation `tocsin` as it stands in the file: hold, clear, clear_for, min_traffic, ..."""
     interval_ms: int = pydantic.Field(15_000, ge=_SHORTEST_INTERVAL_MS, le=86_400_000)
     sweep: bool = False
     """Also how often it would have fired with other thresholds."""
@@ -88,6 +91,10 @@ def _job(body: TrialBody) -> TrialJob:
         parse(body.expr)
     except ParseError as error:
         raise Refused(400, "bad_query", str(error)) from None
+    try:
+        native_of(body.settings, body.expr)
+    except ParseError as error:
+        raise Refused(400, "bad_settings", f"settings: {error}") from None
     return TrialJob(
         body.expr,
         body.from_ms,
@@ -97,4 +104,5 @@ def _job(body: TrialBody) -> TrialJob:
         body.interval_ms,
         body.sweep,
         body.zone,
+        body.settings,
     )
