@@ -204,6 +204,8 @@ incidents = Table(
     _text("trace_id"),
     # The incident that lives on when this one was merged; 0 = it lives itself.
     Column("merged_into", BigInteger, nullable=False, server_default="0", index=True),
+    # False for what fires all the time on purpose (severity none) and only places hear of: nobody's work.
+    Column("listed", Boolean, nullable=False, server_default=sa.true()),
 )
 
 incident_alerts = Table(
