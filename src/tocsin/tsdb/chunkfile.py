@@ -270,7 +270,9 @@ class ChunkFiles:
         return GridPiece(chunk.interval_ms, chunk.offset_ms, low, chunk.ids[rows].astype(np.int64), values)
 
     def read_loose(self, chunk: LooseChunk, wanted: Int64, start_ms: int, end_ms: int) -> list[Part]:
-        """Samples of series `wanted` (sorted ids) within [start, end]."""
+        """Samples of series `wanted` (sorted ids, at least one) within [start, end]."""
+        if wanted[0] > chunk.ids[-1] or wanted[-1] < chunk.ids[0]:
+            return []
         at = np.minimum(np.searchsorted(chunk.ids, wanted), len(chunk.ids) - 1)
         if not (chunk.ids[at] == wanted).any():
             return []

@@ -401,7 +401,7 @@ class Head:
             wanted = np.sort(ids)
             loose = self.loose.read_open(wanted, start_ms, end_ms)
             runs = self.loose.runs_within(start_ms, end_ms) if len(ids) else []
-            loose_chunks = [chunk for chunk in self.loose_chunks if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
+            loose_chunks = [chunk for chunk in self.loose_chunks if chunk.end_ms >= start_ms and chunk.start_ms <= end_ms]
         return HeadView(ids, labels, pieces, loose, runs, chunks, loose_chunks, regular_start)
 
     def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, tombstones: Tombstones) -> Int64:
