@@ -21,12 +21,18 @@ from tocsin.state.schema import alert_group_members, alert_groups, alert_states,
 _CHUNK = 5000
 _KEYS: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
 _SEEN = "alerts.seen_ms"
+_ALL_ALERTS = Prepared(sa.select(alerts).order_by(alerts.c.fingerprint))
 _ALERTS = Prepared(sa.select(alerts).where(alerts.c.fingerprint.in_(_KEYS)))
 _SUPPRESS = sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(suppressed_by=sa.bindparam("causes"))
 _EXPLAIN = sa.update(alerts).where(alerts.c.fingerprint == sa.bindparam("fp")).values(explanation=sa.bindparam("sentence"))
 _GROUPS = Prepared(sa.select(alert_groups).where(alert_groups.c.key.in_(_KEYS)))
 _DUE_GROUPS = Prepared(
     sa.select(alert_groups).where(alert_groups.c.next_flush_ms <= sa.bindparam("now")).order_by(alert_groups.c.key)
+)
+_FLUSH_NOW = Prepared(
+    sa.update(alert_groups)
+    .where(alert_groups.c.key.in_(_KEYS), alert_groups.c.last_flush_ms > 0)
+    .values(next_flush_ms=sa.bindparam("now"))
 )
 _m = alert_group_members.c
 _MEMBERS = Prepared(sa.select(_m.group_key, _m.fingerprint).where(_m.group_key.in_(_KEYS)).order_by(_m.fingerprint))
@@ -80,8 +86,7 @@ def read_own_alerts(connection: Connection, since_ms: int) -> list[Alert]:
 
 def read_all_alerts(connection: Connection, *, but: Container[str] = ()) -> dict[str, KnownAlert]:
     """All alerts by fingerprint in order, without those in `but`."""
-    query = sa.select(alerts).order_by(alerts.c.fingerprint)
-    return {row.fingerprint: _known(row) for row in connection.execute(query) if row.fingerprint not in but}
+    return {row.fingerprint: _known(row) for row in _ALL_ALERTS.all(connection) if row.fingerprint not in but}
 
 
 def write_alerts(tx: Connection, known: Sequence[KnownAlert]) -> None:
@@ -198,11 +203,7 @@ def write_groups(tx: Connection, groups: Sequence[Group]) -> None:
 def flush_now(tx: Connection, keys: Iterable[str], now_ms: int) -> None:
     """Make groups due at once, as far as they have been told of before (a first `group_wait` runs on)."""
     for chunk in _chunks(sorted(set(keys))):
-        tx.execute(
-            sa.update(alert_groups)
-            .where(alert_groups.c.key.in_(chunk), alert_groups.c.last_flush_ms > 0)
-            .values(next_flush_ms=now_ms)
-        )
+        _FLUSH_NOW.run(tx, keys=chunk, now=now_ms)
 
 
 def delete_groups(tx: Connection, keys: Iterable[str]) -> None:

@@ -133,29 +133,22 @@ def judge(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> Verdict
 def _now(tx: Connection, row: Any, now_ms: int) -> Now:
     if not row.incident:
         return Now(state=None)
-    incident = ask.INCIDENT.first(tx, of=row.incident)
-    if incident is None:
+    found = ask.NOW.first(tx, of=row.incident, key=row.order_key, than=row.id, now=now_ms)
+    if found is None:
         return Now(state=None)
-    newer = ""
-    if row.kind in ask.STATE_OF_WORLD:
-        newer = ask.NEWER.scalar(tx, key=row.order_key, than=row.id, now=now_ms) or ""
     return Now(
-        state=IncidentState(incident.state),
-        holder=incident.acknowledged_by,
-        newer=newer,
-        moved=row.payload.get("incident", {}).get("state", incident.state) != incident.state,
-        told=ask.TOLD_BEFORE.first(tx, key=row.order_key, than=row.id) is not None,
+        state=IncidentState(found.state),
+        holder=found.acknowledged_by,
+        newer=(found.newer or "") if row.kind in ask.STATE_OF_WORLD else "",
+        moved=row.payload.get("incident", {}).get("state", found.state) != found.state,
+        told=found.told is not None,
     )
 
 
 def drop(tx: Connection, row: Any, verdict: Verdict, now_ms: int) -> Dropped:
     """Write down that a row is not sent, and why."""
     assert verdict.state is not None
-    tx.execute(
-        sa.update(notifications)
-        .where(c.id == row.id)
-        .values(state=verdict.state.value, state_reason=verdict.reason, done_ms=now_ms)
-    )
+    ask.DROP.run(tx, of=row.id, to_state=verdict.state.value, why=verdict.reason, now=now_ms)
     note = outbox.of_row(row)
     if note.incident:
         text = f"{note.kind.value} to {note.recipient} by {note.channel} not sent: {verdict.reason}"

@@ -29,15 +29,13 @@ def waits(tx: Connection, row: Any, now_ms: int, *, interrupts: bool) -> bool:
     allowed_ms = room_at(_recent(tx, row, now_ms), now_ms, interrupts=interrupts)
     if allowed_ms <= now_ms:
         return False
-    tx.execute(
-        sa.update(notifications)
-        .where(c.id == row.id)
-        .values(
-            due_at_ms=allowed_ms,
-            expires_ms=max(row.expires_ms, allowed_ms + row.expires_ms - row.due_at_ms),
-            state_reason="waits to be told together with others",
-            extra={**row.extra, "crowded": True},
-        )
+    ask.PUT_OFF.run(
+        tx,
+        of=row.id,
+        due=allowed_ms,
+        until=max(row.expires_ms, allowed_ms + row.expires_ms - row.due_at_ms),
+        why="waits to be told together with others",
+        more={**row.extra, "crowded": True},
     )
     return True
 

@@ -8,7 +8,6 @@ outbox ──claim (lease, re-decision, one transaction)──▶ channel.send �
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -23,12 +22,12 @@ from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.notification import Delivery, Message, Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
-from tocsin.notify import crowd, links, render, trial
+from tocsin.notify import crowd, links, render, threads, trial
 from tocsin.notify import questions as ask
 from tocsin.notify.channel import Channel, Io
 from tocsin.notify.client import ConfiguredHttp
 from tocsin.notify.inbound import Report
-from tocsin.notify.lanes import Lane, Lanes
+from tocsin.notify.lanes import Lanes
 from tocsin.notify.pictures import NO_PICTURE, Picture, Pictures, has_evidence
 from tocsin.notify.retry import PERSON_TTL_MS, Next, after
 from tocsin.notify.settings import ChannelSettings
@@ -86,9 +85,6 @@ class Deliverer:
         self._channels: dict[str, Channel | str] = {}
         self._clients: dict[str, Http] = {}
         self._lanes = Lanes()
-        self._admitted: list[Lane] = []
-        """What the look under way took of the lanes; theirs for good once it is committed."""
-        self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._only_sender = db.url.startswith("sqlite")
         self._steps = Steps(clock, "notify")
@@ -128,7 +124,7 @@ class Deliverer:
                 self._woken.clear()
                 try:
                     claimed, next_ms = await self._db.write(self._claim_due)
-                    self._admitted = []
+                    self._lanes.committed()
                 except (StateError, sa.exc.SQLAlchemyError) as error:
                     log.error("cannot read the outbox", error=str(error))
                     claimed, next_ms = [], self._clock.now_ms() + _AFTER_ERROR_MS
@@ -163,7 +159,7 @@ class Deliverer:
     async def _start(self) -> None:
         """Make the link key and void the leases of our dead predecessor (an earlier `run` of this object included)."""
         self._owner = self._random.randbytes(8).hex()
-        self._lanes, self._admitted = Lanes(), []
+        self._lanes = Lanes()
 
         def work(tx: Connection) -> tuple[bytes, int]:
             key = links.ensure_key(tx, self._random)
@@ -183,7 +179,7 @@ class Deliverer:
                 self._undelivered(tx, note, note.state_reason or "nobody has accepted it yet", now_ms)
         claimed: list[queue.Claimed] = []
         wait_ms = _LONGEST_NAP_MS
-        self._put_back()
+        self._lanes.put_back()
         for row in queue.due(tx, now_ms, blocked=self._blocked()):
             if not queue.still_waits(tx, row.id):
                 continue  # Gathered into another message a moment ago.
@@ -199,13 +195,6 @@ class Deliverer:
             log.warning("the clock was moved, messages that wait move along", step_ms=moved_ms)
             queue.follow_clock(tx, moved_ms, now_ms=now_ms, fresh_ms=self._steps.since_ms)
 
-    def _put_back(self) -> None:
-        """Free what a look took of the lanes whose transaction came to nothing."""
-        with self._lock:
-            for lane in self._admitted:
-                lane.put_back()
-            self._admitted = []
-
     def _next_look(self, tx: Connection, now_ms: int) -> int:
         """When to look again if nobody wakes us: the next due row, and often while pages are under way (they may get late)."""
         found = ask.SURVEY.first(tx, now=now_ms)
@@ -217,6 +206,8 @@ class Deliverer:
     def _consider(self, tx: Connection, row: Any, now_ms: int, claimed: list[queue.Claimed]) -> int:
         """Claim or drop one due row; returns how long to wait when its lane has no room, else the longest nap."""
         channel = self._channel(row.settings_ref)
+        if isinstance(channel, Channel) and (wait := self._lanes.room_in_ms(channel.lane(), channel.rate, self._steady_ms())):
+            return wait
         interrupts = isinstance(channel, Channel) and not channel.takes_updates
         verdict = queue.judge(tx, row, now_ms, interrupts=interrupts)
         if verdict.state is not None:
@@ -230,13 +221,10 @@ class Deliverer:
         if isinstance(channel, Channel) and crowd.spaced(tx, row, now_ms, every_ms=channel.news_every_ms):
             return _LONGEST_NAP_MS
         if isinstance(channel, Channel):
-            lane = self._lane(channel)
-            with self._lock:
-                if wait := lane.wait_ms(self._steady_ms()):
-                    return wait
-                lane.admit()
-                self._admitted.append(lane)
+            self._lanes.admit(channel.lane(), channel.rate)
         row = crowd.gather(tx, row, now_ms, interrupts=interrupts)
+        if isinstance(channel, Channel) and channel.threads:
+            threads.settle(tx, row, now_ms)
         claimed.append(queue.claim(tx, row, owner=self._owner, now_ms=now_ms, moved_ms=self._steps.total_ms))
         return _LONGEST_NAP_MS
 
@@ -375,10 +363,8 @@ class Deliverer:
     def _release(self, channel: Channel | str, delivery: Delivery) -> None:
         if isinstance(channel, str):
             return
-        with self._lock:
-            lane, now_ms = self._lane(channel), self._steady_ms()
-            opened = lane.release(delivery, now_ms)
-            lane_paused.set(float(lane.is_open(now_ms)), channel.lane())
+        paused, opened = self._lanes.release(channel.lane(), channel.rate, delivery, self._steady_ms())
+        lane_paused.set(float(paused), channel.lane())
         if opened:
             log.error("provider fails, pausing it", lane=channel.lane(), reason=delivery.reason)
 
@@ -415,30 +401,19 @@ class Deliverer:
             self._clients[ref] = ConfiguredHttp(self._http, channel.http_config, now_ms=self._clock.now_ms)
         return self._clients[ref]
 
-    def _lane(self, channel: Channel) -> Lane:
-        return self._lanes.get(channel.lane(), channel.rate)
-
     def _steady_ms(self) -> int:
         """The lanes' time: it never jumps."""
         return round(self._clock.monotonic_s() * 1000)
 
     def _blocked(self) -> list[str]:
         """References whose lane is paused: their rows must not crowd out the others."""
-        now_ms = self._steady_ms()
-        with self._lock:
-            paused = {name for name, lane in self._lanes.by_name.items() if lane.is_open(now_ms)}
-        if not paused:
+        if not (paused := self._lanes.paused(self._steady_ms())):
             return []
         return [ref for ref, ch in self._channels.items() if isinstance(ch, Channel) and ch.lane() in paused]
 
     def lanes(self) -> dict[str, dict[str, int]]:
         """Each provider's state, for status pages."""
-        now_ms = self._steady_ms()
-        with self._lock:
-            return {
-                name: {"in_flight": lane.in_flight, "failures": lane.failures, "open_ms": max(lane.open_until_ms - now_ms, 0)}
-                for name, lane in self._lanes.by_name.items()
-            }
+        return self._lanes.shown(self._steady_ms())
 
     # -- what comes back, and by hand --
 

@@ -8,7 +8,8 @@ closed ──5 failures in a row──▶ open 5 s ──▶ half open: one prob
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass
 
 from tocsin.model.notification import Delivery, DeliveryOutcome
 from tocsin.notify.channel import Rate
@@ -16,7 +17,8 @@ from tocsin.notify.channel import Rate
 FAILURES_TO_OPEN = 5
 FIRST_OPEN_MS, OPEN_MS = 5_000, 30_000
 """A provider that hiccuped is used again soon; one that stays away is asked now and then."""
-_SHORT_NAP_MS = 1000
+_NAP_MS = 5_000
+"""How long to wait for an answer that is due; it wakes the deliverer anyway."""
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class Lane:
         if now_ms < self.open_until_ms:
             return self.open_until_ms - now_ms
         if self.in_flight >= (1 if self._half_open() else self.rate.parallel):
-            return _SHORT_NAP_MS
+            return _NAP_MS
         self._refill(now_ms)
         if self.tokens < 1:
             return max(round((1 - self.tokens) / self.rate.per_s * 1000), 1)
@@ -84,14 +86,59 @@ class Lane:
         self.refilled_ms = now_ms
 
 
-@dataclass(slots=True)
 class Lanes:
-    """Every lane by name."""
+    """Every lane by name. From any thread."""
 
-    by_name: dict[str, Lane] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._by_name: dict[str, Lane] = {}
+        self._lock = threading.Lock()
+        self._admitted: list[Lane] = []
+        """What the look under way took; theirs for good once it is committed."""
 
-    def get(self, name: str, rate: Rate) -> Lane:
-        lane = self.by_name.get(name)
+    def room_in_ms(self, name: str, rate: Rate, now_ms: int) -> int:
+        """How long until there may be room; 0 = there is."""
+        with self._lock:
+            return self._get(name, rate).wait_ms(now_ms)
+
+    def admit(self, name: str, rate: Rate) -> None:
+        with self._lock:
+            lane = self._get(name, rate)
+            lane.admit()
+            self._admitted.append(lane)
+
+    def committed(self) -> None:
+        """What was taken is being sent."""
+        with self._lock:
+            self._admitted = []
+
+    def put_back(self) -> None:
+        """Free what a look took whose transaction came to nothing."""
+        with self._lock:
+            for lane in self._admitted:
+                lane.put_back()
+            self._admitted = []
+
+    def release(self, name: str, rate: Rate, delivery: Delivery, now_ms: int) -> tuple[bool, bool]:
+        """Take note of an answer; (whether the lane is paused now, whether the breaker opened by it)."""
+        with self._lock:
+            lane = self._get(name, rate)
+            opened = lane.release(delivery, now_ms)
+            return lane.is_open(now_ms), opened
+
+    def paused(self, now_ms: int) -> set[str]:
+        with self._lock:
+            return {name for name, lane in self._by_name.items() if lane.is_open(now_ms)}
+
+    def shown(self, now_ms: int) -> dict[str, dict[str, int]]:
+        """Each provider's state, for status pages."""
+        with self._lock:
+            return {
+                name: {"in_flight": lane.in_flight, "failures": lane.failures, "open_ms": max(lane.open_until_ms - now_ms, 0)}
+                for name, lane in self._by_name.items()
+            }
+
+    def _get(self, name: str, rate: Rate) -> Lane:
+        lane = self._by_name.get(name)
         if lane is None or lane.rate != rate:
-            lane = self.by_name[name] = Lane(rate)
+            lane = self._by_name[name] = Lane(rate)
         return lane

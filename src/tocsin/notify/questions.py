@@ -51,23 +51,31 @@ def due(*, put_off_freely: str, most: int) -> Prepared:
 STATE = Prepared(sa.select(c.state).where(c.id == bindparam("of")))
 ROW = Prepared(sa.select(notifications).where(c.id == bindparam("of")))
 EXTRA = Prepared(sa.select(c.extra).where(c.id == bindparam("of")))
-INCIDENT = Prepared(sa.select(incidents.c.state, incidents.c.acknowledged_by).where(incidents.c.number == bindparam("of")))
-NEWER = Prepared(
-    sa.select(sa.func.max(c.id)).where(
-        c.order_key == bindparam("key"),
-        c.id > bindparam("than"),
+
+
+def _as_it_is() -> sa.Select[Any]:
+    """(state of the incident, its holder, the newest message to the same address that tells as much, whether it was told)."""
+    key: sa.BindParameter[str] = bindparam("key")
+    than: sa.BindParameter[str] = bindparam("than")
+    newer = sa.select(sa.func.max(c.id)).where(
+        c.order_key == key,
+        c.id > than,
         sa.or_(
             sa.and_(c.kind.in_(STATE_OF_WORLD), c.state.in_(WAITING), c.due_at_ms <= bindparam("now")),
             # One that overtook this one, which was put off, tells it as well.
             sa.and_(c.kind.in_(_OVERTAKES), c.state.in_((*TOLD, "sending"))),
         ),
     )
-)
-TOLD_BEFORE = Prepared(
-    sa.select(c.id)
-    .where(c.order_key == bindparam("key"), c.id < bindparam("than"), sa.or_(c.state.in_(TOLD), c.possible_repeat.is_(True)))
-    .limit(1)
-)
+    told = sa.select(c.id).where(c.order_key == key, c.id < than, sa.or_(c.state.in_(TOLD), c.possible_repeat.is_(True)))
+    return sa.select(
+        incidents.c.state,
+        incidents.c.acknowledged_by,
+        newer.scalar_subquery().label("newer"),
+        told.limit(1).scalar_subquery().label("told"),
+    ).where(incidents.c.number == bindparam("of"))
+
+
+NOW = Prepared(_as_it_is())
 LEASE = Prepared(
     sa.update(notifications)
     .where(c.id == bindparam("of"))
@@ -108,6 +116,16 @@ FINISH = Prepared(
         provider_id=bindparam("theirs"),
         possible_repeat=bindparam("repeat"),
     )
+)
+DROP = Prepared(
+    sa.update(notifications)
+    .where(c.id == bindparam("of"))
+    .values(state=bindparam("to_state"), state_reason=bindparam("why"), done_ms=bindparam("now"))
+)
+PUT_OFF = Prepared(
+    sa.update(notifications)
+    .where(c.id == bindparam("of"))
+    .values(due_at_ms=bindparam("due"), expires_ms=bindparam("until"), state_reason=bindparam("why"), extra=bindparam("more"))
 )
 REFS = Prepared(
     sa.select(channel_refs.c.data).where(channel_refs.c.incident == bindparam("of"), channel_refs.c.order_key == bindparam("key"))

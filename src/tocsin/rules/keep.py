@@ -133,5 +133,4 @@ def _row(kept: Kept, now_ms: int) -> dict[str, object]:
 
 
 def _note_evaluation(tx: Connection, key: str, t_ms: int) -> None:
-    statement = bulk.insert(tx)(rule_groups).values(key=key, last_evaluation_ms=t_ms, data={})
-    tx.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"last_evaluation_ms": t_ms}))
+    bulk.upsert_rows(tx, rule_groups, "key", [{"key": key, "last_evaluation_ms": t_ms, "data": {}}])

@@ -34,6 +34,11 @@ def drive(tx: Connection, sql: str, arguments: Any, *, many: bool = False) -> An
     """Hand a statement to the driver inside the caller's transaction; returns its cursor. Raises SQLAlchemy's errors."""
     if not tx.in_transaction():
         tx.begin()
+    return at_driver(tx, sql, arguments, many=many)
+
+
+def at_driver(tx: Connection, sql: str, arguments: Any = (), *, many: bool = False) -> Any:
+    """The same without a look at the transaction: to begin it, and for savepoints."""
     cursor = tx.connection.cursor()
     try:
         (cursor.executemany if many else cursor.execute)(sql, arguments)

@@ -24,6 +24,7 @@ from sqlalchemy.engine import Connection, Engine, RootTransaction
 
 from tocsin.errors import StateError
 from tocsin.log import get_log
+from tocsin.state.prepared import at_driver
 from tocsin.state.reserve import Reserve
 
 T = TypeVar("T")
@@ -81,9 +82,11 @@ def create_engine(url: str, *, read_only: bool = False, connect: Callable[[], sq
             cursor.execute("PRAGMA temp_store=MEMORY")  # sorting must not need a disk that is full
         cursor.close()
 
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        at_driver(connection, begin)
 
     return engine
 
@@ -216,19 +219,20 @@ class Database:
         with self.engine.connect() as connection:
             transaction = connection.begin()
             for work, future in works:
-                savepoint = connection.begin_nested()
+                # Said to the driver ourselves: a nested transaction of SQLAlchemy costs more than many a work.
+                at_driver(connection, "SAVEPOINT work")
                 try:
                     result = work(connection)
                 except _OWN_FAULTS as error:
-                    savepoint.rollback()
+                    at_driver(connection, "ROLLBACK TO SAVEPOINT work")
                     answers.append((future, None, error))
                 except sa.exc.SQLAlchemyError as error:
                     raise _Refused(work, error) from error
                 except Exception as error:
-                    savepoint.rollback()
+                    at_driver(connection, "ROLLBACK TO SAVEPOINT work")
                     answers.append((future, None, error))
                 else:
-                    savepoint.commit()
+                    at_driver(connection, "RELEASE SAVEPOINT work")
                     answers.append((future, result, None))
             _finish(connection, transaction)
         return answers
