@@ -31,6 +31,8 @@ class Journal:
     """(verb, subject, true time) of what a person was told to be done."""
     silences: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
+    firing: set[str] = field(default_factory=set)
+    """Alerts that fire, as the dispatcher took them in."""
     commits: int = 0
     first_commit_s: float | None = None
     """Of this life."""
@@ -47,6 +49,7 @@ class Journal:
         for id_, verb, subject, cause, t_ms, data, actor in cursor.execute(query, (self._event,)).fetchall():
             self._event = id_
             if actor == "system:dispatch" and verb in ("fired", "resolved"):
+                (self.firing.add if verb == "fired" else self.firing.discard)(subject)
                 verb = f"alert_{verb}"  # the dispatcher's word for it; the rule's own came before
             self.counts[verb] += subject.startswith("alert:")
             self.entries.append(Entry(self.commits, t_s, verb, subject, cause, t_ms, orjson.loads(data)))

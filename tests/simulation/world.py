@@ -15,16 +15,16 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from tests.fakes.house import directory, person, policy
 from tests.fakes.ports import SeededRandom
 from tests.fakes.virtual import VirtualClock, VirtualLoop
+from tests.simulation import asked
 from tests.simulation.disk import Disk, SimulatedDatabase, machine
 from tests.simulation.journal import Journal
 from tests.simulation.measured import INSTANCES, INTERVAL_S, METRICS, Measured, Series, rule_groups
 from tests.simulation.outside import HOOK, MAIL, NTFY, PERSON_HOOK, TWILIO, Outside
 from tests.simulation.points import Crash, Points
-from tests.simulation.tasks import task_factory
+from tests.simulation.tasks import supervised, task_factory
 
 from tocsin.alerts.dispatch import Dispatcher
 from tocsin.errors import CommandError, StateError
@@ -36,7 +36,6 @@ from tocsin.model.route import Destination, Receiver, Route, Routing, Silence
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.settings import ChannelSettings
 from tocsin.rules.evaluate import Evaluator
-from tocsin.state.schema import alert_states, alerts, incident_alerts, incidents, notifications
 
 MINUTE = 60.0
 SETTLED_S = 50 * 60
@@ -170,7 +169,7 @@ class World:
         self.boots.append(loop.time())
         self._build()
         stages = (self.evaluator.run, self.dispatcher.run, self.escalator.run, self.deliverer.run)
-        tasks = [asyncio.create_task(_supervised(run)) for run in stages]
+        tasks = [asyncio.create_task(supervised(run)) for run in stages]
         tasks.append(asyncio.create_task(self._scrape()))
         acts, death = asyncio.create_task(script()), asyncio.create_task(ended.wait())
         await asyncio.wait([*tasks, acts, death], return_when=asyncio.FIRST_COMPLETED)
@@ -224,7 +223,8 @@ class World:
             await self._something()
 
     async def _until_enough(self) -> None:
-        while self.journal.transitions() < self.transitions_wanted:
+        # What still fires ends in the recovery at the latest.
+        while self.journal.transitions() + len(self.journal.firing) < self.transitions_wanted:
             await asyncio.sleep(self.chance.expovariate(1 / 4))
             await self._something()
 
@@ -283,8 +283,7 @@ class World:
         self.owed.pop(key, None)
 
     async def _command(self) -> None:
-        query = sa.text("select number from incidents where state in ('triggered','acknowledged') order by number")
-        numbers = [row[0] for row in self.db.read_now(lambda tx: tx.execute(query).all())]
+        numbers = self.db.read_now(asked.open_incidents)
         if not numbers:
             return
         number = self.chance.choice(numbers)
@@ -389,14 +388,14 @@ class World:
             self._note("hangs no more")
         await asyncio.sleep(CALM_S)
         for _ in range(SETTLED_S // 60 if self.seed % 2 else 0):
-            if not self.db.read_now(_flapping):
+            if not self.db.read_now(asked.flapping):
                 break
             await asyncio.sleep(60.0)
         self.calm_lasted_s = self.loop.time() - self.calm_s
         self.seen_in_calm = self.receiver_view()
         self.firing_in_calm = self.truth()
-        self.flapping = self.db.read_now(_flapping)
-        self.quiet_in_calm = self.db.read_now(_quiet) | self.flapping
+        self.flapping = self.db.read_now(asked.flapping)
+        self.quiet_in_calm = self.db.read_now(asked.quiet) | self.flapping
         for series in sorted(self.measured.bad):
             if self.measured.bad[series]:
                 self._turn(series, bad=False)
@@ -407,10 +406,10 @@ class World:
                 await self._report(alert.labels, end=True)
                 self.recovered[key] = self.loop.time()
         await asyncio.sleep(RECOVERY_S)
-        self.flapping |= self.db.read_now(_flapping)
+        self.flapping |= self.db.read_now(asked.flapping)
         # What flaps is believed to be over after a quiet quarter of an hour, by its rule and then by its incident.
         for _ in range(SETTLED_S // 60):
-            if self.db.read_now(_settled):
+            if self.db.read_now(asked.settled):
                 break
             await asyncio.sleep(60.0)
         self.tasks_at_end = len(asyncio.all_tasks())
@@ -453,41 +452,6 @@ def fingerprint_of(series: Series) -> str:
     metric, instance = series
     named = {"alertname": NAMES[metric], "job": "web", "instance": instance, "severity": "critical", "service": "web"}
     return Labels(named).fingerprint_hex()
-
-
-async def _supervised(run: Callable[[], Awaitable[None]]) -> None:
-    """As `app.supervise` does (which would import the whole program): a loop that ended by an error begins again a moment later.
-
-    Only what a bad disk explains may end it; a mistake of ours ends the world.
-    """
-    while True:
-        try:
-            await run()
-        except (StateError, sa.exc.SQLAlchemyError):
-            await asyncio.sleep(1.0)
-
-
-def _quiet(tx: Connection) -> set[str]:
-    """Alerts that are suppressed now."""
-    rows = tx.execute(sa.select(alerts.c.fingerprint, alerts.c.suppressed_by)).all()
-    return {row.fingerprint for row in rows if row.suppressed_by}
-
-
-def _flapping(tx: Connection) -> set[str]:
-    """Alerts that flap, and all of the incidents that do."""
-    own = tx.execute(sa.select(alert_states.c.fingerprint).where(alert_states.c.flapping_since_ms > 0)).scalars()
-    open_ = tx.execute(sa.select(incidents.c.number, incidents.c.extra)).all()
-    numbers = [row.number for row in open_ if (row.extra.get("flaps") or {}).get("since_ms") or row.extra.get("flapping_alert")]
-    of_incidents = tx.execute(sa.select(incident_alerts.c.fingerprint).where(incident_alerts.c.incident.in_(numbers))).scalars()
-    return {*own, *of_incidents}
-
-
-def _settled(tx: Connection) -> bool:
-    """Nothing is open and nothing waits."""
-    is_open = sa.select(incidents.c.number).where(incidents.c.state.not_in(("resolved", "merged")))
-    waits = sa.select(notifications.c.id).where(notifications.c.state.in_(("pending", "sending", "held")))
-    fires = sa.select(alert_states.c.rule_id).where(alert_states.c.phase != "inactive")
-    return not any(tx.execute(query.limit(1)).first() for query in (is_open, waits, fires))
 
 
 def _nobody(topic: str, subject: str = "") -> None:
