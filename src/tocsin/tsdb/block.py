@@ -1,7 +1,7 @@
 """A block on disk: an immutable folder with the samples of a span, metric by metric. Drawn in docs/formats/blocks.md.
 
     blocks/1700000000000-1700007200000-000042/
-        index    sections: facts, texts, tables (labels of rows), groups (rows, places of chunks); facts and groups twice
+        index    sections: facts, groups (rows, places of chunks), texts, tables (labels of rows); all but large tables twice
         chunks   the chunks, 256 rows x 480 instants each
 
 The name is (first ms)-(end ms, exclusive)-(sequence): of blocks that overlap the later sequence wins.
@@ -264,7 +264,7 @@ def _read_index(path: Path) -> tuple[Index, list[Group], dict[str, Any]]:
     groups: dict[int, Group] = {}
     facts: dict[str, Any] = {}
     texts: dict[int, str] = {0: ""}
-    tables = []
+    tables: dict[tuple[str, ...], tuple[UInt32, UInt32, UInt32]] = {}
     try:
         with path.open("rb") as file:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -278,7 +278,8 @@ def _read_index(path: Path) -> tuple[Index, list[Group], dict[str, Any]]:
             start, listed = orjson.loads(payload)
             texts.update(enumerate(listed, start))
         elif kind == TABLE:
-            tables.append(_unpack_table(payload))
+            names, ids, rows, cells = _unpack_table(payload)
+            tables.setdefault(tuple(names), (ids, rows, cells))
         elif kind in (GRID, LOOSE):
             number, group = Group.unpack(kind, payload)
             groups.setdefault(number, group)
@@ -287,16 +288,16 @@ def _read_index(path: Path) -> tuple[Index, list[Group], dict[str, Any]]:
     intact = np.zeros(size, np.bool_)
     intact[list(texts)] = True
     kept = []
-    for names, ids, rows, cells in tables:
+    for named, (ids, rows, cells) in tables.items():
         if not (intact.all() and (cells < size).all()):
             good = np.flatnonzero((cells < size).all(1))
             good = good[intact[cells[good]].all(1)]
             ids, rows, cells = ids[good], rows[good], cells[good]
-        kept.append((names, ids, rows, cells))
+        kept.append((named, ids, rows, cells))
     if kept:
         index.claim(np.concatenate([one[1] for one in kept]), np.concatenate([one[2] for one in kept]))
-        for names, _, rows, cells in kept:
-            index.load_table(names[0], tuple(names[1:]), cells, rows)
+        for named, _, rows, cells in kept:
+            index.load_table(named[0], named[1:], cells, rows)
     return index, [groups[number] for number in sorted(groups)], facts
 
 

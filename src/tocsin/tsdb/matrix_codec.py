@@ -1,6 +1,6 @@
 """The codec of block chunks: rows of decimal numbers as integers, their differences through pcodec.
 
-Drawn in docs/formats/blocks.md. A row is constant (8 bytes), decimal (value = integer / 10^scale, exactly, scale 0..6; first
+Drawn in docs/formats/blocks.md. A row is constant (8 bytes), decimal (value = integer / 10^scale, exactly, scale 0..9; first
 or second differences, whichever are smaller) or raw. Rows of a kind are stored together, sorted by the size of their steps,
 so that pcodec sees similar numbers in a row. Holes are a bit mask.
 
@@ -23,7 +23,9 @@ COLUMNS = 480
 _HEAD = struct.Struct("<HHHHHHIIIII")
 # rows, columns, constants, first-difference rows, second-difference rows, raw rows; lengths of table, d1, d2, raw, mask
 _LEVEL = 8
-_SCALES = 7
+_SCALES = 10
+_TRIED = 8
+"""Columns that are looked at before a whole row is: of full-precision floats nearly every one says no."""
 _EXACT = float(2**53)
 
 
@@ -62,23 +64,28 @@ def encode(values: Float64) -> bytes:
 
 
 def decimal(values: Float64) -> tuple[Int64, Int64]:
-    """Smallest scale 0..6 per row with values == integers / 10^scale, -1 where there is none. -> ints [k, m], scale [k]"""
+    """Smallest scale 0..9 per row with values == integers / 10^scale, -1 where there is none. -> ints [k, m], scale [k]"""
     whole = np.zeros(values.shape, np.int64)
     scale = np.full(len(values), -1, np.int64)
     left = np.arange(len(values))
     for power in range(_SCALES):
         if not len(left):
             break
-        part = values[left]
-        with np.errstate(all="ignore"):
-            rounded = np.rint(part * 10.0**power)
-            good = (np.abs(rounded) < _EXACT) & (rounded / 10.0**power == part) & ~((part == 0) & np.signbit(part))
-        good_rows = good.all(1)
-        found = left[good_rows]
+        likely = left[_rounded(values[left, :_TRIED], power)[1]]
+        rounded, good_rows = _rounded(values[likely], power)
+        found = likely[good_rows]
         scale[found] = power
         whole[found] = rounded[good_rows].astype(np.int64)
-        left = left[~good_rows]
+        left = left[scale[left] < 0]
     return whole, scale
+
+
+def _rounded(values: Float64, power: int) -> tuple[Float64, Bool]:
+    """values x 10^power as whole numbers, and in which rows that is exact."""
+    with np.errstate(all="ignore"):
+        rounded = np.rint(values * 10.0**power)
+        good = (np.abs(rounded) < _EXACT) & (rounded / 10.0**power == values) & ~((values == 0) & np.signbit(values))
+    return rounded, good.all(1)
 
 
 def _differences(whole: Int64) -> tuple[Int64, Int64, Int64, Int64]:

@@ -98,8 +98,9 @@ def _verify_chunks(path: Path) -> Iterator[Problem]:
 def _verify_block(block: Any) -> Iterator[Problem]:
     data = (block.path / "index").read_bytes()
     whole = 0
-    for kind, payload in sections.unpack(data, part="block", where=block.path.name):
+    for _, payload in sections.outer(data, part="block", where=block.path.name):
         whole += len(payload) + sections.HEADER
+    for kind, payload in sections.unpack(data, part="block", where=block.path.name):
         if kind in (GRID, LOOSE):
             Group.unpack(kind, payload)
     if whole != len(data):
