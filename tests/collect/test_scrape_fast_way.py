@@ -1,0 +1,126 @@
+"""The fast way of a scrape answers what reading every line anew would; numbers are exactly those of `float`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tocsin.collect.layout import BadExposition, Layout
+from tocsin.collect.scrape_lines import Body, changed
+from tocsin.collect.scrape_numbers import SHORTEST, read_decimals
+
+NUMBERS = st.one_of(
+    st.floats().map(repr),
+    st.floats(-1e9, 1e9).map(lambda value: f"{value:.6g}"),
+    st.integers(-(10**18), 10**18).map(str),
+    st.decimals(-(10**6), 10**6, places=3).map(str),
+    st.sampled_from(
+        ["NaN", "+Inf", "-Inf", "0x1p3", "1e+06", "1.5e-07", "1E5", "5.", ".5", "-0", "1_0", "", "1 2", "x", "1e+0", "--1"]
+    ),
+    st.text("0123456789.-+e_ ", max_size=20),
+)
+SERIES = st.sampled_from(
+    ["a", "ab", "a_total", 'a{b="c"}', 'a{b="c d"}', 'a{b="} 1"}', 'a{b="c",d="1.5"}', "# HELP a b", "", "  "]
+)
+LINES = st.lists(st.tuples(SERIES, NUMBERS).map(lambda pair: f"{pair[0]} {pair[1]}" if pair[0] else ""), max_size=12)
+
+
+def bits(values: np.ndarray) -> list[int]:
+    return values.view(np.uint64).tolist()
+
+
+@given(texts=st.lists(NUMBERS, min_size=1, max_size=30))
+@settings(max_examples=200, deadline=None)
+@example(texts=["123456789012345", "1234567890.12345", "9.99999999999999e+22", "1e-22", "-1.e+05"])
+def test_numbers_read_together_are_those_of_float(texts: list[str]) -> None:
+    body, starts, ends = b"x" * SHORTEST, [], []
+    for text in texts:
+        body += b'a{b="1.5"} '
+        starts.append(len(body))
+        body += text.encode()
+        ends.append(len(body))
+        body += b"\n"
+    values, read = read_decimals(body, np.array(starts), np.array(ends))
+    for text, value, good in zip(texts, bits(values), read.tolist(), strict=True):
+        if good:
+            assert value == bits(np.array([float(text)]))[0], text
+            assert "_" not in text
+
+
+def test_what_exporters_usually_write_is_read_together() -> None:
+    texts = ["0", "7", "1027", "3.25", "-12.5", "1.283e+06", "2.5e-05", "1.7638300e+09", "99999999999999"]
+    body = b"some_series_text " + b" ".join(text.encode() for text in texts)
+    ends = np.cumsum([len(text) + 1 for text in texts]) - 1 + 17
+    _, read = read_decimals(body, ends - [len(text) for text in texts], ends)
+    assert read.all()
+
+
+@given(before=LINES, after=LINES)
+@settings(max_examples=200, deadline=None)
+def test_changed_lines_are_those_that_differ(before: list[str], after: list[str]) -> None:
+    count = min(len(before), len(after))
+    old, new = (Body.of("".join(f"{line}\n" for line in lines[:count]).encode()) for lines in (before, after))
+    lines, first = changed(old, new)
+    pairs = list(zip(old.lines(), new.lines(), strict=True))
+    assert lines.tolist() == [number for number, (one, other) in enumerate(pairs) if one != other]
+    for number, at in zip(lines.tolist(), first.tolist(), strict=True):
+        local = at - int(new.starts[number])
+        one, other = (line + b"\n" for line in pairs[number])
+        assert one[:local] == other[:local]
+        assert one[local : local + 1] != other[local : local + 1]
+
+
+def read(layout: Layout, body: bytes) -> tuple[dict[object, int], Sequence[object]] | str:
+    try:
+        columns = layout.read(body, "text")
+    except BadExposition as error:
+        return str(error)
+    assert len(columns.labels) == len(columns.values)
+    return dict(zip(columns.labels, bits(columns.values), strict=True)), sorted(map(repr, columns.timed))
+
+
+@given(bodies=st.lists(LINES, min_size=2, max_size=4), many=st.booleans(), ends=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_a_known_layout_answers_what_a_new_one_would(bodies: list[list[str]], many: bool, ends: bool) -> None:
+    layout = Layout(lambda labels: labels)
+    filler = [f'filler{{n="{n}"}} ' for n in range(450 if many else 0)]
+    for round_, lines in enumerate(bodies):
+        text = "\n".join([*lines, *(f"{line}{round_ * 7}" for line in filler)]) + ("\n" if ends else "")
+        assert read(layout, text.encode()) == read(Layout(lambda labels: labels), text.encode())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"foo 1\n", b"foo2 1\n"),
+        (b"foo 1\n", b'foo{a="b"} 1\n'),
+        (b"foo 12\n", b"foo 1\n"),
+        (b"foo 12", b"foo 1"),
+        (b"foo 1", b"foo 12"),
+        (b"foo 1\nbar 2\n", b"fo 1\nobar 2\n"),
+        (b"foo 1 5\n", b"foo 1 6\n"),
+        (b"foo 1\n", b"foo\t2\n"),
+        (b"foo 1\r\n", b"foo 2\r\n"),
+        (b"", b"foo 1\n"),
+        (b"foo 1\n", b""),
+    ],
+)
+def test_lines_that_look_alike(before: bytes, after: bytes) -> None:
+    layout = Layout(lambda labels: labels)
+    read(layout, before)
+    assert read(layout, after) == read(Layout(lambda labels: labels), after)
+
+
+def test_after_an_interruption_known_series_are_told_in_full_but_not_parsed_again() -> None:
+    parsed = []
+    layout = Layout(lambda labels: parsed.append(labels) or labels)
+    body = b'a 1\nb{c="d"} 2\n# TYPE a counter\n'
+    labels = layout.read(body, "text").labels
+    layout.interrupt()
+    columns = layout.read(body, "text")
+    assert (columns.same_layout, columns.labels, len(parsed)) == (False, labels, 2)
+    assert columns.labels is not labels
