@@ -20,9 +20,9 @@ Samples = dict[tuple[str, int], int]
 """(series, t_ms) -> the bits of the value."""
 
 
-def _names(ids: np.ndarray) -> list[Labels]:
+def _names(ids: np.ndarray) -> tuple[list[Labels], bool]:
     """Series 100 + n is series n that left and came back."""
-    return [Labels({"n": str(one % 100)}) for one in ids.tolist()]
+    return [Labels({"n": str(one % 100)}) for one in ids.tolist()], False
 
 
 def _said(selection: Selection) -> Samples:

@@ -7,7 +7,6 @@ queries and rules. A key hashes and compares its label sets by cached hashes and
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,27 +26,33 @@ T = TypeVar("T")
 
 
 class LabelCache:
-    """The last answers, up to `capacity` label sets in all keys together. Usable from any thread."""
+    """The last answers, up to `capacity` label sets in all keys together. Usable from any thread.
+
+    Two generations instead of an order of use: hashing a key of thousands of label sets is most of what a hit costs, and
+    moving it in an order would hash it again.
+    """
 
     def __init__(self, capacity: int = 500_000) -> None:
         self._capacity = capacity
         self._held = 0
-        self._answers: OrderedDict[tuple[Any, ...], tuple[int, Any]] = OrderedDict()
+        self._young: dict[tuple[Any, ...], tuple[Any]] = {}
+        self._old: dict[tuple[Any, ...], tuple[Any]] = {}
         self._lock = threading.Lock()
 
     def get(self, key: tuple[Any, ...], size: int, compute: Callable[[], T]) -> T:
+        answer: T
         with self._lock:
-            if (found := self._answers.get(key)) is not None:
-                self._answers.move_to_end(key)
-                answer: T = found[1]
+            if (found := self._young.get(key)) is not None:
+                answer = found[0]
                 return answer
-        answer = compute()
+            found = self._old.get(key)
+        answer = compute() if found is None else found[0]
         with self._lock:
-            if key not in self._answers:
-                self._answers[key] = (size, answer)
+            if 2 * (self._held + size) > self._capacity:
+                self._young, self._old, self._held = {}, self._young, 0
+            if key not in self._young:
                 self._held += size
-            while self._held > self._capacity and len(self._answers) > 1:
-                self._held -= self._answers.popitem(last=False)[1][0]
+            self._young[key] = (answer,)
         return answer
 
     def without_name(self, rows: Rows) -> Rows:
@@ -55,6 +60,8 @@ class LabelCache:
 
     def grouped(self, rows: Rows, names: tuple[str, ...], *, without: bool) -> tuple[Int64, Rows]:
         """Group number of each row, and the labels of each group, in order of first appearance."""
+        if not names and not without:
+            return _grouped(rows, names, without=without)
         return self.get(("group", rows, names, without), len(rows), lambda: _grouped(rows, names, without=without))
 
     def signatures(self, rows: Rows, matching: VectorMatching) -> Rows:

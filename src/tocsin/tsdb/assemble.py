@@ -16,7 +16,8 @@ from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Selection, Se
 from tocsin.tsdb.piece import GridPiece, Loose, Part
 from tocsin.tsdb.run import Run
 
-LabelsOf = Callable[[Int64], Sequence[Labels]]
+LabelsOf = Callable[[Int64], tuple[Sequence[Labels], bool]]
+"""Names for ids, and whether it is known that no two of them have the same: comparing labels is Python work per series."""
 _ABSENT = np.uint64(ABSENT_BITS)
 _WORTH_SORTING = 256
 """Fewer loose samples are grouped by their times faster than they are looked at for a grid."""
@@ -43,8 +44,11 @@ def assemble(pieces: Sequence[GridPiece], parts: Sequence[Part], labels_of: Labe
     ids = np.unique(np.concatenate([*(piece.ids for piece in pieces), *(part.ids for part in parts), np.empty(0, np.int64)]))
     if not len(ids):
         return Selection(())
-    labels = labels_of(ids)
-    series_of_id, labels = _merge_equal(labels)
+    labels, distinct = labels_of(ids)
+    if distinct:
+        series_of_id = np.arange(len(ids))
+    else:
+        series_of_id, labels = _merge_equal(labels)
     numbered, loose = _settled(pieces, parts, lambda known: series_of_id[np.searchsorted(ids, known)])
     home = np.full(len(labels), -1, np.int64)
     grids = _grids(numbered, home, [])

@@ -120,8 +120,8 @@ def _write_chunks(source: Source, name: BlockName, output: _Output) -> Bool:
     return used
 
 
-def _as_names(ids: Int64) -> list[int]:
-    return ids.tolist()  # type: ignore[no-any-return]
+def _as_names(ids: Int64) -> tuple[list[int], bool]:
+    return ids.tolist(), True
 
 
 def _within(part: Part, start_ms: int, end_ms: int) -> Part | None:
@@ -194,9 +194,8 @@ def _write_lonely(series: list[tuple[int, SeriesGroup, int]], output: _Output) -
 
 
 def _index_sections(catalogue: Catalogue, used: Bool, groups: list[Group], facts: dict[str, Any]) -> list[bytes]:
-    """The index; facts and groups stand at both ends, because all chunks hang on them."""
-    fixed = [sections.pack(FACTS, orjson.dumps(facts))]
-    fixed += [sections.pack(group.kind, group.pack(number)) for number, group in enumerate(groups)]
+    """The index; facts, groups and what is small stand at both ends, because much hangs on them."""
+    fixed = [(FACTS, orjson.dumps(facts)), *((group.kind, group.pack(number)) for number, group in enumerate(groups))]
     row = 0
     tables = []
     for table in catalogue.tables:
@@ -207,10 +206,12 @@ def _index_sections(catalogue: Catalogue, used: Bool, groups: list[Group], facts
     # Only the texts in use, numbered afresh; 0 stays the empty one.
     numbers = np.unique(np.concatenate([np.zeros(1, np.uint32), *(cells.ravel() for *_, cells in tables)]))
     texts = [catalogue.texts[number] for number in numbers.tolist()]
-    out = list(fixed)
+    out = []
     for start in range(0, len(texts), _TEXTS):
-        out.append(sections.pack(TEXTS, orjson.dumps([start, texts[start : start + _TEXTS]])))
+        out.append((TEXTS, orjson.dumps([start, texts[start : start + _TEXTS]])))
     for names, ids, rows, cells in tables:
         fresh = np.searchsorted(numbers, cells).astype(np.uint32)
-        out.append(sections.pack(TABLE, pack_table(list(names), ids, rows, fresh)))
-    return out + fixed
+        out.append((TABLE, pack_table(list(names), ids, rows, fresh)))
+    small = [one for one in out if len(one[1]) <= sections.SMALL]
+    ends = sections.pack_all([*fixed, *small])
+    return [*ends, *(sections.pack(*one) for one in out if len(one[1]) > sections.SMALL), *ends]

@@ -42,17 +42,16 @@ class _Names:
     def add(self, block: Block, rows: Int64) -> None:
         self._blocks.append((block, rows))
 
-    def of(self, wanted: Int64) -> list[Labels]:
-        if not self._blocks and len(wanted) == len(self._ids):
-            return [self._labels[place] for place in self._order.tolist()]
-        out: dict[int, Labels] = {}
-        missing: set[int] = set()
-        at = np.searchsorted(self._ids, wanted)
-        for one, place in zip(wanted.tolist(), at.tolist(), strict=True):
-            if place < len(self._ids) and self._ids[place] == one:
-                out[one] = self._labels[self._order[place]]
-            else:
-                missing.add(one)
+    def of(self, wanted: Int64) -> tuple[list[Labels], bool]:
+        """Labels of ids [k], and whether they are certainly all different: a head has no series twice."""
+        at = np.minimum(np.searchsorted(self._ids, wanted), max(len(self._ids) - 1, 0))
+        known = self._ids[at] == wanted if len(self._ids) else np.zeros(len(wanted), np.bool_)
+        if known.all():
+            return [self._labels[place] for place in self._order[at].tolist()], True
+        out = {
+            one: self._labels[place] for one, place in zip(wanted[known].tolist(), self._order[at[known]].tolist(), strict=True)
+        }
+        missing = set(wanted[~known].tolist())
         for block, rows in reversed(self._blocks):
             if not missing:
                 break
@@ -62,7 +61,7 @@ class _Names:
             for place, labels in zip(places, found, strict=True):
                 out[ids[place]] = labels
                 missing.discard(ids[place])
-        return [out[one] for one in wanted.tolist()]
+        return [out[one] for one in wanted.tolist()], False
 
 
 class Reading:

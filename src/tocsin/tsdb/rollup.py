@@ -88,7 +88,7 @@ def _reduced(read: ReadBatch, resolution_ms: int, how: str) -> ReadBatch:
 
     def reduced(ids: Int64) -> tuple[list[GridPiece], list[Part]]:
         pieces, loose = read(ids)
-        selection = assemble(pieces, loose, lambda wanted: wanted.tolist())
+        selection = assemble(pieces, loose, lambda wanted: (wanted.tolist(), True))
         out = []
         for group in selection.groups:
             number = group.t_ms // resolution_ms
