@@ -199,6 +199,8 @@ class Pki:
     good: tuple[Path, Path]
     expired: tuple[Path, Path]
     soon: tuple[Path, Path]
+    named: tuple[Path, Path]
+    """For localhost only, by name."""
 
     def context(self, pair: tuple[Path, Path]) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -206,7 +208,9 @@ class Pki:
         return context
 
 
-def _certificate(name: str, days: float, issuer: tuple[Any, Any] | None, *, ca: bool = False) -> tuple[Any, Any]:
+def _certificate(
+    name: str, days: float, issuer: tuple[Any, Any] | None, *, ca: bool = False, address: str = "127.0.0.1"
+) -> tuple[Any, Any]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -223,8 +227,8 @@ def _certificate(name: str, days: float, issuer: tuple[Any, Any] | None, *, ca: 
     if not ca:
         import ipaddress
 
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        builder = builder.add_extension(names, critical=False)
+        addresses = [x509.IPAddress(ipaddress.ip_address(address))] if address else []
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses]), critical=False)
     return builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key
 
 
@@ -247,6 +251,7 @@ def make_pki(folder: Path) -> Pki:
         write("good", _certificate("localhost", 365, root)),
         write("expired", _certificate("localhost", -2, root)),
         write("soon", _certificate("localhost", 3, root)),
+        write("named", _certificate("localhost", 365, root, address="")),
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 
@@ -79,6 +80,36 @@ def running(
 
 
 @contextlib.contextmanager
+def frozen(port: int) -> Iterator[None]:
+    """Who listens on the port does nothing: the kernel still accepts connections, and nobody says a word."""
+    pids = {
+        entry.pid for entry in psutil.net_connections("tcp") if entry.status == psutil.CONN_LISTEN and entry.laddr.port == port
+    } - {None}
+    assert pids, f"nobody listens on {port}"
+    found = [psutil.Process(pid) for pid in pids]
+    for process in found:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in found:
+            process.resume()
+
+
+def server_pair(folder: Path, pair: tuple[Path, Path], user: str | None) -> tuple[str, str]:
+    """Certificate and key as files that a server of `user` may and will read."""
+    copies = []
+    for source, name in zip(pair, ("server.pem", "server.key"), strict=True):
+        copy = folder / name
+        copy.write_bytes(source.read_bytes())
+        copy.chmod(0o600)
+        if user is not None:
+            os.chown(copy, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+        copies.append(str(copy))
+    return copies[0], copies[1]
+
+
+@contextlib.contextmanager
 def redis_server(*options: str) -> Iterator[int]:
     port = free_port()
     with running([binary("redis-server"), "--port", str(port), "--save", "", "--bind", "127.0.0.1", *options], port):
@@ -86,8 +117,8 @@ def redis_server(*options: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[int]:
-    """Trusts user postgres; other users need a password."""
+def postgres_server(pair: tuple[Path, Path] | None = None) -> Iterator[int]:
+    """Trusts user postgres; other users need a password. `pair`: certificate and key for TLS."""
     initdb = binary("initdb", "/usr/lib/postgresql/*/bin")
     with server_folder("postgres") as (folder, user):
         port, data = free_port(), folder / "pg"
@@ -98,13 +129,16 @@ def postgres_server() -> Iterator[int]:
         (data / "pg_hba.conf").write_text("host all pw 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
         command = [str(Path(initdb).parent / "postgres"), "-D", str(data), "-p", str(port), "-c", "unix_socket_directories="]
         command += ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "shared_preload_libraries=pg_stat_statements"]
+        if pair is not None:
+            certificate, key = server_pair(folder, pair, user)
+            command += ["-c", "ssl=on", "-c", f"ssl_cert_file={certificate}", "-c", f"ssl_key_file={key}"]
         with running(command, port, user=user, cwd=Path("/")):
             yield port
 
 
 @contextlib.contextmanager
-def mariadb_server() -> Iterator[int]:
-    """User `watch` has password `right`."""
+def mariadb_server(pair: tuple[Path, Path] | None = None) -> Iterator[int]:
+    """User `watch` has password `right`. `pair`: certificate and key for TLS."""
     installer, server = binary("mariadb-install-db"), binary("mariadbd")
     with server_folder("mysql") as (folder, user):
         port, data, start = free_port(), folder / "mysql", folder / "init.sql"
@@ -122,6 +156,9 @@ def mariadb_server() -> Iterator[int]:
             server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
             f"--socket={folder}/s.sock", f"--init-file={start}", f"--pid-file={folder}/pid",
         ]  # fmt: skip
+        if pair is not None:
+            certificate, key = server_pair(folder, pair, user)
+            command += [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
         with running(command, port, user=user, cwd=Path("/")):
             yield port
 

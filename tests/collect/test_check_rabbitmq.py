@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.collect.fakes import Pki, Servers, free_port, hang, http_answer, run_once, slam
-from tests.collect.realservers import Broker, rabbitmq_server
+from tests.collect.realservers import Broker, frozen, rabbitmq_server
 
 from tocsin.model.check import CheckReason as R
 
@@ -105,3 +105,11 @@ async def test_the_management_api_is_asked_by_the_http_check(broker: Broker) -> 
     good = await run_once({"http": url, "timeout": "5s", "expect": {"body": {"json": {"status": "ok"}}}})
     assert good.ok, good.message
     assert "right" not in str(good.facts)
+
+
+@pytest.mark.server
+async def test_a_real_broker_that_hangs_or_is_gone(broker: Broker) -> None:
+    with frozen(broker.amqp):
+        hung = await run_once({"rabbitmq": f"amqp://watch:right@127.0.0.1:{broker.amqp}", "timeout": "400ms"})
+        assert (hung.reason, "greeting" in hung.message) == (R.TIMEOUT, True)
+    assert (await _ask(broker)).ok

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tocsin.model.check import CheckReason
+from tocsin.model.duration import format_duration
 
 Sample = tuple[str, Mapping[str, str], float]
 
@@ -42,6 +43,13 @@ def degraded(
     reason: CheckReason, message: str, facts: Mapping[str, Any] | None = None, samples: tuple[Sample, ...] = ()
 ) -> Outcome:
     return Outcome(True, reason, message, facts or {}, samples, degraded=True)
+
+
+def slow(limit_ms: int, took_ms: float, said: str, facts: Mapping[str, Any], samples: tuple[Sample, ...] = ()) -> Outcome | None:
+    """Degraded when it took longer than `limit_ms` (0 = no limit); None = nothing to say."""
+    if not limit_ms or took_ms <= limit_ms:
+        return None
+    return degraded(CheckReason.SLOW, f"{said}, slower than {format_duration(limit_ms)}", facts, samples)
 
 
 def unsupported(message: str, facts: Mapping[str, Any] | None = None) -> Outcome:

@@ -41,6 +41,35 @@ def client_context(options: TlsOptions, *, verify: bool = True) -> ssl.SSLContex
     return context
 
 
+@lru_cache(maxsize=256)
+def named_context(options: TlsOptions, server_name: str) -> ssl.SSLContext:
+    """For a driver that is given the judged address and would have the certificate name that: it must name `server_name`."""
+    context = _Named(ssl.PROTOCOL_TLS_CLIENT)
+    context.server_name = server_name
+    if options.ca_file:
+        context.load_verify_locations(options.ca_file)
+    else:
+        context.load_default_certs()
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Named(ssl.SSLContext):
+    server_name = ""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
+
+
 async def handshake(writer: asyncio.StreamWriter, context: ssl.SSLContext, server_name: str) -> None:
     """Upgrade an open stream. The prober's own timeout ends it, so the loop's is only a far fence."""
     await writer.start_tls(context, server_hostname=server_name, ssl_handshake_timeout=120)

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from tocsin.collect.certificate import expiry_outcome, tls_samples
 from tocsin.collect.check import Check, check
-from tocsin.collect.fields import DurationMs, Host, Port, address_text, host_and_port
+from tocsin.collect.fields import DurationMs, Host, LatencyMs, Port, address_text, host_and_port
 from tocsin.collect.io import Connection, Io
 from tocsin.collect.lines import read_line
-from tocsin.collect.outcome import Outcome, ProbeError, passed
+from tocsin.collect.outcome import Outcome, ProbeError, passed, slow
 from tocsin.collect.tls import TlsOptions
 from tocsin.model.check import CheckReason
 
@@ -24,6 +24,7 @@ class Imap(Check):
     """An IMAP server greets; with a user it also signs in."""
 
     example = "{name: mailboxes, imap: mail.example}"
+    waits_in_phases = True
     evidence = "greeting, certificate chain"
 
     host: Host
@@ -34,6 +35,7 @@ class Imap(Check):
     verify: bool = True
     ca_file: str = ""
     expires_warning: DurationMs = Field(14 * _DAY_MS, description="degraded when the certificate expires within this time")
+    latency: LatencyMs = Field(0, description="slower than this is degraded, such as < 500ms")
 
     @classmethod
     def short_form(cls, value: Any) -> dict[str, Any]:
@@ -45,7 +47,6 @@ class Imap(Check):
 
     async def run(self, io: Io) -> Outcome:
         options = TlsOptions(verify=self.verify, ca_file=self.ca_file)
-        start_s = io.monotonic_s()
         connection = await io.connect(self.host, self.port, tls=options if self.security == "tls" else None)
         try:
             with io.phase("greeting", "waiting for the greeting"):
@@ -53,7 +54,8 @@ class Imap(Check):
             if not greeting.startswith(("* OK", "* PREAUTH")):
                 raise ProbeError(CheckReason.PROTOCOL, f"the greeting {greeting[:80]!r} is not IMAP's")
             if self.security == "starttls":
-                await self._say(connection, "a1", "STARTTLS", CheckReason.TLS)
+                with io.phase("starttls", "waiting for the answer to STARTTLS"):
+                    await self._say(connection, "a1", "STARTTLS", CheckReason.TLS)
                 await io.start_tls(connection, options, self.host)
             if self.user:
                 with io.phase("authenticate", "signing in"):
@@ -61,10 +63,11 @@ class Imap(Check):
                     await self._say(connection, "a2", words, CheckReason.AUTHENTICATION)
         finally:
             connection.close()
-        said = f"greeted in {(io.monotonic_s() - start_s) * 1000:.0f} ms"
+        said = f"greeted in {io.waited_ms():.0f} ms"
         facts = {"greeting": greeting[:300]}
         samples = tls_samples(io.trace.facts.get("tls"))
-        return expiry_outcome(io, self.expires_warning, said, facts, samples) or passed(said, facts, samples)
+        soon = expiry_outcome(io, self.expires_warning, said, facts, samples)
+        return soon or slow(self.latency, io.waited_ms(), said, facts, samples) or passed(said, facts, samples)
 
     async def _say(self, connection: Connection, tag: str, command: str, reason: CheckReason) -> None:
         await connection.send(f"{tag} {command}\r\n".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from tocsin.collect.fields import DurationMs, Host, LatencyMs, Part, Port, addre
 from tocsin.collect.io import Io
 from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed, unsupported
 from tocsin.collect.statistics_mysql import mysql_statistics
-from tocsin.collect.tls import TlsOptions, client_context
+from tocsin.collect.tls import TlsOptions, named_context
 from tocsin.model.check import CheckReason
 from tocsin.model.duration import format_duration
 
@@ -65,7 +66,7 @@ class Mysql(Check):
             return unsupported("the MySQL driver is not installed: pip install 'tocsin[mysql]'")
         address = io.judge(await io.resolve(self.host))[0]
         start_s = io.monotonic_s()
-        context = client_context(TlsOptions(verify=self.tls_verify, ca_file=self.ca_file)) if self.tls else None
+        context = named_context(TlsOptions(verify=self.tls_verify, ca_file=self.ca_file), self.host) if self.tls else None
         try:
             with io.phase("connect", f"opening a session at {address}:{self.port}"):
                 connection = await aiomysql.connect(
@@ -79,7 +80,8 @@ class Mysql(Check):
                     program_name="tocsin",
                 )
         except aiomysql.Error as error:
-            raise _connect_error(error) from None
+            cause = error.__cause__ or error.__context__
+            raise cause if isinstance(cause, ssl.SSLError) else _connect_error(error) from None
         try:
             with io.phase("query", "waiting for the query's answer"):
                 value = await self._first(connection, self.query)

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from tocsin.collect.certificate import expiry_outcome, tls_samples
 from tocsin.collect.check import Check, check
-from tocsin.collect.fields import DurationMs, Host, Port, address_text, host_and_port
+from tocsin.collect.fields import DurationMs, Host, LatencyMs, Port, address_text, host_and_port
 from tocsin.collect.io import Connection, Io
 from tocsin.collect.lines import smtp_reply
-from tocsin.collect.outcome import Outcome, ProbeError, passed
+from tocsin.collect.outcome import Outcome, ProbeError, passed, slow
 from tocsin.collect.tls import TlsOptions
 from tocsin.model.check import CheckReason
 
@@ -24,6 +24,7 @@ class Smtp(Check):
     """An SMTP server greets and answers EHLO; STARTTLS and sign-in are tried when asked for. No mail is sent."""
 
     example = '{name: mail out, smtp: "mail.example:587"}'
+    waits_in_phases = True
     evidence = "greeting, offers, certificate chain"
 
     host: Host
@@ -35,6 +36,7 @@ class Smtp(Check):
     ca_file: str = ""
     ehlo: str = "tocsin.invalid"
     expires_warning: DurationMs = Field(14 * _DAY_MS, description="degraded when the certificate expires within this time")
+    latency: LatencyMs = Field(0, description="slower than this is degraded, such as < 500ms")
 
     @classmethod
     def short_form(cls, value: Any) -> dict[str, Any]:
@@ -46,7 +48,6 @@ class Smtp(Check):
 
     async def run(self, io: Io) -> Outcome:
         options = TlsOptions(verify=self.verify, ca_file=self.ca_file)
-        start_s = io.monotonic_s()
         connection = await io.connect(self.host, self.port, tls=options if self.security == "tls" else None)
         try:
             with io.phase("greeting", "waiting for the greeting"):
@@ -56,18 +57,21 @@ class Smtp(Check):
             if self.security == "starttls":
                 if not any(line.upper().startswith("STARTTLS") for line in offers):
                     raise ProbeError(CheckReason.TLS, "the server does not offer STARTTLS", {"offers": offers})
-                await self._say(connection, "STARTTLS", 220)
+                with io.phase("starttls", "waiting for the answer to STARTTLS"):
+                    await self._say(connection, "STARTTLS", 220)
                 await io.start_tls(connection, options, self.host)
-                offers = await self._say(connection, f"EHLO {self.ehlo}", 250)
+                with io.phase("ehlo", "waiting for the answer to EHLO over TLS"):
+                    offers = await self._say(connection, f"EHLO {self.ehlo}", 250)
             if self.user:
                 with io.phase("authenticate", "signing in"):
                     await self._sign_in(connection)
         finally:
             connection.close()
-        said = f"greeted in {(io.monotonic_s() - start_s) * 1000:.0f} ms"
+        said = f"greeted in {io.waited_ms():.0f} ms"
         facts = {"greeting": greeting[0][:300], "offers": offers[:30]}
         samples = tls_samples(io.trace.facts.get("tls"))
-        return expiry_outcome(io, self.expires_warning, said, facts, samples) or passed(said, facts, samples)
+        soon = expiry_outcome(io, self.expires_warning, said, facts, samples)
+        return soon or slow(self.latency, io.waited_ms(), said, facts, samples) or passed(said, facts, samples)
 
     async def _say(self, connection: Connection, line: str, code: int) -> list[str]:
         await connection.send(f"{line}\r\n".encode())

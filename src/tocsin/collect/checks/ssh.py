@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from tocsin.collect.check import Check, check
-from tocsin.collect.fields import Host, Pattern, Port, address_text, host_and_port, search
+from tocsin.collect.fields import Host, LatencyMs, Pattern, Port, address_text, host_and_port, search
 from tocsin.collect.io import Io
 from tocsin.collect.lines import read_line
-from tocsin.collect.outcome import Outcome, ProbeError, failed, passed
+from tocsin.collect.outcome import Outcome, ProbeError, failed, passed, slow
 from tocsin.model.check import CheckReason
 
 _MOST_LINES = 50
@@ -28,6 +28,7 @@ class Ssh(Check):
     host: Host
     port: Port = 22
     expect: Pattern = Field("", description="regular expression that the version line must match, such as OpenSSH_9")
+    latency: LatencyMs = Field(0, description="a slower greeting is degraded, such as < 500ms")
 
     @classmethod
     def short_form(cls, value: Any) -> dict[str, Any]:
@@ -55,4 +56,5 @@ class Ssh(Check):
             return failed(CheckReason.PROTOCOL, f"the server speaks {banner[:40]!r}, expected SSH 2", facts)
         if self.expect and not search(self.expect, banner):
             return failed(CheckReason.UNEXPECTED_ANSWER, f"{banner[:100]!r} does not match {self.expect!r}", facts)
-        return passed(f"{banner[:60]} in {io.waited_ms():.0f} ms", facts)
+        said = f"{banner[:60]} in {io.waited_ms():.0f} ms"
+        return slow(self.latency, io.waited_ms(), said, facts) or passed(said, facts)
