@@ -21,7 +21,7 @@ DAY_MS = 86_400_000
 DAYS = 90
 STALE_MS = 120_000
 """A copy made of what is stored: after so long without an evaluation nothing may look operational."""
-SILENT_MS = 45_000
+SILENT_MS = 20_000
 """The same of a page that is served: the engine says every 5 s that it lives."""
 _WORST_FIRST = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN, CheckState.PENDING, CheckState.PAUSED, CheckState.UP)
 
