@@ -98,6 +98,13 @@ def test_a_newer_sample_is_not_hidden_by_an_older_one() -> None:
     assert set(_said(assemble([], [older, *newer], _names)).values()) == {int(np.float64(2.0).view(np.uint64))}
 
 
+def test_a_sample_laid_over_a_matrix_that_is_kept_leaves_it_as_it_was() -> None:
+    kept = _as_read(Loose(np.repeat(np.arange(10), 5), np.tile(15_000 * np.arange(5), 10), np.full(50, 2.0)))
+    newer = Loose(np.array([3]), np.array([15_000]), np.array([7.0]))
+    assert _said(assemble([], [*kept, newer], _names))["3", 15_000] == int(np.float64(7.0).view(np.uint64))
+    assert set(_said(assemble([], kept, _names)).values()) == {int(np.float64(2.0).view(np.uint64))}
+
+
 def test_what_was_pushed_is_stored_like_what_was_scraped(make_store: Callable[..., Store], clock: Any) -> None:
     """In a block the series of a target share a matrix, holes and markers and all."""
     labels = [Labels({"__name__": "pushed", "n": str(n)}) for n in range(20)]

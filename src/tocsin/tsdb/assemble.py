@@ -41,6 +41,12 @@ class _Grid:
 
 def assemble(pieces: Sequence[GridPiece], parts: Sequence[Part], labels_of: LabelsOf) -> Selection:
     """Pieces in order of precedence: later ones win, loose ones over regular ones. `labels_of(ids)` names ids [k]."""
+    filled = [part for part in (*pieces, *parts) if len(part.ids)]
+    if len(filled) == 1 and isinstance(only := filled[0], GridPiece):
+        named, distinct = labels_of(only.ids)
+        if distinct:
+            group = _without_empty(only.values, named, only.first, only)
+            return Selection((group,) if group is not None else ())
     ids = np.unique(np.concatenate([*(piece.ids for piece in pieces), *(part.ids for part in parts), np.empty(0, np.int64)]))
     if not len(ids):
         return Selection(())
@@ -182,16 +188,25 @@ def _grid_group(grid: _Grid, series: Int64, patch: Loose | None, labels: Sequenc
         low, high = min(low, int(numbers.min())), max(high, int(numbers.max()))
     values = _fill(grid, series, low, high)
     if patch is not None:
+        if not values.flags.writeable:  # of a chunk that is kept decoded
+            values = values.copy()
         values.view(np.uint64)[np.searchsorted(series, patch.ids), numbers - low] = patch.values.view(np.uint64)
+    return _without_empty(values, [labels[number] for number in series.tolist()], low, grid)
+
+
+def _without_empty(values: Float64, labels: Sequence[Labels], low: int, grid: _Grid | GridPiece) -> SeriesGroup | None:
+    """The group of these rows, from number `low` on, without what holds no sample at its edges."""
     present = values.view(np.uint64) != _ABSENT
-    rows, columns = present.any(1), np.flatnonzero(present.any(0))
-    if not len(columns):
-        return None
-    span = slice(int(columns[0]), int(columns[-1]) + 1)
-    if not rows.all():
-        values, series = values[rows], series[rows]
-    t_ms = np.arange(low + span.start, low + span.stop) * grid.interval_ms + grid.offset_ms
-    return SeriesGroup(tuple([labels[number] for number in series.tolist()]), t_ms, values[:, span])
+    if not present.all():
+        rows, columns = present.any(1), np.flatnonzero(present.any(0))
+        if not len(columns):
+            return None
+        span = slice(int(columns[0]), int(columns[-1]) + 1)
+        if not rows.all():
+            values, labels = values[rows], [labels[row] for row in np.flatnonzero(rows).tolist()]
+        values, low = values[:, span], low + span.start
+    t_ms = np.arange(low, low + values.shape[1]) * grid.interval_ms + grid.offset_ms
+    return SeriesGroup(tuple(labels), t_ms, values) if values.size else None
 
 
 def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:

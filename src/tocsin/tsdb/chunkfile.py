@@ -13,7 +13,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cramjam
@@ -80,6 +80,12 @@ class LooseChunk:
     ids: UInt32
     ends: UInt32
     checked: bool = False
+    lowest: int = field(init=False)
+    highest: int = field(init=False)
+    """Of the ids."""
+
+    def __post_init__(self) -> None:
+        self.lowest, self.highest = (int(self.ids[0]), int(self.ids[-1])) if len(self.ids) else (1, 0)
 
     @property
     def entry(self) -> int:
@@ -271,8 +277,6 @@ class ChunkFiles:
 
     def read_loose(self, chunk: LooseChunk, wanted: Int64, start_ms: int, end_ms: int) -> list[Part]:
         """Samples of series `wanted` (sorted ids, at least one) within [start, end]."""
-        if wanted[0] > chunk.ids[-1] or wanted[-1] < chunk.ids[0]:
-            return []
         at = np.minimum(np.searchsorted(chunk.ids, wanted), len(chunk.ids) - 1)
         if not (chunk.ids[at] == wanted).any():
             return []

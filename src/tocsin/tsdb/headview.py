@@ -46,7 +46,8 @@ def read_view(
     loose: list[Part] = []
     wanted = np.sort(view.ids)
     if len(wanted):
-        for entry in view.loose_chunks:
+        low, high = int(wanted[0]), int(wanted[-1])
+        for entry in [one for one in view.loose_chunks if one.lowest <= high and one.highest >= low]:
             loose += without_parts(files.read_loose(entry, wanted, start_ms, end_ms), tombstones.of_file(entry.file))
         for run in view.runs:
             loose += run.split.read(wanted, start_ms, end_ms)

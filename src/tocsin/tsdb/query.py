@@ -23,6 +23,7 @@ from tocsin.tsdb.rollups import FINE_MS, Rollups
 from tocsin.tsdb.tombstones import Tombstones, not_deleted, without, without_parts
 
 _NO_HINTS = SelectHints()
+_LONG_AGO = int(np.iinfo(np.int64).min)
 
 
 def _rollup_note(resolution_ms: int, aggregate: str) -> str:
@@ -106,7 +107,7 @@ class Reading:
     def _raw_from_ms(self) -> int:
         """Before this instant raw samples are gone; rollups answer."""
         if not self.rollups.sets[FINE_MS, "last"].blocks:
-            return int(np.iinfo(np.int64).min)
+            return _LONG_AGO
         starts = [block.name.start_ms for block in self.blocks.blocks]
         return min(starts, default=int(self.head.cut_ms))
 

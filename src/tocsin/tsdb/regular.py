@@ -107,6 +107,7 @@ def _matrix(rows: _Rows, members: Int64, ids: Int64, t_ms: Int64, values: Float6
     else:
         matrix = absent((len(members), width))
         matrix[np.repeat(np.arange(len(members)), counts), numbers - low] = values[places]
+    matrix.flags.writeable = False  # kept, and shared by all who read it
     return GridPiece(interval, offset, low, ids[rows.starts[members]], matrix), places
 
 
