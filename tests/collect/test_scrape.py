@@ -362,3 +362,27 @@ async def test_a_full_disk_stops_no_target_for_longer_than_it_lasts(servers: Ser
         writer.full, exposer.status = False, "200 OK"
         await bench.scrapes()
         assert bench.scraper.targets()["activeTargets"][0]["health"] == "up"
+
+
+class KeptExemplars:
+    """Remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def append_exemplars(self, listed: Any) -> dict[str, int]:
+        self.seen += [exemplar.labels["trace_id"] for _, exemplar in listed]
+        return {}
+
+
+async def test_exemplars_are_kept_from_the_moment_that_somebody_wants_them(bench: Bench) -> None:
+    kept = KeptExemplars()
+    bench.exposer.headers = ["Content-Type: application/openmetrics-text; version=1.0.0"]
+    bench.scraper.apply([bench.job()])
+    async with running(bench.scraper.run()):
+        await bench.clock.settle()
+        for number, writer in enumerate((None, kept, None)):
+            bench.scraper.keep_exemplars(writer)
+            bench.exposer.body = f'a_total {number} # {{trace_id="t{number}"}} 1\n# EOF\n'.encode()
+            await bench.scrapes()
+    assert kept.seen == ["t1"]

@@ -92,3 +92,17 @@ def test_a_record_reads_back(value, labels, timed):
     capacity, ((series, back),) = unpack(pack(7, [(A, Exemplar(Labels(labels), value, -5, timed))]))
     assert (capacity, series, back.labels, back.t_ms, back.timed) == (7, A, Labels(labels), -5, timed)
     assert repr(back.value) == repr(value)
+
+
+def test_a_reload_changes_how_many_are_kept_here_and_in_followers(make_store, tmp_path, clock):
+    store = make_store(SETTINGS)
+    store.append_exemplars([(A, one(number)) for number in range(4)])
+    store.flush()
+    follower = Follower(path=tmp_path / "store", clock=clock)
+    follower.open()
+    store.apply(replace(SETTINGS, max_exemplars=2, backlog_bytes=5))
+    store.flush()
+    follower.step()
+    assert found(store) == found(follower) == {'m{a="1"}': ["t2", "t3"]}
+    assert (store.settings.backlog_bytes, store.room.settings.backlog_bytes) == (5, 5)
+    follower.close()

@@ -7,6 +7,7 @@ files ──read──▶ Sources ──build──▶ Config ──+ checks add
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from tocsin.clock import Clock
 from tocsin.collect.catalog import parse_check
 from tocsin.config.declared import declared_windows
 from tocsin.config.load import Config, build, read_sources, with_checks, with_contacts, with_maintenance
+from tocsin.config.next_start import from_next_start
 from tocsin.config.sources import Signature, Sources, signature
 from tocsin.errors import ConfigError, Problem
 from tocsin.incidents import contacts
@@ -51,6 +53,7 @@ class Configuration:
         self._refused: Callable[[], None] = lambda: None
         self._reload_now = asyncio.Event()
         self._from_files: Config
+        self._started_with: Config
         self._declared: list[CheckSpec] = []
         self._contacts: tuple[contacts.Stored, ...] = ()
         self._windows: tuple[MaintenanceWindow, ...] = ()
@@ -83,6 +86,7 @@ class Configuration:
                 raise error from None
             self._from_files = await asyncio.to_thread(build, Sources.from_json(kept), address=self._settings.reachable)
             reload_ok.set(0)
+        self._started_with = self._from_files
         self._in_force()
         return self.config
 
@@ -123,7 +127,10 @@ class Configuration:
             self._refused()
             await self._record(actor, "config_refused", "configuration refused, the old one stays: " + str(error.problems[0]))
             return error.problems
-        self._from_files = config
+        later = from_next_start(self._started_with, config)
+        for problem in later:
+            log.warning("a setting counts from the next start", problem=str(problem))
+        self._from_files = dataclasses.replace(config, warnings=(*config.warnings, *later))
         self.problems = []
         self._in_force()
         self._apply(self.config)

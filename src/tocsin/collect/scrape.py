@@ -77,6 +77,13 @@ class Scraper:
         self._jobs = list(jobs)
         self._applied.set()
 
+    def keep_exemplars(self, writer: ExemplarWriter | None) -> None:
+        """From now on exemplars go there; None = they are passed over."""
+        self._exemplars = writer
+        for pool in self._pools.values():
+            for scraper in pool.active.values():
+                scraper.keep_exemplars(writer)
+
     async def run(self) -> None:
         """Until cancelled. Series of running targets are left open: after a restart they go on."""
         self._pools.clear()  # Run again, it starts every target again.

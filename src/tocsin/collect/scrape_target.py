@@ -121,6 +121,10 @@ class TargetScraper:
         self._end_series(t_ms, 0)
         self._end_refs(self._report_refs, t_ms, 0)
 
+    def keep_exemplars(self, writer: ExemplarWriter | None) -> None:
+        self._exemplars = writer
+        self._layout.with_exemplars = writer is not None
+
     def close(self) -> None:
         self._client.close()
 

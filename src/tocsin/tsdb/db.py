@@ -25,7 +25,7 @@ from tocsin.tsdb.exemplars import Named
 from tocsin.tsdb.grid import Window
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
-from tocsin.tsdb.layout import Layout
+from tocsin.tsdb.layout import Layouts
 from tocsin.tsdb.load import WAL_SUFFIX, drain, load
 from tocsin.tsdb.loose import RUNS_SAMPLES
 from tocsin.tsdb.query import Reading
@@ -44,7 +44,6 @@ STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part"
 
 EXEMPLARS_TOTAL = Counter("tocsin_exemplars_total", "Exemplars that were kept.")
 
-_LAYOUTS_KEPT = 20_000
 _KNOWN_REFS = 200_000
 _UNKNOWN = -2
 _LOOK_MS = 1000
@@ -70,10 +69,7 @@ class Store(Reading):
         self._clock = clock
         self.disk = disk
         self._wal: Writer | None = None
-        self._layouts: dict[int, Layout] = {}
-        self._same: dict[int, Layout] = {}
-        """Layouts of arrays that cannot be changed, by the array's identity; each holds its array."""
-        self._layout_number = 0
+        self._layouts = Layouts()
         self._known_refs: dict[Labels, int] = {}
         self._lock_fd = -1
         self._one_job = asyncio.Lock()
@@ -126,6 +122,13 @@ class Store(Reading):
         HEAD_SERIES.set(self.head.index.series_count)
         took = round(self._clock.monotonic_s() - began, 3)
         _log.info("store opened", series=self.head.index.series_count, replayed_samples=replay.samples, seconds=took)
+
+    def apply(self, settings: StoreSettings) -> None:
+        """These settings count from now on."""
+        if settings.max_exemplars != self.settings.max_exemplars:
+            self.head.exemplars.resize(settings.max_exemplars)
+            self.log(Kind.EXEMPLARS, exemplars.pack(settings.max_exemplars, []))
+        self.settings = self.room.settings = settings
 
     def close(self) -> None:
         """Write everything out. A store that is not closed recovers on the next open."""
@@ -203,7 +206,7 @@ class Store(Reading):
         if t_ms > self._clock.now_ms() + self.settings.future_ms:
             return AppendResult(0, {FUTURE: len(refs)})
         with self.head.lock:
-            layout = self._layout(refs)
+            layout = self._layouts.find(refs, self.head.index, self.head.epoch)
             if grid_ms > 0:
                 placed = settle_and_place(self.head, layout, grid_ms, t_ms % grid_ms)
                 if placed is not None:
@@ -216,27 +219,6 @@ class Store(Reading):
             if not self.room.trouble:
                 wal.add(Kind.SCRAPE, records.pack_scrape(layout.number, t_ms, grid_ms, values))
         return AppendResult(len(refs) - refused, {DUPLICATE: refused} if refused else {})
-
-    def _layout(self, refs: Int64) -> Layout:
-        layout = self._same.get(id(refs))
-        if layout is not None and layout.refs is refs and layout.epoch == self.head.epoch:
-            return layout
-        key = hash(refs.tobytes())
-        layout = self._layouts.get(key)
-        if layout is None or not np.array_equal(layout.refs, refs):
-            if not self.head.index.known(refs).all():
-                raise KeyError("a series reference is not known any more; resolve the labels again")
-            if len(self._layouts) >= _LAYOUTS_KEPT:
-                self._layouts.pop(next(iter(self._layouts)))
-                self._same.clear()
-            self._layout_number += 1
-            layout = self._layouts[key] = Layout.of(self._layout_number, refs)
-            if layout.refs is refs:
-                self._same[id(refs)] = layout
-        elif layout.epoch != self.head.epoch and not self.head.index.known(refs).all():
-            del self._layouts[key]
-            raise KeyError("a series reference is not known any more; resolve the labels again")
-        return layout
 
     def append(self, batch: Batch) -> AppendResult:
         """Samples with their labels. Raises DiskFull when the disk is found to be full; later ones stay in memory."""

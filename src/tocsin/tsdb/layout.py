@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tocsin.model.series import Bool, Int64
-from tocsin.tsdb.index import SLOT_MASK
+from tocsin.tsdb.index import SLOT_MASK, Index
 
 _MOST_SPANS = 8
+_KEPT = 20_000
 
 
 @dataclass(slots=True, eq=False)
@@ -56,3 +57,39 @@ class Layout:
     @property
     def ids(self) -> Int64:
         return self.refs >> 32
+
+
+class Layouts:
+    """Layouts by their references, numbered as they come."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Layout] = {}
+        self._same: dict[int, Layout] = {}
+        """Those of arrays that cannot be changed, by the array's identity; each holds its array."""
+        self._number = 0
+
+    def find(self, refs: Int64, index: Index, epoch: int) -> Layout:
+        """The layout of these references. Raises KeyError for one that the index does not know."""
+        layout = self._same.get(id(refs))
+        if layout is not None and layout.refs is refs and layout.epoch == epoch:
+            return layout
+        key = hash(refs.tobytes())
+        layout = self._known.get(key)
+        if layout is None or not np.array_equal(layout.refs, refs):
+            if not index.known(refs).all():
+                raise KeyError("a series reference is not known any more; resolve the labels again")
+            layout = self._known[key] = self._new(refs)
+        elif layout.epoch != epoch and not index.known(refs).all():
+            del self._known[key]
+            raise KeyError("a series reference is not known any more; resolve the labels again")
+        return layout
+
+    def _new(self, refs: Int64) -> Layout:
+        if len(self._known) >= _KEPT:
+            self._known.pop(next(iter(self._known)))
+            self._same.clear()
+        self._number += 1
+        layout = Layout.of(self._number, refs)
+        if layout.refs is refs:
+            self._same[id(refs)] = layout
+        return layout

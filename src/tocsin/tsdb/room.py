@@ -32,7 +32,7 @@ class Room:
     """Whether the disk takes samples; asked on the loop's thread."""
 
     def __init__(self, path: Path, settings: StoreSettings, disk: Disk) -> None:
-        self._path, self._settings, self._disk = path, settings, disk
+        self._path, self.settings, self._disk = path, settings, disk
         self._failed = ""
         """Why a write failed; empty = none did."""
         self._low = ""
@@ -47,7 +47,7 @@ class Room:
     @property
     def full(self) -> bool:
         """Not even blocks, which take the place of larger files, can be written."""
-        return bool(self._failed or (self._low and self._free() < self._settings.min_free_bytes // 2))
+        return bool(self._failed or (self._low and self._free() < self.settings.min_free_bytes // 2))
 
     def failed(self, error: OSError) -> None:
         """A write did not succeed."""
@@ -58,7 +58,7 @@ class Room:
     def look(self) -> None:
         """Measure the disk."""
         free = self._free()
-        if free < self._settings.min_free_bytes and not self._low:
+        if free < self.settings.min_free_bytes and not self._low:
             self._low = f"only {free >> 20} MiB are free for {self._path}; samples are kept in memory"
             self._say(self._low)
 
@@ -68,7 +68,7 @@ class Room:
 
     def returns(self, now_ms: int) -> bool:
         """Whether there is room again; asks the disk every few seconds. True once: samples are written from now on."""
-        if now_ms < self._tried_ms + _RETRY_MS or self._free() < self._settings.min_free_bytes * 5 // 4:
+        if now_ms < self._tried_ms + _RETRY_MS or self._free() < self.settings.min_free_bytes * 5 // 4:
             return False
         self._tried_ms = now_ms
         trial = self._path / _TRIAL
@@ -90,11 +90,11 @@ class Room:
         with head.lock:
             windows = sum(window.values.nbytes for window in head.kept)
             runs = sum(len(run.ids) for run in head.loose.runs) * _LOOSE_BYTES
-            while windows > self._settings.unwritten_bytes:
+            while windows > self.settings.unwritten_bytes:
                 oldest = head.kept.pop(0)
                 windows -= oldest.values.nbytes
                 DROPPED.inc(by=int((~is_absent(oldest.values)).sum()))
-            while runs > self._settings.unwritten_bytes and head.loose.runs:
+            while runs > self.settings.unwritten_bytes and head.loose.runs:
                 run = head.loose.runs.pop(0)
                 runs -= len(run.ids) * _LOOSE_BYTES
                 DROPPED.inc(by=len(run.ids))
