@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tocsin.formats.matchers import format_matchers, parse_matchers
-from tocsin.model.alert import Alert
+from tocsin.model.alert import NO_SEVERITY, Alert
 from tocsin.model.labels import all_match
 from tocsin.model.route import InhibitRule, Receiver, Route, Routing
 
 DEFAULT_RECEIVER = "default"
-NO_SEVERITY = "none"
 DEFAULT_GROUP_BY = ("alertname", "service", "check", "job")
 DEFAULT_INHIBITIONS = (
     InhibitRule(

@@ -214,7 +214,7 @@ def _counts(connection: Connection) -> dict[str, int]:
 
     newest = number(sa.select(sa.func.max(notifications.c.created_ms)))
     return {
-        "open": number(sa.select(count).select_from(incidents).where(incidents.c.state.in_(open_states))),
+        "open": number(sa.select(count).select_from(incidents).where(incidents.c.state.in_(open_states), incidents.c.listed)),
         "waiting": number(
             sa.select(count).select_from(notifications).where(notifications.c.state.in_(["pending", "sending", "held"]))
         ),

@@ -29,12 +29,13 @@ SELFTEST = "tocsin-selftest"
 def analytics(tx: Connection, from_ms: int, to_ms: int, *, zones: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Of incidents that began, and pages that were decided, in [from_ms, to_ms); durations in ms, None where there is nothing.
 
-    Incidents merged into another count with that one; self-tests do not count. `precision` = real / (real + noise), of what
-    people judged. `zones`: each person's time zone, by which pages fall into work, sleep and off hours (UTC when unknown).
+    Incidents merged into another count with that one; self-tests and what is nobody's work do not count. `precision` =
+    real / (real + noise), of what people judged. `zones`: each person's time zone, by which pages fall into work, sleep and
+    off hours (UTC when unknown).
     """
     c = incidents.c
     columns = (c.number, c.key, c.title, c.severity, c.created_ms, c.acknowledged_ms, c.resolved_ms, c.verdict, c.reopen_count)
-    within = (c.created_ms >= from_ms, c.created_ms < to_ms, c.state != "merged", c.receiver != SELFTEST)
+    within = (c.created_ms >= from_ms, c.created_ms < to_ms, c.state != "merged", c.receiver != SELFTEST, c.listed)
     found: list[Row[Any]] = list(tx.execute(sa.select(*columns).where(*within).order_by(c.number)))
     pages: list[Row[Any]] = list(tx.execute(_pages(from_ms, to_ms)))
     answered = _answered(tx, from_ms, to_ms)

@@ -30,7 +30,9 @@ STEPS = Prepared(
     .limit(bindparam("most"))
 )
 COUNTS = Prepared(
-    sa.select(_i.state, sa.func.count().label("n")).where(_i.state.in_(bindparam("states", expanding=True))).group_by(_i.state)
+    sa.select(_i.state, sa.func.count().label("n"))
+    .where(_i.state.in_(bindparam("states", expanding=True)), _i.listed)
+    .group_by(_i.state)
 )
 OVERRIDES = Prepared(sa.select(schedule_overrides).where(_o.end_ms > bindparam("now")).order_by(_o.created_ms, _o.id))
 

@@ -145,7 +145,9 @@ def _names(people: People) -> str:
 def briefing(tx: Connection, schedule: Schedule, now_ms: int, until_ms: int) -> Iterator[str]:
     """Open incidents, silences that end in the shift, last week's pages, gaps ahead: a sentence each."""
     c = incidents.c
-    query = sa.select(c.number, c.title, c.severity, c.state, c.acknowledged_by, c.created_ms).where(c.state.in_(rows.OPEN))
+    query = sa.select(c.number, c.title, c.severity, c.state, c.acknowledged_by, c.created_ms).where(
+        c.state.in_(rows.OPEN), c.listed
+    )
     open_ = tx.execute(query.order_by(c.number.desc())).all()
     yield f"{len(open_)} open incident{'' if len(open_) == 1 else 's'}{':' if open_ else '.'}"
     for row in open_[:_MOST_LISTED]:

@@ -96,7 +96,9 @@ def _fired(incident: Incident, fired: Fired, now_ms: int, service: Service) -> O
     changed = _graver(incident, fired)
     effects: list[Effect] = []
     if fired.raised:
-        effects.append(Record("severity_raised", f"severity raised from {incident.severity or 'none'} to {fired.severity}"))
+        effects.append(
+            Record("severity_raised", f"severity raised from {incident.severity or 'none'} to {fired.severity or 'no label'}")
+        )
     if state is IncidentState.SUPPRESSED:
         effects.append(Record("unsuppressed", "no longer suppressed and still firing: paging starts anew"))
         return _from_the_top(changed, now_ms), tuple(effects)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tocsin.incidents.oncall import Schedule
+from tocsin.model.alert import NO_SEVERITY
 from tocsin.model.incident import Person, Policy, PolicyStep, Target, TargetKind, Urgency
 from tocsin.model.labels import Matcher, all_match
 from tocsin.model.route import Destination, Receiver
@@ -78,8 +79,10 @@ class Directory:
     """Policies that may reach nobody at times."""
 
     def rank(self, severity: str) -> int:
-        """Place in the order of severities; unknown ones stand below all."""
-        return self.severities.index(severity) if severity in self.severities else -1
+        """Place in the order of severities; unknown ones stand below all, and `none` below these."""
+        if severity in self.severities:
+            return self.severities.index(severity)
+        return -2 if severity == NO_SEVERITY else -1
 
     def service_for(self, labels: Mapping[str, str]) -> Service:
         """The declared service that claims `labels`; else one with defaults, named by the label `service`."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from tocsin.errors import CommandError
-from tocsin.model.alert import Alert
+from tocsin.model.alert import NO_SEVERITY, Alert
 from tocsin.model.incident import Incident, IncidentState, Policy, PolicyStep, Target, TargetKind, Urgency
 from tocsin.model.labels import Labels
 from tocsin.state import bulk
@@ -25,7 +25,7 @@ _i, _a = incidents.c, incident_alerts.c
 _STATE_COLUMNS = (
     "key", "generation", "title", "severity", "urgency", "state", "receiver", "service", "policy", "group_labels", "created_ms",
     "acknowledged_ms", "acknowledged_by", "resolved_ms", "resolved_by", "snoozed_until_ms", "step", "loop",
-    "next_escalation_at_ms", "reopen_count", "updated_ms", "version", "trace_id",
+    "next_escalation_at_ms", "reopen_count", "updated_ms", "version", "trace_id", "listed",
 )  # fmt: skip
 _ALERT_COLUMNS = ("labels", "annotations", "starts_at_ms", "ends_at_ms", "value", "severity", "generator_url")
 
@@ -178,7 +178,15 @@ def _values(incident: Incident) -> dict[str, Any]:
         "updated_ms": incident.updated_ms,
         "version": incident.version,
         "trace_id": incident.trace_id,
+        "listed": is_listed(incident),
     }
+
+
+def is_listed(incident: Incident) -> bool:
+    """Whether it is somebody's work. What fires on purpose all the time and is told to places only is not."""
+    targets = [target for step in incident.policy.steps for target in step.targets]
+    places_only = bool(targets) and not incident.policy.final and all(t.kind is TargetKind.DESTINATION for t in targets)
+    return incident.severity != NO_SEVERITY or not places_only
 
 
 def extra(tx: Connection, number: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def fall_back(ledger: Ledger, note: Notification, why: str) -> None:
     failure = f"{note.channel} to {note.recipient} did not get through: {why}"
     ledger.record(incident, "undelivered", failure, cause=why[:200], who=note.recipient, notification=note.id)
     ledger.touched.add(incident.number)
-    if incident.state is not IncidentState.TRIGGERED:
+    if incident.state is not IncidentState.TRIGGERED or not rows.is_listed(incident):
         return
     if note.settings_ref.startswith("user:") and _next_method(ledger, incident, note):
         return

@@ -32,8 +32,11 @@ def incident_rows(
     limit: int = 500,
     before: int = 0,
 ) -> list[dict[str, Any]]:
-    """Incidents as api.ts IncidentRow; open ones worst first, others newest first. `before` = only those with lower numbers."""
-    query = sa.select(incidents).order_by(incidents.c.number.desc()).limit(limit)
+    """Incidents as api.ts IncidentRow; open ones worst first, others newest first. `before` = only those with lower numbers.
+
+    What is nobody's work (severity `none`, told to places only) is not among them.
+    """
+    query = sa.select(incidents).where(incidents.c.listed).order_by(incidents.c.number.desc()).limit(limit)
     if wanted := _STATES.get(state, (state,)):
         query = query.where(incidents.c.state.in_(wanted))
     if before:

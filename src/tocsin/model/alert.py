@@ -137,6 +137,10 @@ class SuppressedBy:
     by: str
 
 
+NO_SEVERITY = "none"
+"""What fires on purpose, all the time, says so (Watchdog, InfoInhibitor): told where a route asks for it, and nobody's work."""
+
+
 class PageReason(enum.StrEnum):
     """Why a group is told now; the texts are Alertmanager's `notification_reason`."""
 

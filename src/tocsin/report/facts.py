@@ -178,7 +178,7 @@ def _longest(tx: Connection, start_ms: int, end_ms: int, *, most: int = 5) -> li
     """The incidents of the period that took longest; open ones count to its end."""
     c = incidents.c
     query = sa.select(c.number, c.title, c.severity, c.service, c.created_ms, c.resolved_ms, c.remediation).where(
-        c.created_ms >= start_ms, c.created_ms < end_ms, c.state != "merged", c.receiver != SELFTEST
+        c.created_ms >= start_ms, c.created_ms < end_ms, c.state != "merged", c.receiver != SELFTEST, c.listed
     )
     rows = [
         {

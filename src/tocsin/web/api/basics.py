@@ -245,6 +245,6 @@ def _incident_titles(tx: sa.engine.Connection, text: str) -> list[Any]:
     number = row_number(text.lstrip("#"))
     if number is not None:
         wanted = sa.or_(wanted, incidents.c.number == number)
-    shown = incidents.c.state != IncidentState.MERGED
+    shown = sa.and_(incidents.c.state != IncidentState.MERGED, incidents.c.listed)
     query = sa.select(incidents.c.number, incidents.c.title).where(wanted, shown).order_by(incidents.c.number.desc()).limit(10)
     return list(tx.execute(query))
