@@ -2,13 +2,17 @@ import { describe, expect, it } from 'vitest'
 import { merged } from '../src/lib/bands'
 import { newToken } from '../src/lib/drill'
 import { me, monthAfter, validMonth } from '../src/lib/oncall'
-import { knowsThePast } from '../src/lib/past'
+import { knowsThePast, notKept } from '../src/lib/past'
 import { columns, short } from '../src/lib/prom'
 
 describe('the past', () => {
-  it.each([['/', true], ['/alerts', true], ['/services/shop', true], ['/d/hosts', true], ['/checks', false], ['/settings', false], ['/i/4', false]])('%s can be looked at as it was: %s', (path, knows) =>
+  it.each([['/', true], ['/alerts', true], ['/services/shop', true], ['/d/hosts', true], ['/checks', true], ['/settings', false], ['/i/4', true], ['/checks/shop', true], ['/targets', false]])('%s can be looked at as it was: %s', (path, knows) =>
     expect(knowsThePast(path)).toBe(knows),
   )
+  it('says what of it was not kept', () => {
+    expect(notKept('/i/4')).toContain('What was done')
+    expect(notKept('/alerts')).toBe('')
+  })
 })
 
 describe('spans under a chart', () => {

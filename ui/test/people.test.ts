@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { AccountRow, TokenRow } from '../src/lib/api'
 import { changesOf, ended, expiryOf, grouped, signsIn } from '../src/lib/people'
 
-const account = (more: Partial<AccountRow> = {}): AccountRow => ({ name: 'ben', full_name: '', email: '', role: 'responder', disabled: false, has_password: true, has_totp: false, created_ms: 1, seen_ms: 0, ...more })
+const account = (more: Partial<AccountRow> = {}): AccountRow => ({ name: 'ben', full_name: '', email: '', role: 'responder', disabled: false, has_password: true, has_totp: false, created_ms: 1, seen_ms: 0, etag: 'e', ...more })
 
 describe('accounts', () => {
   it('say how they sign in', () => {

@@ -8,6 +8,8 @@ export class ApiError extends Error {
     readonly title: string,
     readonly detail: string,
     readonly requestId: string,
+    /** Of the thing as it is now, when somebody else changed it first (412). */
+    readonly etag = '',
   ) {
     super(detail || title)
   }
@@ -33,16 +35,20 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return read<T>(absolute(`/api/tocsin/v1${path}`), signal)
 }
 
-export function post<T>(path: string, body: unknown = {}, signal?: AbortSignal): Promise<T> {
-  return write<T>('POST', path, body, signal)
+export function post<T>(path: string, body: unknown = {}, signal?: AbortSignal, etag = ''): Promise<T> {
+  return write<T>('POST', path, body, signal, etag)
 }
 
-export function patch<T>(path: string, body: unknown): Promise<T> {
-  return write<T>('PATCH', path, body)
+export function patch<T>(path: string, body: unknown, etag = ''): Promise<T> {
+  return write<T>('PATCH', path, body, undefined, etag)
 }
 
-export function remove(path: string): Promise<void> {
-  return write<void>('DELETE', path, undefined)
+export function put<T>(path: string, body: unknown, etag = ''): Promise<T> {
+  return write<T>('PUT', path, body, undefined, etag)
+}
+
+export function remove(path: string, etag = ''): Promise<void> {
+  return write<void>('DELETE', path, undefined, undefined, etag)
 }
 
 /** One call of the Prometheus HTTP API; its `data`, or ApiError with Prometheus's own error text. */
@@ -56,8 +62,11 @@ async function read<T>(url: string, signal?: AbortSignal): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     const wait = RETRY_MS[attempt]
     try {
-      const response = await fetch(url, { headers: { accept: 'application/json' }, signal: signal ?? null })
-      if (!PASSING.has(response.status) || wait === undefined) return await decode<T>(response)
+      const had = answers.get(url)
+      const headers: Record<string, string> = { accept: 'application/json', ...(had ? { 'if-none-match': had.etag } : {}) }
+      const response = await fetch(url, { headers, signal: signal ?? null })
+      if (response.status === 304 && had) return again(had.value) as T
+      if (!PASSING.has(response.status) || wait === undefined) return remember(url, response.headers.get('etag'), await decode<T>(response))
     } catch (error) {
       if (error instanceof ApiError || isAbort(error) || wait === undefined) throw readable(error)
     }
@@ -65,8 +74,33 @@ async function read<T>(url: string, signal?: AbortSignal): Promise<T> {
   }
 }
 
-async function write<T>(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+// What was answered last at an address, while it is small and among the last few: asked again with its ETag, it is not sent again.
+const MOST_ANSWERS = 8
+const answers = new Map<string, { etag: string; value: object }>()
+const old = new WeakSet<object>()
+
+function remember<T>(url: string, etag: string | null, value: T): T {
+  answers.delete(url)
+  // Charts ask for another stretch of time each time: nothing of theirs is asked for again.
+  if (!etag || typeof value !== 'object' || value === null || !url.includes('/api/tocsin/')) return value
+  answers.set(url, { etag, value })
+  for (const oldest of answers.keys()) if (answers.size > MOST_ANSWERS) answers.delete(oldest)
+  return value
+}
+
+function again(value: object): object {
+  old.add(value)
+  return value
+}
+
+/** Whether the server said that an answer is still the one from before: then its clock is that of before, too. */
+export function unchanged(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && old.has(value)
+}
+
+async function write<T>(method: string, path: string, body: unknown, signal?: AbortSignal, etag = ''): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json', 'x-csrf-token': csrf }
+  if (etag) headers['if-match'] = `"${etag}"`
   if (body !== undefined) headers['content-type'] = 'application/json'
   try {
     const response = await fetch(absolute(`/api/tocsin/v1${path}`), {
@@ -84,11 +118,11 @@ async function write<T>(method: string, path: string, body: unknown, signal?: Ab
 async function decode<T>(response: Response): Promise<T> {
   if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T
   if (response.status === 401) signedOut()
-  throw problem(response.status, await response.text(), response.headers.get('x-request-id') ?? '')
+  throw problem(response.status, await response.text(), response.headers.get('x-request-id') ?? '', response.headers.get('etag') ?? '')
 }
 
 /** problem+json of ours, `{status: "error"}` of the Prometheus API, FastAPI's `{detail}`, or plain text: one error. */
-export function problem(status: number, text: string, requestId: string): ApiError {
+export function problem(status: number, text: string, requestId: string, etag = ''): ApiError {
   let fields: Record<string, unknown> = {}
   try {
     const parsed: unknown = JSON.parse(text)
@@ -98,7 +132,7 @@ export function problem(status: number, text: string, requestId: string): ApiErr
   }
   const title = typeof fields.title === 'string' ? fields.title : `HTTP ${status}`
   const detail = typeof fields.detail === 'string' ? fields.detail : typeof fields.error === 'string' ? fields.error : meaning(status)
-  return new ApiError(status, title, detail, typeof fields.request_id === 'string' ? fields.request_id : requestId)
+  return new ApiError(status, title, detail, typeof fields.request_id === 'string' ? fields.request_id : requestId, etag.replace(/^W\/|"/g, '').replace(/\..*$/, ''))
 }
 
 function meaning(status: number): string {

@@ -2,10 +2,22 @@
 
 import { match } from './match'
 
-const PAGES = ['/', '/overview', '/alerts', '/incidents', '/silences', '/oncall', '/oncall/:schedule', '/services', '/services/:name', '/hosts', '/hosts/:instance', '/explore', '/d/:name']
+const PAGES = ['/', '/overview', '/alerts', '/incidents', '/incidents/:number', '/i/:number', '/checks', '/checks/:id', '/silences', '/oncall', '/oncall/:schedule', '/services', '/services/:name', '/hosts', '/hosts/:instance', '/explore', '/d/:name']
 
 export function knowsThePast(path: string): boolean {
   return PAGES.some((pattern) => match(pattern, path) !== null)
+}
+
+/** What is not kept, and so is not shown of the past; empty = it is all there. */
+const NOT_KEPT: [string, string][] = [
+  ['/checks', 'Durations of single runs and the number of failures in a row are not kept.'],
+  ['/checks/:id', 'Of good runs one each ten minutes is kept; the settings shown are those of now.'],
+  ['/i/:number', 'What was done and found is shown where nobody changed it since.'],
+  ['/incidents/:number', 'What was done and found is shown where nobody changed it since.'],
+]
+
+export function notKept(path: string): string {
+  return NOT_KEPT.find(([pattern]) => match(pattern, path) !== null)?.[1] ?? ''
 }
 
 /** `<input type="datetime-local">` speaks the browser's zone, without saying so. */

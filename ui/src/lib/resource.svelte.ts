@@ -2,7 +2,7 @@
 // fetch fails. Lives as long as the component that asked for it.
 
 import { untrack } from 'svelte'
-import { ApiError, get, isAbort } from './client'
+import { ApiError, get, isAbort, unchanged } from './client'
 import { live, type Change } from './live.svelte'
 
 /** Changes that come together are fetched once; four fetches a second at most. */
@@ -50,7 +50,7 @@ export class Resource<T> {
     try {
       const data = await this.load(path, abort.signal)
       const { now_ms, cursor } = (data ?? {}) as { now_ms?: number; cursor?: number }
-      if (now_ms) live.synchronise(now_ms, cursor)
+      if (now_ms && !unchanged(data)) live.synchronise(now_ms, cursor)
       this.data = data
       this.error = null
       this.loadedMs = live.now
