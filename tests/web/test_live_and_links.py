@@ -16,6 +16,7 @@ from tocsin.notify.links import AckLink, chart_url, ensure_key, load_key, sign
 from tocsin.state.schema import incident_alerts, incidents
 from tocsin.web import live
 from tocsin.web.api.metrics_view import text_of
+from tocsin.web.corestate import CoreState
 from tocsin.web.live import Hub
 from tocsin.web.prometheus.search import Names, ranked
 
@@ -135,8 +136,6 @@ async def test_what_a_stream_would_have_said_is_told_in_one_answer(house):
 
 
 async def test_changes_end_what_is_remembered_of_the_core(house):
-    from tocsin.web.corestate import CoreState
-
     state = CoreState(house.parts)
     first = await state.ask("check.list")
     house.core.answers["check.list"] = [{"id": "new"}]
@@ -146,6 +145,28 @@ async def test_changes_end_what_is_remembered_of_the_core(house):
     house.core.answers.pop("check.list")
     house.clock.t_ms += 60_000
     assert await state.ask("check.list") == [{"id": "new"}], "while the core is away the last answer stands in"
+
+
+async def test_a_core_that_hangs_does_not_hang_the_pages(house):
+    state = CoreState(house.parts)
+    before = await state.ask("config.state")
+    await state.ask("status")
+    house.clock.t_ms += 60_000
+    never = asyncio.Event()
+
+    async def hangs(*_args, **_kwargs):
+        await never.wait()
+
+    answered, house.core.command = house.core.command, hangs
+    waiting = asyncio.create_task(state.ask("config.state"))
+    await asyncio.sleep(0)
+    house.clock.t_ms += 5_000
+    # By now it has hung for as long as anybody waits: this one is answered at once with what was known.
+    assert await asyncio.wait_for(state.ask("config.state"), 1) == before
+    assert await asyncio.wait_for(state.ask("status"), 1) is not None
+    waiting.cancel()
+    house.core.command = answered
+    never.set()
 
 
 # -- links -------------------------------------------------------------------------------------------------------------

@@ -33,10 +33,20 @@ _FRESH_MS = {
 }
 
 
+_PATIENCE_S = 5.0
+"""So long a page waits for a core that does not answer, when there is an older answer."""
+
+
 @dataclass(slots=True)
 class _Kept:
     answer: Any
     asked_ms: int
+
+
+@dataclass(slots=True)
+class _Asking:
+    task: asyncio.Task[Any]
+    since_s: float
 
 
 class CoreState:
@@ -45,33 +55,44 @@ class CoreState:
     def __init__(self, parts: WebParts) -> None:
         self._parts = parts
         self._kept: dict[str, _Kept] = {}
-        self._asking: dict[str, asyncio.Task[Any]] = {}
+        self._asking: dict[str, _Asking] = {}
+        self._outdated: set[str] = set()
 
     def changed(self, change: Change) -> None:
         """A change came in: what it touches is asked for anew next time."""
         for command, (_, topics) in _FRESH_MS.items():
             if change.topic in topics:
-                self._kept.pop(command, None)
+                self._outdated.add(command)
+                if command in self._kept:
+                    self._kept[command].asked_ms = 0
 
     def forget(self, command: str) -> None:
         """What this request just changed must not be answered from memory."""
         self._kept.pop(command, None)
 
     async def ask(self, command: str) -> Any:
-        """The core's answer. While the core is away the last answer stands in; raises CommandError when there is none."""
+        """The core's answer; while it is away or hangs the last answer stands in. Raises CommandError when there is none."""
         now_ms = self._parts.clock.now_ms()
         kept = self._kept.get(command)
         if kept is not None and now_ms - kept.asked_ms < _FRESH_MS[command][0]:
             return kept.answer
-        task = self._asking.get(command)
-        if task is None:
-            task = self._asking[command] = asyncio.create_task(self._ask_core(command, now_ms))
+        asking = self._asking.get(command)
+        if asking is None:
+            task = asyncio.create_task(self._ask_core(command, now_ms))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody waits any more
+            asking = self._asking[command] = _Asking(task, self._parts.clock.monotonic_s())
         try:
-            return await asyncio.shield(task)
-        except CommandError:
+            async with asyncio.timeout(None if kept is None else self._patience_s()):
+                return await asyncio.shield(asking.task)
+        except (CommandError, TimeoutError):
             if kept is None:
                 raise
             return kept.answer
+
+    def _patience_s(self) -> float:
+        """A core that hangs must not take the pages with it that say so: of all questions only the first is waited for."""
+        oldest_s = min(asking.since_s for asking in self._asking.values())
+        return max(0.0, oldest_s + _PATIENCE_S - self._parts.clock.monotonic_s())
 
     async def try_ask(self, command: str, default: Any) -> Any:
         """As `ask`, but the default while the core is away or does not know the command: part of a page, not its point."""
@@ -81,9 +102,11 @@ class CoreState:
             return default
 
     async def _ask_core(self, command: str, now_ms: int) -> Any:
+        self._outdated.discard(command)
         try:
             answer = await self._parts.core.command(command)
-            self._kept[command] = _Kept(answer, now_ms)
+            # What changed while the core was answering may not be in the answer.
+            self._kept[command] = _Kept(answer, 0 if command in self._outdated else now_ms)
             return answer
         finally:
             self._asking.pop(command, None)
