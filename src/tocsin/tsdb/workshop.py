@@ -32,7 +32,6 @@ from tocsin.tsdb.tombstones import Tombstones
 
 _NICE = 10
 _PR_SET_PDEATHSIG = 1
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +117,21 @@ async def _exchanged(process: asyncio.subprocess.Process, pieces: list[bytes]) -
     return await process.stdout.read()
 
 
+class _Pieces:
+    """A file that is a list. Its `write` is Python, so between two pieces of a large pickle other threads get their turn."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.pieces.append(bytes(data))
+        return len(data)
+
+
 def _pickled(run: Callable[[Shelf], Any]) -> list[bytes]:
-    """In pieces, so that neither this thread nor a pipe holds anybody up for long."""
-    data = memoryview(pickle.dumps(run, protocol=5))
-    return [bytes(data[start : start + _PIECE]) for start in range(0, len(data), _PIECE)]
+    sink = _Pieces()
+    pickle.Pickler(sink, protocol=5).dump(run)
+    return sink.pieces
 
 
 def answer(path: Path, given: BinaryIO, out: BinaryIO) -> None:
