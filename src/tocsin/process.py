@@ -40,6 +40,7 @@ log = get_log("process")
 _STARTING_DEADLINE_S = 300.0
 """A core may replay a long WAL before it beats; afterwards the deadline of its row below holds."""
 _QUICK_DEATH_S = 3.0
+_QUICK_STARTS, _QUICK_STARTS_READY = 3, 10
 _STOP_DEADLINE_S = 12.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
@@ -258,9 +259,11 @@ class _Parent:
             os.close(child.pipe)
             child.pipe = -1
         child.pid = 0
-        # At once the first times; a child that cannot stay alive is tried every second, not in a hot loop.
+        # At once the first times; a child that cannot stay alive is tried every second, not in a hot loop. One that got to
+        # work before it died has more tries: somebody else may have ended it.
         child.quick_deaths = child.quick_deaths + 1 if lived_s < _QUICK_DEATH_S else 0
-        child.start_at_s = time.monotonic() + (1.0 if child.quick_deaths > 3 else 0.0)
+        tries = _QUICK_STARTS_READY if child.ready else _QUICK_STARTS
+        child.start_at_s = time.monotonic() + (1.0 if child.quick_deaths > tries else 0.0)
         if not self._stopping:
             how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.waitstatus_to_exitcode(status)}"
             log.warning("process died, starting it again", process=child.name, how=how, lived_s=f"{lived_s:.1f}")

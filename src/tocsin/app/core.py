@@ -22,7 +22,9 @@ from tocsin.app.commands import command_table, ingest_table
 from tocsin.app.configuration import Configuration
 from tocsin.app.deadman import DeadMan
 from tocsin.app.drawing import drawer
+from tocsin.app.early import waiting
 from tocsin.app.people import ensure_admin
+from tocsin.app.phases import Phases
 from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
 from tocsin.app.reports import report_settings
@@ -68,6 +70,8 @@ from tocsin.tsdb.outgoing import Outgoing
 log = get_log("core")
 
 _DRAIN_S = 5.0
+_PAGING = ("alerts", "incidents", "notify")
+"""Loops that run before the store is open."""
 
 build_info = Gauge("tocsin_build_info", "Always 1; which version runs.", ["version"])
 
@@ -211,19 +215,25 @@ class Core:
         )
         return core
 
-    def apply(self, config: Config) -> None:
-        """Hand every stage its own part of a configuration; people and routes first, so that no alert meets an old tree."""
-        self.deliverer.apply(config.channels)
-        self.escalator.apply(config.directory)
-        self.routine.apply(handoff=config.handoff, drill=config.drill, ways=ways(config.channels))
-        self.reporter.apply(report_settings(config), config.directory)
-        self.dispatcher.apply(config.routing)
-        self.receiver.apply(config.checks)
+    def apply_paging(self, config: Config) -> None:
+        """People and routes: what an alert needs to become a page. No stage here asks the store."""
         self.egress = (config.egress_allow, config.egress_deny)
         if isinstance(self.http, RealHttp):
             self.http.egress = EgressRules(parse_networks(config.egress_allow), parse_networks(config.egress_deny))
+        self.deliverer.apply(config.channels)
+        self.escalator.apply(config.directory)
+        self.dispatcher.apply(config.routing)
+
+    def apply(self, config: Config) -> None:
+        """Hand every stage its own part of a configuration; people and routes first, so that no alert meets an old tree."""
+        self.apply_paging(config)
+        self.routine.apply(handoff=config.handoff, drill=config.drill, ways=ways(config.channels))
+        self.reporter.apply(report_settings(config), config.directory)
+        self.receiver.apply(config.checks)
         self.replan()
         self.evaluator.apply(config.rule_groups)
+        self.store.apply(config.store)
+        self.scraper.keep_exemplars(self.store if config.store.max_exemplars else None)
         self.scraper.apply(config.jobs)
         self.telegram.apply(config.channels)
         self.slack_socket.apply(config.channels)
@@ -272,11 +282,15 @@ def _wake(escalator: Escalator, deliverer: Deliverer) -> None:
 
 async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.socket) -> None:
     """Build the core, answer on its socket, run until SIGTERM."""
-    lock = await asyncio.to_thread(_core_lock, settings.data_dir)
     clock, random = SystemClock(), SystemRandom()
+    phases = Phases(clock)
+    lock = await asyncio.to_thread(_core_lock, settings.data_dir)
+    phases.done("lock")
     db = await asyncio.to_thread(open_state, settings.data_dir)
+    phases.done("state")
     configuration = Configuration(settings=settings, db=db, clock=clock)
     config = await configuration.first()
+    phases.done("configuration")
     core = Core.build(
         db=db,
         store_path=settings.store_path,
@@ -287,21 +301,31 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
         smtp=RealSmtp(),
         hostname=socket.gethostname(),
     )
-    await asyncio.to_thread(_open_store, core)
-    core.apply(config)
-    configuration.on_change(core.apply, refused=lambda: core.changes("config"))
     core.restarts = pulse.restarts
     build_info.set(1, __version__)
     commands = command_table(core=core, configuration=configuration, settings=settings, random=random)
-    server = _server(settings, core, commands)
+    loops = {**core.loops(), "configuration": configuration.run}
+    store_open = asyncio.Event()
+    server = _server(settings, core, waiting(commands, store_open))
+    phases.done("build")
+    core.apply_paging(config)
     await _welcome(configuration, commands, pulse)
-    tasks = [asyncio.create_task(supervise(name, run), name=name) for name, run in core.loops().items()]
-    tasks.append(asyncio.create_task(watch_loop_lag("core")))
-    tasks.append(asyncio.create_task(supervise("configuration", configuration.run)))
+    tasks = [asyncio.create_task(watch_loop_lag("core"))]
+    tasks += [asyncio.create_task(supervise(name, loops.pop(name)), name=name) for name in _PAGING]
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.005)
     settings.core_socket.chmod(0o600)
+    phases.done("paging")
+    # The log of the store may be long: what is known already is paged, escalated and acknowledged meanwhile.
+    await asyncio.to_thread(_open_store, core)
+    phases.done("store")
+    core.apply(config)
+    configuration.on_change(core.apply, refused=lambda: core.changes("config"))
+    tasks += [asyncio.create_task(supervise(name, run), name=name) for name, run in loops.items()]
+    store_open.set()
+    phases.done("rules")
+    phases.say()
     pulse.ready()
     await _until_told_to_stop(configuration)
     await _drain(core)
