@@ -1,7 +1,8 @@
 """The engine beside its peers, on the same machine and the same data, in one run: `PYTHONPATH=src:. python -m bench.engine`.
 
-Runs the whole programs (every process of each counts) and prints one table of ratios, peer = 1. Parts: ingest (with memory),
-rules, restart, remote_write, queries, bytes. `--quick` takes a tenth of the time; `--series 500000` for the larger memory figure.
+Runs the whole programs (every process of each counts) and prints one table of ratios, peer = 1. Parts, each under three minutes
+with `--seconds 30`: ingest (with memory), memory (`--series 500000` for the larger figure), rules, restart, remote_write,
+queries, bytes, delay (of our loop, alone). `--quick` takes a tenth of the time.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ def shown(rows: Sequence[Row], names: Sequence[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="ingest,rules,restart,remote_write,queries,bytes")
+    parser.add_argument("--parts", default="ingest,memory,rules,restart,remote_write,queries,bytes,delay")
     parser.add_argument("--peers", default="prometheus,victoria")
     parser.add_argument("--seconds", type=float, default=60, help="how long each part measures")
-    parser.add_argument("--series", type=int, default=100_000, help="for memory and restart")
+    parser.add_argument("--series", type=int, default=100_000, help="for memory, rules and restart")
     parser.add_argument("--steps", default="1,100,1000", help="steps of the range queries")
     parser.add_argument("--sizes", default="one,ten,hundred", help="series of the range queries; also thousand")
     parser.add_argument("--quick", action="store_true")
@@ -54,6 +55,8 @@ def main() -> None:
     rows: list[Row] = []
     parts: dict[str, Callable[[], list[tuple[str, str, str, dict[str, float]]]]] = {
         "ingest": lambda: measures.ingest(names, given.seconds, given.series),
+        "memory": lambda: measures.memory(names, given.series),
+        "delay": lambda: measures.delay(given.seconds / 6),
         "rules": lambda: measures.rules(names, given.seconds, given.series),
         "restart": lambda: measures.restart(names, given.series),
         "remote_write": lambda: measures.remote_write(names, given.seconds),

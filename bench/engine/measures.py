@@ -7,14 +7,15 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
+from bench.engine.delay import delays
 from bench.engine.exporter import exporter, scrape_configs
 from bench.engine.servers import PEERS, Server, free_port, running
-from bench.engine.store import VirtualClock
+from bench.engine.store import Values, VirtualClock, target_labels
 from bench.promql.compare import EXPRESSIONS, SIZES
 
 from tocsin.formats.exposition import parse
@@ -50,6 +51,26 @@ def ingest(names: Sequence[str], seconds: float, series: int) -> Figures:
                 pss = {name: server.pss_bytes() / (targets * samples) for name, server in servers.items()}
                 found.append((f"memory, whole program, {targets * samples} series", "bytes / series", "<= 0.67", pss))
     return found
+
+
+def memory(names: Sequence[str], series: int) -> Figures:
+    """PSS of all processes per series once all are known and scraped a few times, every 15 s."""
+    targets = max(1, series // 10_000)
+    with exporter(series // targets) as port, running(names, scrape_configs(port, targets, 15)) as servers:
+        deadline = time.monotonic() + 120
+        while min(server.samples_in(series // targets) for server in servers.values()) < targets and time.monotonic() < deadline:
+            time.sleep(2)
+        time.sleep(_WARM_S)
+        pss = {name: server.pss_bytes() / series for name, server in servers.items()}
+    return [(f"memory, whole program, {series} series", "bytes / series", "<= 0.67", pss)]
+
+
+def delay(seconds: float) -> Figures:
+    """p99 lateness of the loop of scrapes and rules, ours alone."""
+    found = delays(50_000, seconds)
+    return [
+        (f"loop p99: {what}", "ms late", "as idle", {"tocsin": float(np.percentile(late, 99))}) for what, late in found.items()
+    ]
 
 
 def rules(names: Sequence[str], seconds: float, series: int) -> Figures:
@@ -184,10 +205,24 @@ def _load(server: Server, sizes: Sequence[str], end_ms: int, samples: int) -> No
 
 
 def bytes_per_sample(names: Sequence[str], seconds: float) -> Figures:
-    """A real node_exporter, read every half second and written down as if 15 s had passed; then into blocks."""
-    scrapes = [_samples(text) for text in _node_exporter(max(120, int(seconds * 4)))]
+    """Two data sets, each appended as scrapes 15 s apart and then brought into blocks: a real node_exporter, read every half
+    second, and targets that are made up."""
+    read = [_samples(text) for text in _node_exporter(max(120, int(seconds * 4)))]
+    made = [dict(zip(labels, values, strict=True)) for labels, values in _made_up(2_000, 240)]
+    return [*_bytes_of("node_exporter", read, names), *_bytes_of("made up", made, names)]
+
+
+def _made_up(series: int, scrapes: int) -> Iterator[tuple[list[Labels], list[float]]]:
+    """Counters, gauges with two decimals, constants, some full-precision floats (bench/engine/store.py)."""
+    labels, values = target_labels(0, series), Values(series, 0)
+    for _ in range(scrapes):
+        yield labels, values.step().tolist()
+
+
+def _bytes_of(what: str, scrapes: Sequence[Mapping[Labels, float]], names: Sequence[str]) -> Figures:
     count = sum(map(len, scrapes))
-    end_ms = int(time.time()) // 15 * 15_000 - 14_400_000
+    # All in one block of two hours, as far as they fit.
+    end_ms = int(time.time() * 1000) // 7_200_000 * 7_200_000 - 14_400_000 - 15_000
     times = [end_ms - (len(scrapes) - 1 - number) * 15_000 for number in range(len(scrapes))]
     figures = {"tocsin": _tocsin_blocks(scrapes, times) / count}
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
@@ -202,7 +237,7 @@ def bytes_per_sample(names: Sequence[str], seconds: float) -> Figures:
                 server.get("/internal/force_merge")
                 time.sleep(5)
                 figures[name] = server.disk_bytes("data", "indexdb") / count
-    return [(f"node_exporter, {count} samples in blocks, index included", "bytes / sample", "<= 0.5", figures)]
+    return [(f"{what}, {count} samples in blocks, index included", "bytes / sample", "<= 0.5", figures)]
 
 
 def _node_exporter(rounds: int) -> list[str]:

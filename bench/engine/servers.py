@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -89,6 +90,12 @@ class Server:
                     if line.startswith("Pss:"):
                         total += int(line.split()[1]) * 1024
         return total
+
+    def samples_in(self, least: int) -> int:
+        """How many targets have given at least so many samples."""
+        status, body = self.get(f"/api/v1/query?query=count(scrape_samples_scraped>={least})")
+        found = json.loads(body)["data"]["result"] if status == 200 else []
+        return int(found[0]["value"][1]) if found else 0
 
     def disk_bytes(self, *parts: str) -> int:
         roots = [self.folder / "data" / part for part in parts] or [self.folder / "data"]
