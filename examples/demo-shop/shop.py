@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from tocsin_instrument import sqlalchemy as measured_sqlalchemy
 from tocsin_instrument.starlette import instrument
 
 PRODUCTS = 50
+MOST_CONNECTIONS = 10
 
 
 class DatabaseAway(Exception):
@@ -32,7 +34,11 @@ class Shop:
     def __init__(self, folder: Path, faults: Faults) -> None:
         self._faults = faults
         self._engine = sa.create_engine(
-            f"sqlite:///{folder / 'shop.db'}", poolclass=QueuePool, pool_size=5, max_overflow=5, pool_timeout=1.0
+            f"sqlite:///{folder / 'shop.db'}",
+            poolclass=QueuePool,
+            pool_size=5,
+            max_overflow=MOST_CONNECTIONS - 5,
+            pool_timeout=1.0,
         )
         measured_sqlalchemy.instrument(self._engine, name="shop")
         self._fill()
@@ -118,8 +124,17 @@ class Shop:
         if name != "pool":
             return
         if broken:
-            self._leaked = [self._engine.connect() for _ in range(10 - self._engine.pool.checkedout())]
+            threading.Thread(target=self._leak, daemon=True).start()
         else:
-            for connection in self._leaked:
-                connection.close()
-            self._leaked = []
+            while self._leaked:
+                self._leaked.pop().close()
+
+    def _leak(self) -> None:
+        """As they come back from requests: those in use now are leaked next."""
+        while "pool" in self._faults and len(self._leaked) < MOST_CONNECTIONS:
+            try:
+                self._leaked.append(self._engine.connect())
+            except SQLAlchemyError:
+                continue  # none came back in time
+        if "pool" not in self._faults:
+            self._switched("pool", False)

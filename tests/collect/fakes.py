@@ -255,6 +255,36 @@ def make_pki(folder: Path) -> Pki:
     )
 
 
+def chain_of(folder: Path, length: int) -> tuple[Path, Path, Path]:
+    """Root, chain file (leaf first) and the leaf's key: each certificate signed by the next."""
+    issuer: tuple[Any, Any] | None = None
+    made: list[Any] = []
+    now = datetime.now(UTC)
+    for i in range(length):
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = i == length - 1
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost" if leaf else f"Authority {i}")])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(issuer[0].subject if issuer else name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=365))
+            .add_extension(x509.BasicConstraints(ca=not leaf, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        )
+        issuer = (builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key)
+        made.append(issuer)
+    pem = serialization.Encoding.PEM
+    root, chain, key_file = folder / "root.pem", folder / "chain.pem", folder / "leaf.key"
+    root.write_bytes(made[0][0].public_bytes(pem))
+    chain.write_bytes(b"".join(certificate.public_bytes(pem) for certificate, _ in reversed(made[1:])))
+    key_file.write_bytes(made[-1][1].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    return root, chain, key_file
+
+
 class FakeProxy:
     """An HTTP proxy that remembers what it was asked; with `signed_in` refuses who is not `ana`."""
 

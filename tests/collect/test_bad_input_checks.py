@@ -7,17 +7,12 @@ returns (test_probe), a lying clock (test_reports).
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from tests.collect.fakes import MemoryWriter, Pki, Servers, http_answer, run_once
+from tests.collect.fakes import MemoryWriter, Pki, Servers, chain_of, http_answer, run_once
 
 from tocsin.clock import SystemClock
 from tocsin.collect.catalog import parse_check
@@ -32,39 +27,9 @@ from tocsin.tsdb.db import Store
 from tocsin.tsdb.settings import StoreSettings
 
 
-def _chain_of(folder: Path, length: int) -> tuple[Path, Path, Path]:
-    """Root, chain file (leaf first) and the leaf's key: each certificate signed by the next."""
-    issuer: tuple[Any, Any] | None = None
-    made: list[Any] = []
-    now = datetime.now(UTC)
-    for i in range(length):
-        key = ec.generate_private_key(ec.SECP256R1())
-        leaf = i == length - 1
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost" if leaf else f"Authority {i}")])
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(issuer[0].subject if issuer else name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=365))
-            .add_extension(x509.BasicConstraints(ca=not leaf, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        )
-        issuer = (builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key)
-        made.append(issuer)
-    pem = serialization.Encoding.PEM
-    root, chain, key_file = folder / "root.pem", folder / "chain.pem", folder / "leaf.key"
-    root.write_bytes(made[0][0].public_bytes(pem))
-    chain.write_bytes(b"".join(certificate.public_bytes(pem) for certificate, _ in reversed(made[1:])))
-    key_file.write_bytes(made[-1][1].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    return root, chain, key_file
-
-
 async def test_a_chain_of_100_certificates_is_judged_and_ten_of_them_are_kept(servers: Servers, pki: Pki, tmp_path: Path) -> None:
     """27 ms of processor time; OpenSSL itself draws the line at 100 between leaf and root."""
-    root, chain, key = _chain_of(tmp_path, 101)
+    root, chain, key = chain_of(tmp_path, 101)
     port = await servers.start(http_answer(), tls=pki.context((chain, key)))
     for raw in (
         {"http": {"url": f"https://localhost:{port}/", "tls": {"ca_file": str(root)}}},
@@ -75,7 +40,7 @@ async def test_a_chain_of_100_certificates_is_judged_and_ten_of_them_are_kept(se
 
 
 async def test_a_longer_chain_is_refused_with_its_reason(servers: Servers, pki: Pki, tmp_path: Path) -> None:
-    root, chain, key = _chain_of(tmp_path, 140)
+    root, chain, key = chain_of(tmp_path, 140)
     port = await servers.start(http_answer(), tls=pki.context((chain, key)))
     result = await run_once({"tls": {"host": "localhost", "port": port, "ca_file": str(root)}, "timeout": "5s"})
     assert (result.ok, result.reason) == (False, R.TLS)

@@ -386,3 +386,19 @@ async def test_exemplars_are_kept_from_the_moment_that_somebody_wants_them(bench
             bench.exposer.body = f'a_total {number} # {{trace_id="t{number}"}} 1\n# EOF\n'.encode()
             await bench.scrapes()
     assert kept.seen == ["t1"]
+
+
+async def test_series_that_the_store_refuses_are_named_and_the_rest_of_the_target_is_watched(bench: Bench) -> None:
+    bench.exposer.body = b"many 1\ngood 2\n"
+    bench.writer.refused = lambda labels: labels.get("__name__") == "many"
+    bench.scraper.apply([bench.job()])
+    async with running(bench.scraper.run()):
+        await bench.clock.settle()
+        await bench.scrapes()
+        (target,) = bench.scraper.targets()["activeTargets"]
+        assert (target["health"], "1 of 2 series are not stored, many is the first" in target["lastError"]) == ("up", True)
+        bench.writer.refused = lambda labels: False
+        bench.exposer.body = b"few 1\ngood 2\n"
+        await bench.scrapes()
+        assert bench.scraper.targets()["activeTargets"][0]["lastError"] == ""
+    assert [value for _, value in bench.writer.series("good")][:2] == [2.0, 2.0]

@@ -115,6 +115,11 @@ def target_findings(
         for job in jobs
         if job not in with_targets and job not in problems
     ]
+    found += [
+        Finding("target_not_stored", str(target["scrapeUrl"]), str(target["lastError"]))
+        for target in targets
+        if target.get("health") == "up" and target.get("lastError")
+    ]
     for target in targets:
         key = (str(target["labels"].get("job", "")), str(target["labels"].get("instance", "")))
         if key not in seen:

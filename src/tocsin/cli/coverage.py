@@ -18,6 +18,7 @@ _TITLES = {
     "check_not_watching": "checks that see nothing now",
     "job_with_problem": "scrape jobs with a problem",
     "job_without_target": "scrape jobs with no target",
+    "target_not_stored": "targets whose series are not all stored",
     "target_without_rule": "targets with no rule",
     "rule_without_route": "rules with no route",
     "route_without_person": "routes with no reachable person",

@@ -7,7 +7,11 @@ import os
 import signal
 from collections.abc import Sequence
 
+from tocsin.collect.outcome import ProbeError
+from tocsin.model.check import CheckReason
+
 _MOST_OUTPUT = 64 * 1024
+_MOST_READ = 1 << 20
 
 
 async def run_command(
@@ -17,7 +21,9 @@ async def run_command(
     given: bytes | None = None,
     most_output: int = _MOST_OUTPUT,
 ) -> tuple[int, str]:
-    """Exit code (-signal when killed) and output, cut at `most_output`. Raises OSError when it cannot start.
+    """Exit code (-signal when killed) and output, cut at `most_output`.
+
+    Raises OSError when it cannot start, ProbeError when it does not stop writing: reading on would keep the others waiting.
 
     The output is both streams; with `given` (its input) it is stdout, for a program that answers in a format.
     Cancelled with the check: the whole process group is killed.
@@ -36,8 +42,13 @@ async def run_command(
         if process.stdin is not None:
             process.stdin.write(given or b"")
             process.stdin.close()
-        while data := await process.stdout.read(8192):
-            output = (output + data)[:most_output]
+        read = 0
+        while data := await process.stdout.read(65_536):
+            output += data[: most_output - len(output)]
+            read += len(data)
+            if read > max(_MOST_READ, most_output):
+                text = f"the program wrote more than {_MOST_READ >> 20} MiB and was stopped; it began with {output[:80]!r}"
+                raise ProbeError(CheckReason.PROTOCOL, text)
         return await process.wait(), output.decode("utf-8", "replace")
     finally:
         if process.returncode is None:

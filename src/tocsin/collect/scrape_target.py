@@ -16,10 +16,13 @@ from tocsin.collect.relabel import relabel
 from tocsin.collect.scrape_client import ScrapeClient, ScrapeFailed
 from tocsin.collect.target import ScrapeJob, Target
 from tocsin.formats.exposition import Metadata, format_of
+from tocsin.log import get_log
 from tocsin.model.duration import format_duration
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.ports import ExemplarWriter, SampleWriter
 from tocsin.model.series import STALE_NAN, Batch, Bool, Float64, Int64
+
+log = get_log("collect.scrape")
 
 _ACCEPT = {
     "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
@@ -61,6 +64,7 @@ class TargetScraper:
         self._labels: list[Labels] = []
         self._refs: Int64 = _NO_REFS
         """Of the series of the last scrape; -1 where the store refuses one."""
+        self._refusal = ""
         self._timed: dict[Labels, int] = {}
         self._report = [Labels({**target.labels, METRIC_NAME: name}) for name in _REPORTED]
         self._report_refs: Int64 = _NO_REFS
@@ -101,7 +105,7 @@ class TargetScraper:
         self._append(np.concatenate((columns.values, report)), t_ms, grid_ms)
         self._store_aside(columns, t_ms)
         self._tell(columns.metadata)
-        self.health, self._last_error, self._last_ms, self._last_s = "up", "", t_ms, took_s
+        self.health, self._last_error, self._last_ms, self._last_s = "up", self._refusal, t_ms, took_s
         self._last_samples = columns.scraped
 
     def failed(self, t_ms: int, grid_ms: int, duration_s: float, error: str) -> None:
@@ -181,7 +185,19 @@ class TargetScraper:
         self._end_refs(np.array(gone, np.int64), t_ms, grid_ms)
         self._labels = labels
         self._refs, self._written = np.fromiter((known[entry] for entry in labels), np.int64, len(labels)), None
+        self._note_refused()
         return len(new)
+
+    def _note_refused(self) -> None:
+        """The rest of the target is watched as ever: its health is as it is, and people are told what is missing."""
+        refused = np.flatnonzero(self._refs < 0)
+        before, self._refusal = self._refusal, ""
+        if len(refused):
+            name = self._labels[int(refused[0])].get(METRIC_NAME)
+            text = f"{len(refused)} of {len(self._refs)} series are not stored, {name} is the first"
+            self._refusal = f"{text}: too many labels, names or values too long, or `store.max_series` is reached"
+        if self._refusal and not before:
+            log.warning("series of a target are not stored", target=self.shown_url, error=self._refusal)
 
     def _store_timed(self, columns: Columns) -> None:
         fresh = [(labels, t_ms, value) for labels, t_ms, value in columns.timed if self._timed.get(labels) != t_ms]

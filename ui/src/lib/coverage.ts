@@ -11,6 +11,7 @@ export const GAPS: Record<string, { title: string; page: string }> = {
   check_not_watching: { title: 'Checks that do not watch', page: '/checks/{}' },
   job_with_problem: { title: 'Scrape jobs with a problem', page: '/targets?q={}' },
   job_without_target: { title: 'Scrape jobs without a target', page: '/targets' },
+  target_not_stored: { title: 'Targets whose series are not all stored', page: '/targets?q={}' },
   target_without_rule: { title: 'Targets that no rule looks at', page: '/targets?q={}' },
   rule_without_route: { title: 'Rules whose alerts reach nobody', page: '/rules?q={}' },
   route_without_person: { title: 'Routes that lead to nobody', page: '/oncall' },
