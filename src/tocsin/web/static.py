@@ -22,7 +22,8 @@ from tocsin.web.problem import not_found
 # First path segments of the pages (specs/dashboard.md 2.1); `/` itself too.
 PAGES = (
     "overview", "services", "hosts", "checks", "explore", "dashboards", "d", "alerts", "incidents", "oncall", "notifications",
-    "silences", "maintenance", "statuspages", "reports", "coverage", "settings", "self", "proof", "targets", "rules", "more", "search", "help",
+    "silences", "maintenance", "statuspages", "reports", "coverage", "settings", "self", "proof", "targets", "rules", "more",
+    "search", "help",
 )  # fmt: skip
 _FOREVER = "public, max-age=31536000, immutable"
 _ROOT_FILES = ("favicon.ico", "favicon.svg", "robots.txt", "manifest.webmanifest", "apple-touch-icon.png", "icon.svg")

@@ -99,7 +99,8 @@ def _section(heading: str, items: Sequence[str]) -> str:
 
 def _story(story: Story) -> str:
     updates = "".join(map(_update, story.updates))
-    return f'<article class="story"><h3 dir="auto">{escape(story.title)}</h3><ol class="updates">{updates}</ol></article>'
+    looks = "story" if story.open else "story over"
+    return f'<article class="{looks}"><h3 dir="auto">{escape(story.title)}</h3><ol class="updates">{updates}</ol></article>'
 
 
 def _follow(action: str) -> str:
@@ -126,7 +127,7 @@ def _work(one: Planned, word: str) -> str:
     start, end = (f'<time datetime="{iso(t_ms)}">{stamp(t_ms)}</time>' for t_ms in (one.start_ms, one.end_ms))
     text = f'<p dir="auto">{escape(one.text)}</p>' if one.text else ""
     return (
-        f'<article class="story"><h3 dir="auto">{word}: {escape(", ".join(one.components))}</h3>'
+        f'<article class="story work"><h3 dir="auto">{word}: {escape(", ".join(one.components))}</h3>'
         f"{text}<p>{start} to {end}</p></article>"
     )
 
@@ -137,13 +138,15 @@ def iso(t_ms: int) -> str:
 
 def _item(component: Component, now_ms: int) -> str:
     word = _WORDS[component.state]
-    share = f"{component.uptime * 100:.2f} % up in {DAYS} days" if component.uptime is not None else "no history yet"
+    known = sum(letter != "-" for letter in component.days)
+    days = f"{known} day{'s' if known > 1 else ''}"
+    share = f"{component.uptime * 100:.2f} % up in {days}" if component.uptime is not None else "no history yet"
     bars = "".join(
         f'<rect class="{_CLASSES[letter]}" x="{index * 10}" y="0" width="8" height="30"></rect>'
         for index, letter in enumerate(component.days)
     )
-    days = "".join(f"<li>{escape(text)}</li>" for text in bad_days(component.days, now_ms))
-    story = f"<details><summary>Days with trouble</summary><ul>{days}</ul></details>" if days else ""
+    told = "".join(f"<li>{escape(text)}</li>" for text in bad_days(component.days, now_ms))
+    story = f"<details><summary>Days with trouble</summary><ul>{told}</ul></details>" if told else ""
     return (
         f'<li><span class="state {component.state.value}">{word}</span><strong>{escape(component.name)}</strong><br>{share}'
         f'<svg class="strip" viewBox="0 0 {DAYS * 10} 30" preserveAspectRatio="none" role="img" '
