@@ -66,13 +66,21 @@ def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tu
         values = np.take_along_axis(group.values, index, axis=1)
         when = group.t_ms[index]
     else:
-        values = np.ascontiguousarray(group.values[:, column])
+        values = _columns(group.values, column)
         when = group.t_ms[column]
     present = np.broadcast_to(found & (when > at_ms - lookback_ms), shape)
     if np.isnan(values).any():
         present = present & ~is_stale(np.ascontiguousarray(values))
     full = bool(present.all())
     return Frame(group.labels, values, None if full else present), np.broadcast_to(when / 1000, shape)
+
+
+def _columns(values: Float64, column: Int64) -> Float64:
+    """These columns (ascending). A grid that is asked at its own instants needs no copy."""
+    first, last = int(column[0]), int(column[-1])
+    if last - first == column.size - 1 and (np.diff(column) == 1).all():
+        return values[:, first : last + 1]
+    return np.ascontiguousarray(values[:, column])
 
 
 def _instants_of_many(groups: Sequence[SeriesGroup], at_ms: Int64, lookback_ms: int) -> tuple[Frame, Float64]:

@@ -26,7 +26,7 @@ import numpy as np
 import orjson
 
 from tocsin.model.labels import Labels, Matcher
-from tocsin.model.series import Float64, Int64, absent
+from tocsin.model.series import ABSENT_BITS, Float64, Int64
 from tocsin.tsdb import damage, matrix_codec, sections
 from tocsin.tsdb.cache import Cache
 from tocsin.tsdb.index import Index
@@ -42,6 +42,7 @@ _TABLE_HEAD = struct.Struct("<III")
 _GROUP_HEAD = struct.Struct("<IIIIqqq")
 CHUNK = np.dtype([("position", "<u8"), ("length", "<u4"), ("crc", "<u4"), ("first", "<i8"), ("last", "<i8")])
 _INDEXES_KEPT = 32
+_LOST = np.uint64(ABSENT_BITS)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -191,19 +192,19 @@ class Block:
         if high < low:
             return None
         spans_wanted = range((low - group.first) // matrix_codec.COLUMNS, (high - group.first) // matrix_codec.COLUMNS + 1)
-        values = absent((len(places), high - low + 1))
+        values = np.empty((len(places), high - low + 1))
         part = np.searchsorted(group.edges, places, side="right") - 1
         for number in np.unique(part).tolist():
-            mine = np.flatnonzero(part == number)
-            local = places[mine] - int(group.edges[number])
+            # Places ascend, and so do the parts they lie in.
+            mine = slice(*np.searchsorted(part, [number, number + 1]).tolist())
+            local = _as_slice(places[mine] - int(group.edges[number]))
             for span in spans_wanted:
                 entry = group.chunks[number * across + span]
-                chunk = self._matrix(entry)
-                if chunk is None:
-                    continue
                 first = int(entry["first"])
                 left, right = max(low, first), min(high, int(entry["last"]))
-                values[mine[:, None], np.arange(left - low, right - low + 1)] = chunk[local, left - first : right - first + 1]
+                chunk = self._matrix(entry)
+                cells = _LOST if chunk is None else chunk[local, left - first : right - first + 1].view(np.uint64)
+                values.view(np.uint64)[mine, left - low : right - low + 1] = cells
         return GridPiece(group.interval_ms, group.offset_ms, low, ids[group.rows[places]], values)
 
     def _read_loose(self, group: Group, places: Int64, ids: Int64, start_ms: int, end_ms: int) -> list[Part]:
@@ -256,6 +257,13 @@ class Block:
             damage.report("block", self.path.name, "checksum of a chunk", position=int(entry["position"]))
             return None
         return data
+
+
+def _as_slice(rows: Int64) -> Int64 | slice:
+    """Neighbouring rows as a slice, which numpy copies without looking at each."""
+    if int(rows[-1]) - int(rows[0]) == len(rows) - 1:
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 def _read_index(path: Path) -> tuple[Index, list[Group], dict[str, Any]]:
