@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -80,6 +81,13 @@ class Side(Protocol):
 
     def post(self, path: str, body: Any) -> bool:
         """POST to Alertmanager's API; False while nobody takes it."""
+
+
+def may_mount() -> bool:
+    """Whether this machine lets us have a file system of our own (root, and no container that forbids it)."""
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=False, capture_output=True).returncode == 0
+        return mounted and subprocess.run(["umount", folder], check=False, capture_output=True).returncode == 0
 
 
 class SmallDisk:
