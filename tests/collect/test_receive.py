@@ -258,6 +258,17 @@ async def test_a_heartbeat_that_was_never_called_is_late_too(desk: Desk) -> None
     assert "never heard" in desk.receiver.status("backup").message
 
 
+async def test_a_heartbeat_of_the_dashboard_waits_for_its_first_call(desk: Desk) -> None:
+    desk.receiver.apply([parse_check({"name": "backup", "heartbeat": {"period": "1h", "grace": "10m"}}, source="ui")])
+    desk.clock.t_ms += 71 * 60_000
+    await desk.receiver.tick()
+    assert desk.receiver.status("backup").state is CheckState.PENDING
+    await desk.receiver.ping(desk.receiver.tokens()["backup"], "start")
+    desk.clock.t_ms += 11 * 60_000
+    await desk.receiver.tick()
+    assert desk.receiver.status("backup").state is CheckState.DOWN, "what began must end"
+
+
 async def test_wrong_tokens_and_kinds_are_refused(desk: Desk) -> None:
     desk.receiver.apply([BACKUP])
     with pytest.raises(CommandError) as unknown:

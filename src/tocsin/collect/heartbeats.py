@@ -63,7 +63,10 @@ class Heartbeats:
         return replace(result_of_call(spec, before, kind, now_ms, body), location=spec.locations[0])
 
     def late(self, statuses: Mapping[tuple[str, str], CheckStatus]) -> list[CheckResult]:
-        """Results of those whose deadline has passed, unless they are DOWN or paused already. `statuses` by check and place."""
+        """Results of those whose deadline has passed, unless they are DOWN or paused already. `statuses` by check and place.
+
+        One that a person added in the dashboard waits for its first call: whoever adds it has yet to put the address into the job.
+        """
         now_ms = self._clock.now_ms()
         out = []
         for check_id, (spec, check) in self._known.items():
@@ -71,6 +74,8 @@ class Heartbeats:
             if status.state in (CheckState.DOWN, CheckState.PAUSED):
                 continue
             beat = self._beats.get(check_id, Beat(check_id))
+            if spec.source == "ui" and not (beat.last_ms or beat.started_ms):
+                continue
             known_ms = status.since_ms if status.state is CheckState.PENDING else self._started_ms
             if now_ms > deadline_ms(check, beat, known_since_ms=known_ms, up_since_ms=self._started_ms):
                 out.append(replace(missed(spec, check, beat, now_ms), location=spec.locations[0]))
