@@ -3,7 +3,7 @@ import type { Engine } from '../src/lib/api'
 import { ASK_EVERY_MS, dataAge, EVALUATION_MS, FIRST_WORD_MS, freshness, late, LATE_MS, QUIET_MS, quiet, SILENT_MS, type Pulse } from '../src/lib/freshness'
 
 const NOW = 1_795_343_402_873
-const engine: Engine = { ok: true, last_evaluation_ms: NOW - 2000, last_sample_ms: NOW - 1500, core_started_ms: NOW - 1e7, lag_ms: 1 }
+const engine: Engine = { ok: true, last_evaluation_ms: NOW - 2000, last_sample_ms: NOW - 1500, core_started_ms: NOW - 1e7, lag_ms: 1, unwritten: '' }
 const pulse: Pulse = { connected: true, started_ms: NOW - 60_000, heard_ms: NOW - 3000, engine }
 
 describe('freshness', () => {

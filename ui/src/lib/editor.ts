@@ -38,7 +38,7 @@ export function mountEditor(host: HTMLElement, options: EditorOptions): Editor {
         placeholder(options.example),
         EditorView.contentAttributes.of({ 'aria-label': options.label, spellcheck: 'false', autocapitalize: 'off' }),
         EditorView.updateListener.of((update) => update.docChanged && options.onchange(update.state.doc.toString())),
-        autocompletion({ override: [(context) => complete(context, options.names)], selectOnOpen: false, interactionDelay: 0, icons: false, maxRenderedOptions: 50 }),
+        autocompletion({ override: [(context) => complete(context, options.names)], selectOnOpen: false, interactionDelay: 0, activateOnTypingDelay: 10, icons: false, maxRenderedOptions: 50 }),
         linter((shown) => faults(shown, options.check), { delay: 400 }),
         keymap.of([
           { key: 'Tab', run: takeFirst },

@@ -20,10 +20,12 @@ function ask(path: string, parameters: Record<string, string>, now_ms: number): 
   const key = `${path}?${query}`
   const known = kept.get(key)
   if (known && now_ms - known.asked_ms < KEPT_MS) return known.names
-  const names = prometheus<string[]>(path, query).catch(() => {
+  const fresh = prometheus<string[]>(path, query).catch(() => {
     kept.delete(key)
     return []
   })
-  kept.set(key, { names, asked_ms: now_ms })
-  return names
+  // Who types does not wait for what is nearly the same: the new names are there with one of the next letters.
+  if (known) void fresh.then((names) => kept.set(key, { names: Promise.resolve(names), asked_ms: now_ms }))
+  kept.set(key, { names: known ? known.names : fresh, asked_ms: now_ms })
+  return known ? known.names : fresh
 }
