@@ -9,7 +9,7 @@ from tests.web.conftest import START_MS
 
 from tocsin.model.event import Event
 from tocsin.state import events
-from tocsin.state.schema import check_changes, episodes, incident_alerts, incidents, silences
+from tocsin.state.schema import check_changes, check_runs, episodes, incident_alerts, incidents, silences
 
 API = "/api/tocsin/v1"
 MINUTE = 60_000
@@ -115,6 +115,37 @@ async def test_incidents_alerts_and_checks_are_what_they_were(house: Any) -> Non
 
     assert [row["state"] for row in (await get("/silences", 25))["silences"]] == ["active"]
     assert (await get("/silences", 10))["silences"] == []
+
+
+async def test_one_incident_and_one_check_are_what_they_were(house: Any) -> None:
+    await an_hour(house)
+
+    def write(tx: Any) -> None:
+        for minutes, ok in ((55, False), (35, True)):
+            tx.execute(
+                sa.insert(check_runs).values(
+                    check_id="shop", started_ms=at(minutes), ok=ok, reason="", message="", result={"ok": ok}, manual_by=""
+                )
+            )
+        events.record(tx, Event(at(5), "user:ana", "remediated", "incident:1", "rolled back", {}))
+        tx.execute(sa.update(incidents).values(remediation={"summary": "rolled back"}))
+
+    await house.db.write(write)
+    viewer = await house.as_role("viewer")
+    then = (await viewer.get(f"{API}/incidents/1?at={at(45)}")).json()
+    assert (then["state"], then["acknowledged_by"], then["resolved_ms"]) == ("acknowledged", "ana", 0)
+    assert [entry["verb"] for entry in then["timeline"]] == ["opened", "acknowledged"]
+    assert then["remediation"] == {}, "what it was then is not kept"
+    now = (await viewer.get(f"{API}/incidents/1")).json()
+    assert (now["state"], now["remediation"]) == ("resolved", {"summary": "rolled back"})
+    assert (await viewer.get(f"{API}/incidents/1?at={at(61)}")).status == 404
+
+    checks = (await viewer.get(f"{API}/checks?at={at(45)}")).json()["checks"]
+    assert [(row["id"], row["state"]) for row in checks] == [("shop", "down")]
+    check = (await viewer.get(f"{API}/checks/shop?at={at(45)}")).json()
+    assert (check["state"], check["message"], len(check["runs"]), len(check["changes"])) == ("down", "HTTP 503", 1, 1)
+    assert (check["last_result"], check["last_ms"]) == ({"ok": False}, at(55))
+    assert len((await viewer.get(f"{API}/checks/shop")).json()["runs"]) == 2
 
 
 async def test_who_was_on_call_is_asked_of_the_schedule_at_that_moment(house: Any) -> None:

@@ -55,7 +55,8 @@ class MaintenanceCommands:
         """
         spec, id_ = dict(args["window"]), str(args.get("id", ""))
         window = _read(spec)
-        if any(known.name == window.name and known.id != id_ for known in self._configuration.config.routing.maintenance):
+        others = [known for known in self._configuration.config.routing.maintenance if not id_ or known.id != id_]
+        if any(known.name == window.name for known in others):
             raise CommandError(409, "exists", f"there is a window {window.name!r} already; give it another name")
 
         def work(tx: Connection, now_ms: int) -> str:

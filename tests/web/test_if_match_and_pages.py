@@ -1,0 +1,110 @@
+"""Nobody writes over somebody else unasked; every list that can grow comes in pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.web.conftest import START_MS
+from tests.web.test_tocsin_api import broken  # noqa: F401  (a fixture)
+
+from tocsin.incidents import publish
+from tocsin.web.api.rows import cut
+from tocsin.web.problem import Refused
+
+API = "/api/tocsin/v1"
+
+
+async def test_an_account_is_changed_only_as_it_was_looked_at(house: Any) -> None:
+    admin = await house.as_role("admin")
+    made = (await admin.post(API + "/accounts", json={"name": "ben", "role": "viewer"})).json()
+    one = await admin.get(API + "/accounts/ben")
+    assert one.headers["etag"].startswith(f'"{made["etag"]}.')
+    first = await admin.request("PATCH", API + "/accounts/ben", json={"role": "admin"}, headers={"if-match": one.headers["etag"]})
+    assert first.status == 200 and first.json()["etag"] != made["etag"]
+    second = await admin.request(
+        "PATCH", API + "/accounts/ben", json={"role": "viewer"}, headers={"if-match": f'"{made["etag"]}"'}
+    )
+    assert (second.status, second.json()["type"]) == (412, "urn:tocsin:changed_meanwhile")
+    assert second.headers["etag"] == f'"{first.json()["etag"]}"'
+    assert (await admin.get(API + "/accounts/ben")).json()["role"] == "admin", "the one who was late changed nothing"
+    for header in ("*", f'"other", W/"{first.json()["etag"]}"'):
+        answer = await admin.request("PATCH", API + "/accounts/ben", json={}, headers={"if-match": header})
+        assert answer.status == 200
+    assert (await admin.request("PATCH", API + "/accounts/nobody", json={}, headers={"if-match": '"x"'})).status == 404
+
+
+async def test_incidents_and_silences_take_if_match(broken: Any) -> None:  # noqa: F811
+    responder = await broken.as_role("responder")
+    broken.core.answers |= {"incident.resolve": lambda args, actor: None, "silence.expire": {}}
+    one = await responder.get(API + "/incidents/1")
+    assert one.headers["etag"].startswith(f'"{one.json()["version"]}.')
+    assert (one.json()["now_ms"], one.json()["cursor"] >= 0) == (START_MS, True)
+    late = await responder.post(API + "/incidents/1/resolve", json={}, headers={"if-match": '"99"'})
+    assert late.status == 412 and broken.core.commanded("incident.resolve") == []
+    good = await responder.post(API + "/incidents/1/resolve", json={}, headers={"if-match": one.headers["etag"]})
+    assert good.status == 200
+    [silence] = (await responder.get(API + "/silences")).json()["silences"]
+    assert (await responder.request("DELETE", f"{API}/silences/{silence['id']}", headers={"if-match": '"old"'})).status == 412
+    body = {"matchers": silence["matchers"], "ends_at_ms": START_MS + 1, "comment": "x", "id": silence["id"]}
+    assert (await responder.post(API + "/silences", json=body, headers={"if-match": '"old"'})).status == 412
+    assert broken.core.commanded("silence.expire") == broken.core.commanded("silence.set") == []
+    assert (await responder.get(API + "/silences/" + silence["id"])).json()["etag"] == silence["etag"]
+
+
+async def test_an_update_is_corrected_by_the_version_that_was_seen(house: Any) -> None:
+    house.core.answers["config.state"]["status_pages"] = {"shop": {"title": "Shop", "components": []}}
+    house.core.answers["statuspage.edit"] = {}
+    house.db.write_now(
+        lambda tx: publish.publish(
+            tx, incident=0, page="shop", state="identified", title="Mail", text="Slow.", published_by="", now_ms=START_MS
+        )
+    )
+    responder = await house.as_role("responder")
+    [page] = (await responder.get(API + "/status-pages")).json()["pages"]
+    assert (page["followers"], page["stories"][0]["updates"][0]["etag"], page["stories"][0]["story"]) == (0, "1", 1)
+    path = API + "/status-pages/shop/updates/1"
+    assert (await responder.request("PATCH", path, json={"text": "x"}, headers={"if-match": '"7"'})).status == 412
+    assert (await responder.request("PATCH", path, json={"text": "x"}, headers={"if-match": '"1"'})).status == 200
+    assert house.core.commanded("statuspage.edit") == [{"page": "shop", "update": 1, "version": 1, "text": "x"}]
+    assert (await responder.get(API + "/status-pages/other/updates/1")).status == 404
+    both = {"state": "identified", "text": "x", "title": "y", "incident": 1, "story": 1}
+    assert (await responder.post(API + "/status-pages/shop/updates", json=both)).status == 400
+
+
+async def test_tokens_and_accounts_come_in_pages_that_hold_each_once(house: Any) -> None:
+    admin = await house.as_role("admin")
+    for number in range(5):
+        house.clock.t_ms += 1
+        await admin.post(API + "/tokens", json={"name": f"t{number}", "role": "viewer"})
+    for path, field in (
+        ("/tokens", "tokens"),
+        ("/accounts", "accounts"),
+        ("/checks", "checks"),
+        ("/oncall/overrides", "overrides"),
+    ):
+        seen, cursor = [], ""
+        while True:
+            page = (await admin.get(f"{API}{path}?limit=2&cursor={cursor}")).json()
+            seen += [row.get("id") or row["name"] for row in page[field]]
+            if not (cursor := page["next"]):
+                break
+        assert len(seen) == len(set(seen)), path
+        assert len(seen) >= 6 or path != "/tokens"
+        for wrong in ("limit=0", "limit=x", "limit=99999", "cursor=!", "cursor=e30", "cursor=WzEsMl0"):
+            answer = await admin.get(f"{API}{path}?{wrong}")
+            assert answer.status == 400 or (wrong == "cursor=WzEsMl0" and answer.status == 200), (path, wrong)
+
+
+def test_a_page_shifts_nothing_when_rows_come_and_go() -> None:
+    rows = [{"t": t, "id": f"r{t}"} for t in (1, 2, 3, 4)]
+
+    def key(row: dict[str, Any]) -> tuple[int, str]:
+        return (-row["t"], row["id"])
+
+    first, cursor = cut(rows, {"limit": "2"}, key)
+    assert [row["t"] for row in first] == [4, 3]
+    rest, end = cut([{"t": 9, "id": "new"}, *(row for row in rows if row["t"] != 3)], {"limit": "2", "cursor": cursor}, key)
+    assert ([row["t"] for row in rest], end) == ([2, 1], "")
+    with pytest.raises(Refused, match="cursor"):
+        cut(rows, {"cursor": "e30"}, key)
