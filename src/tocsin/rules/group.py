@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from tocsin.rules.nodata import has_data, no_data_alert
 from tocsin.rules.recording import recorded
 from tocsin.rules.selects import Selects, selects_of
 from tocsin.rules.threshold import overridden
+
+_REMEMBERED = 16_384
+"""Label sets whose names as alerts are kept: an alert that lasts is named anew at every evaluation."""
 
 Unsighted = Callable[[AlertRule, Selects, Sequence[AlertState], int], Mapping[Labels, AlertReason]]
 """Which of these alerts, missing from the result at t_ms, may be missing because their target is blind."""
@@ -280,19 +284,30 @@ def alerts_of(rule: AlertRule, vector: Vector, context: Context, *, bare: bool =
     texts = {name: text for name, text in rule.annotations.items() if bare or name != ANNOTATION}
     for series, value in zip(vector.labels, vector.values.tolist(), strict=True):
         own = {name: expand(text, series, value, context, name=rule.name) for name, text in rule.labels.items()}
-        labels = series.merged({METRIC_NAME: "", **own, "alertname": rule.name})
+        labels = _alert_labels(series, rule.name, tuple(own.items()))
         if labels in found:
             raise ExecutionError("vector contains metrics with the same labelset after applying alert labels")
         found[labels] = Seen(value, {name: expand(text, series, value, context, name=rule.name) for name, text in texts.items()})
     return found
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _alert_labels(series: Labels, name: str, own: tuple[tuple[str, str], ...]) -> Labels:
+    return series.merged({METRIC_NAME: "", **dict(own), "alertname": name})
+
+
 def alert_samples(states: Iterable[AlertState]) -> Iterator[tuple[Labels, float]]:
     """ALERTS and ALERTS_FOR_STATE of every active label set, as Prometheus writes them."""
     for state in states:
         shown = "firing" if is_firing(state.phase) else "pending"
-        yield state.labels.merged({METRIC_NAME: "ALERTS", "alertstate": shown}), 1.0
-        yield state.labels.merged({METRIC_NAME: "ALERTS_FOR_STATE"}), float(math.floor(state.active_at_ms / 1000))
+        alerts, since = _sample_labels(state.labels, shown)
+        yield alerts, 1.0
+        yield since, float(math.floor(state.active_at_ms / 1000))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _sample_labels(labels: Labels, shown: str) -> tuple[Labels, Labels]:
+    return labels.merged({METRIC_NAME: "ALERTS", "alertstate": shown}), labels.merged({METRIC_NAME: "ALERTS_FOR_STATE"})
 
 
 def batch_of(outcomes: Sequence[Outcome]) -> Batch | None:
