@@ -25,13 +25,20 @@ def webhook_body(message: Message, *, max_alerts: int = 0) -> dict[str, Any]:
         "notification_reason": group.get("reason", ""),
         "groupLabels": group.get("group_labels", {}),
         "commonLabels": common_of(message.alerts, "labels"),
-        "commonAnnotations": common_of(message.alerts, "annotations"),
+        "commonAnnotations": _said(message) or common_of(message.alerts, "annotations"),
         "routeLabels": group.get("route_labels", {}),
         "externalURL": group.get("external_url", ""),
         "version": "4",
         "groupKey": group.get("group_key", ""),
         "truncatedAlerts": cut + int(group.get("left_out", 0)),
     }
+
+
+def _said(message: Message) -> dict[str, str]:
+    """What a message without alerts has to say (a code to verify an address, a drill, a test); Alertmanager sends none such."""
+    if message.alerts or message.notification.kind is not NotificationKind.TEST:
+        return {}
+    return {"summary": message.title, "description": "\n".join(line for line in message.lines if line)}
 
 
 def _alert(alert: Mapping[str, Any], *, over: bool) -> dict[str, Any]:

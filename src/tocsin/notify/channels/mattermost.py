@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from pydantic import SecretStr
@@ -13,6 +14,8 @@ from tocsin.notify.respond import judged, post_json
 from tocsin.notify.texts import Worded
 
 _LIMIT = 16_000
+_CALLS = re.compile(r"@|<(?=[!@#])")
+_LINKS = re.compile(r"<(?=[a-zA-Z][a-zA-Z0-9+.-]*:[^<>]*\|)")
 
 
 @channel("mattermost")
@@ -30,8 +33,8 @@ class Mattermost(Worded):
         return f"mattermost {self.channel or fold(self.webhook_url.get_secret_value())}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
-        # A zero-width space behind every @ keeps a label from calling the whole channel.
-        text = text_body(self.dressed(message)).replace("@", "@\u200b")
+        dressed = self.dressed(message)
+        text = harmless(text_body(dressed), links=bool(dressed.own_text))
         body: dict[str, Any] = {"text": text if len(text) <= _LIMIT else text[: _LIMIT - 1] + "…"}
         if self.channel:
             body["channel"] = self.channel
@@ -41,3 +44,10 @@ class Mattermost(Worded):
         if response.status == 200 and response.body.strip() == b"ok":
             return Delivery.accepted(status=200, delivered=True)
         return judged(response, io.now_ms, "Mattermost")
+
+
+def harmless(text: str, *, links: bool) -> str:
+    """A zero-width space behind what would call the whole channel (`@all`, and Slack's `<!channel>`, which Mattermost reads as
+    well) and, without `links`, behind what would show a link under another name."""
+    calm = _CALLS.sub(lambda found: found[0] + "\u200b", text)
+    return calm if links else _LINKS.sub("<\u200b", calm)

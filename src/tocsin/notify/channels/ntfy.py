@@ -69,6 +69,8 @@ class Ntfy(Channel):
         actions = _answers(message)
         if message.incident_url:
             actions.append({"action": "view", "label": "Open", "url": message.incident_url})
+        if message.silence_url and not message.answer_url:  # a person's own link has a button that silences at once
+            actions.append({"action": "view", "label": "Silence", "url": message.silence_url})
         return {**body, "actions": actions} if actions else body
 
 

@@ -39,7 +39,7 @@ class Pushover(Worded):
             "token": self.token.get_secret_value(),
             "user": self.user_key.get_secret_value(),
             "title": _cut(headline(message), _TITLE),
-            "message": _cut("\n".join([*message.lines, *alert_lines(message), message.why]).strip() or headline(message), _TEXT),
+            "message": _text(message),
             "timestamp": message.started_ms // 1000,
         }
         if kind is NotificationKind.PAGE and message.severity == "critical":
@@ -81,6 +81,13 @@ class Pushover(Worded):
 
     def _receipt(self, receipt: str) -> str:
         return f"{self.api_url.rsplit('/', 1)[0]}/receipts/{quote(receipt, safe='')}"
+
+
+def _text(message: Message) -> str:
+    """Pushover makes links of the addresses in a text; one that does not fit whole is left out."""
+    text = "\n".join([*message.lines, *alert_lines(message), message.why]).strip() or headline(message)
+    more = f"\nSilence: {message.silence_url}" if message.silence_url else ""
+    return text + more if len(text + more) <= _TEXT else _cut(text, _TEXT)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -80,7 +80,8 @@ class Telegram(Worded):
             sent = answer["result"].get("message_id", 0)
             io.refs.setdefault("message_id", sent)
             return Delivery.accepted(str(sent), status=response.status, delivered=True)
-        after_s = (answer.get("parameters") or {}).get("retry_after", 0)
+        parameters = answer.get("parameters")
+        after_s = parameters.get("retry_after", 0) if isinstance(parameters, dict) else 0
         if isinstance(after_s, int) and after_s > 0:
             return Delivery.retry(f"Telegram: wait {after_s} s", after_ms=after_s * 1000, status=response.status)
         return judged(response, io.now_ms, "Telegram", reason=str(answer.get("description", "")))

@@ -10,6 +10,7 @@ from tocsin.notify.compatible import Compatible, cut_bytes
 from tocsin.notify.respond import json_of, judged, post_json
 
 _MOST_BYTES = 7439
+_DEFAULT = '{{ template "webex.default.message" . }}'
 
 
 @channel("webex")
@@ -22,14 +23,17 @@ class Webex(Compatible):
 
     room_id: str
     api_url: str = "https://webexapis.com/v1/messages"
-    message: str = '{{ template "webex.default.message" . }}'
+    message: str = _DEFAULT
 
     def lane(self) -> str:
         return f"webex {self.room_id}"
 
     async def send(self, message: Message, io: Io) -> Delivery:
         words = self.words(message)
-        body = {"markdown": cut_bytes(words.body(self.message), _MOST_BYTES), "roomId": words.value(self.room_id)}
+        text = words.body(self.message)
+        if words.plain or self.message == _DEFAULT:
+            text = text.replace("<@", "<\u200b@")  # a label cannot call the whole room; a text of one's own may
+        body = {"markdown": cut_bytes(text, _MOST_BYTES), "roomId": words.value(self.room_id)}
         response = await post_json(io.http, self.api_url, body, headers={"Content-Type": "application/json"})
         if isinstance(response, Delivery):
             return response

@@ -70,6 +70,8 @@ class Webhook(Channel):
             "Idempotency-Key": message.notification.id,
             "X-Tocsin-Event": f"incident.{message.state}" if message.notification.incident else message.state,
         }
+        if message.silence_url:
+            headers["X-Tocsin-Silence-Url"] = message.silence_url
         if message.possible_repeat:
             headers["X-Tocsin-Possible-Repeat"] = "true"
         secrets = [s.get_secret_value() for s in (self.secret, self.next_secret) if s.get_secret_value()]
