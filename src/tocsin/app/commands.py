@@ -35,6 +35,7 @@ from tocsin.formats.exposition import write_text
 from tocsin.incidents import commands as incident_commands
 from tocsin.incidents import overrides
 from tocsin.incidents.duty import duty
+from tocsin.incidents.people import who_can_be_told
 from tocsin.incidents.questions import schedule_query, since_ms
 from tocsin.incidents.why import notification_row
 from tocsin.metrics import REGISTRY, Family, Sample, merged
@@ -339,7 +340,10 @@ class _Handlers:
     async def notification_test(self, args: Args, actor: Actor) -> Any:
         """{name} of a user or receiver -> the messages with what became of them, after some seconds at most."""
         name = str(args.get("name") or args.get("user") or args.get("receiver") or "")
-        is_person = name in self._configuration.config.directory.persons
+        directory = self._configuration.config.directory
+        is_person = name in directory.persons
+        if not is_person and name not in directory.receivers:
+            raise CommandError(404, "nothing_to_test", f"there is no user or receiver {name!r}; {who_can_be_told(directory)}")
         who = {"person": name} if is_person else {"receiver": name}
         ids = await self._core.deliverer.test(**who, actor=actor)
         return await self._outcomes(ids)

@@ -21,7 +21,7 @@ from tocsin.bus.wire import Args
 from tocsin.config.load import Config
 from tocsin.errors import CommandError
 from tocsin.incidents.analytics import SELFTEST
-from tocsin.incidents.people import destination_targets
+from tocsin.incidents.people import HOW_TO_BE_TOLD, destination_targets, who_can_be_told
 from tocsin.model.event import Actor, Event
 from tocsin.model.incident import Policy, PolicyStep, Target, TargetKind
 from tocsin.model.labels import Labels, Matcher, MatchOp
@@ -103,9 +103,9 @@ def _policy(config: Config, to: str, now_ms: int) -> tuple[str, Policy]:
             targets = destination_targets(directory.receivers[name])
         if targets:
             return name, Policy(NAME, (PolicyStep(targets, 3_600_000),), repeat=0)
-    raise CommandError(
-        404, "nobody", f"there is no user or receiver {to!r} that can be told" if to else "nobody can be paged yet"
-    )
+    if not to:
+        raise CommandError(404, "nobody", f"nobody can be paged yet: {HOW_TO_BE_TOLD}")
+    raise CommandError(404, "nobody", f"there is no user or receiver {to!r} that can be told; {who_can_be_told(directory)}")
 
 
 def _with_selftest(config: Config, policy: Policy, run: str, severity: str, who: str) -> Config:

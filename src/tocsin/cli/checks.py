@@ -46,6 +46,11 @@ def list_checks(data_dir: Path, as_json: bool) -> None:
         return
     for row in rows:
         click.echo(f"{row['state']:<9} {row['id']:<28} {row['type']:<10} {row['target']:<40} {row['message']}")
+    if not rows:
+        example = '{name: shop, http: "https://shop.example"}'
+        click.echo(
+            f"no checks yet: write one under `checks:` in the configuration, such as {example}, or add it in the dashboard"
+        )
 
 
 @check.command("url")

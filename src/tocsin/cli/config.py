@@ -46,12 +46,20 @@ def check(config_paths: tuple[Path, ...], as_json: bool) -> None:
         for problem in problems:
             click.echo(str(problem), err=not ok)
         if found is not None and ok:
-            rules = sum(len(group.rules) for group in found.rule_groups)
-            click.echo(
-                f"ok: {len(found.checks)} checks, {len(found.jobs)} scrape jobs, {rules} rules, "
-                f"{len(found.directory.persons)} users, {len(found.directory.policies)} policies"
-            )
+            click.echo(f"ok: {_counts(found)}")
     sys.exit(0 if ok else 1)
+
+
+def _counts(found: Config) -> str:
+    """What it holds: `1 check, 2 scrape jobs, ...`."""
+    counted = (
+        (len(found.checks), "check", "checks"),
+        (len(found.jobs), "scrape job", "scrape jobs"),
+        (sum(len(group.rules) for group in found.rule_groups), "rule", "rules"),
+        (len(found.directory.persons), "user", "users"),
+        (len(found.directory.policies), "policy", "policies"),
+    )
+    return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counted)
 
 
 def _doubtful_rules(found: Config) -> list[Problem]:

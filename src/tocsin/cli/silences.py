@@ -68,6 +68,8 @@ def list_silences(data_dir: Path, as_json: bool) -> None:
             f"{row['id']}  {row['state']:<8} until {local_time(row['ends_at_ms'])}  "
             f"{texts}  by {row['created_by']}: {row['comment']}"
         )
+    if not rows:
+        click.echo('no silences: "tocsin silence add service=shop --for 2h --comment deploy" makes one')
 
 
 @silence.command("expire")

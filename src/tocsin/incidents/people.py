@@ -17,6 +17,8 @@ NO_UPDATES = frozenset({"sms", "voice"})
 NO_ENDS = frozenset({"voice"})
 """Channels that nobody wants to be woken by for good news."""
 
+HOW_TO_BE_TOLD = "write `users: [{name: ana, email: ana@example.org}]` into the configuration, or a receiver with an address"
+
 SECRET_ADDRESSES = frozenset({"pagerduty", "pushover"})
 """Channels whose address is itself a key: people see the contact's name instead."""
 
@@ -142,3 +144,11 @@ def destination_address(receiver: Receiver, destination: Destination) -> str:
         if isinstance(value, str | int) and value:
             return str(value)
     return receiver.name
+
+
+def who_can_be_told(directory: Directory) -> str:
+    """The names that a test may be sent to, or what to write where there are none."""
+    people = [person.name for person in directory.persons.values() if any(method.verified for method in person.methods)]
+    places = [receiver.name for receiver in directory.receivers.values() if receiver.destinations]
+    known = [f"{kind} {', '.join(names)}" for kind, names in (("users", people), ("receivers", places)) if names]
+    return f"there are the {' and the '.join(known)}" if known else f"nobody can be told yet: {HOW_TO_BE_TOLD}"

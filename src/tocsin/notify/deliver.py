@@ -442,7 +442,13 @@ class Deliverer:
         prefix = f"user:{person}/" if person else f"receiver:{receiver}/"
         refs = [ref for ref in self._settings.references() if ref.startswith(prefix)]
         if not refs:
-            raise CommandError(404, "nothing_to_test", f"{person or receiver or 'nobody'} has no contact method or destination")
+            advice = (
+                "write an `email:` or a `contact:` into the user"
+                if person
+                else "write a `*_configs` with an address into the receiver"
+            )
+            name = person or receiver or "nobody"
+            raise CommandError(404, "nothing_to_test", f"{name} has no contact method or destination: {advice}")
 
         def work(tx: Connection) -> list[str]:
             now_ms = self._clock.now_ms()
