@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -138,3 +141,45 @@ def _code(mail: Any) -> str:
         if message["To"] == "ana2@shop.example":
             return re.findall(r"\d{6}", message.get_body(("plain",)).get_content())[0]
     return ""
+
+
+NIGHT = """
+global: {{smtp_smarthost: "127.0.0.1:{mail}", smtp_from: tocsin@shop.example, smtp_require_tls: false}}
+users:
+  - {{name: ana, email: ana@shop.example}}
+  - {{name: ben, email: ben@shop.example}}
+policies: [{{name: default, steps: [{{notify: "schedule:web"}}]}}]
+schedules: [{{name: web, layers: [{{users: [ana], anchor: "2026-01-05T09:00"}}]}}]
+drill: {{at: "03:00"}}
+report: [{{name: weekly, to: [ana]}}]
+"""
+
+
+def test_the_calendar_is_kept_by_itself_and_what_fell_due_while_it_was_down_comes_after_the_start(tocsin: Any, mail: Any) -> None:
+    tocsin.folder.mkdir(parents=True)
+    (tocsin.folder / "tocsin.yaml").write_text(NIGHT.format(mail=mail.port))
+    tocsin.start("--config", "tocsin.yaml")
+    # In two seconds Ben has the pager: both hear of it at that moment, nobody asks for it.
+    begins_ms = round(time.time() * 1000) + 2_000
+    change = {"schedule": "web", "start_ms": begins_ms, "end_ms": begins_ms + 3_600_000, "users": ["ben"]}
+    tocsin.post("/api/tocsin/v1/oncall/overrides", change, status=201)
+    tocsin.until(lambda: _told(mail, "ben@shop.example", "web"), 20, "Ben hears that he has the pager")
+    assert time.time() * 1000 >= begins_ms
+    tocsin.until(lambda: _told(mail, "ana@shop.example", "web"), 20, "Ana hears that she is relieved")
+    # The hour of drill and report passes while Tocsin is stopped.
+    tocsin.stop()
+    assert not _told(mail, "", "Drill") and not _told(mail, "", "weekly")
+    with closing(sqlite3.connect(tocsin.data / "state.db")) as state, state:
+        moved = state.execute("update timers set due_at_ms = ? where kind in ('drill', 'report')", (begins_ms,))
+        assert moved.rowcount == 2
+    tocsin.start("--config", "tocsin.yaml")
+    tocsin.until(lambda: _told(mail, "", "Drill"), 20, "the drill is made up for")
+    tocsin.until(lambda: _told(mail, "ana@shop.example", "weekly: last week"), 20, "the report is made up for")
+    assert len(_told(mail, "", "Drill")) == 1, "once"
+
+
+def _told(mail: Any, address: str, words: str) -> list[str]:
+    """Subjects of mails to an address (any, where empty) with these words."""
+    return [
+        str(one["Subject"]) for one in list(mail.messages) if words in str(one["Subject"]) and address in ("", str(one["To"]))
+    ]
