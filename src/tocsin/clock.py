@@ -49,13 +49,23 @@ async def until_woken(clock: Clock, woken: asyncio.Event, t_ms: int) -> None:
     if woken.is_set() or left_ms <= 0:
         await asyncio.sleep(0)
         return
-    waits = [asyncio.ensure_future(woken.wait()), asyncio.ensure_future(clock.sleep_until_ms(t_ms))]
+    now_s = asyncio.get_running_loop().time()
+    limit = asyncio.timeout_at(now_s + left_ms / 1000)
+    sleep = asyncio.ensure_future(clock.sleep_until_ms(t_ms))
+
+    def over(_sleep: asyncio.Future[None]) -> None:
+        if not limit.expired():  # both ends may come in one turn of the loop
+            limit.reschedule(now_s)
+
+    sleep.add_done_callback(over)
     try:
-        await asyncio.wait(waits, timeout=left_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        async with limit:
+            await woken.wait()
+    except TimeoutError:
+        pass
     finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        sleep.remove_done_callback(over)
+        sleep.cancel()
 
 
 class StepWatch:
