@@ -24,13 +24,16 @@ class Watched(Coroutine[Any, Any, Any]):
         self._points = points
 
     def send(self, value: Any) -> Any:
-        yielded = self._inner.send(value)
+        return self._waits(self._inner.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        """A time-out is thrown in; whoever catches it goes on and waits again."""
+        return self._waits(self._inner.throw(*error))
+
+    def _waits(self, yielded: Any) -> Any:
         if not self._points.dead:
             self._points.visit(_place(self._inner))
         return yielded
-
-    def throw(self, *error: Any) -> Any:
-        return self._inner.throw(*error)
 
     def close(self) -> None:
         self._inner.close()
