@@ -13,8 +13,7 @@ import sqlalchemy as sa
 
 from tocsin.app.plannedwork import MaintenanceCommands
 from tocsin.cli.config import load
-from tocsin.config.declared import declared_windows
-from tocsin.config.load import with_maintenance
+from tocsin.config.declared import declared_windows, with_maintenance
 from tocsin.errors import CommandError
 from tocsin.formats.routing_json import window_from_json, window_to_json
 from tocsin.model.event import Actor

@@ -19,8 +19,8 @@ from tocsin.app.preflight import LAST_GOOD
 from tocsin.app.settings import ServeSettings
 from tocsin.clock import Clock
 from tocsin.collect.catalog import parse_check
-from tocsin.config.declared import declared_windows
-from tocsin.config.load import Config, build, read_sources, with_checks, with_contacts, with_maintenance
+from tocsin.config.declared import declared_windows, with_maintenance
+from tocsin.config.load import Config, build, read_sources, with_checks, with_contacts
 from tocsin.config.next_start import from_next_start
 from tocsin.config.sources import Signature, Sources, signature
 from tocsin.errors import ConfigError, Problem

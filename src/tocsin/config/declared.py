@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
+from tocsin.config.load import Config
 from tocsin.config.maintenance import MaintenanceSection
 from tocsin.log import get_log
 from tocsin.model.route import MaintenanceWindow
@@ -34,3 +36,11 @@ def declared_windows(tx: Connection) -> tuple[MaintenanceWindow, ...]:
         except ValidationError as error:
             log.error("a maintenance window of the dashboard is not valid any more", window=row.id, error=str(error))
     return tuple(found)
+
+
+def with_maintenance(config: Config, windows: Iterable[MaintenanceWindow]) -> Config:
+    """The configuration plus planned work of the dashboard; a window of the file wins over one of the same name."""
+    own = {window.name for window in config.routing.maintenance if not window.id}
+    added = tuple(window for window in windows if window.name not in own)
+    kept = tuple(window for window in config.routing.maintenance if not window.id)
+    return dataclasses.replace(config, routing=dataclasses.replace(config.routing, maintenance=(*kept, *added)))

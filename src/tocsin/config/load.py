@@ -23,7 +23,7 @@ from tocsin.collect.target import ScrapeJob
 from tocsin.config import alertmanager, prometheus
 from tocsin.config.alerting import AlertmanagerGroup, read_alerting
 from tocsin.config.dashboards import read_dashboards
-from tocsin.config.doubts import doubts
+from tocsin.config.doubts import doubtful_components, doubts
 from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
 from tocsin.config.people import DEFAULT_POLICY, PeopleReader
@@ -42,7 +42,7 @@ from tocsin.incidents.handoff import HandoffSettings
 from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckSpec
 from tocsin.model.egress import parse_networks
-from tocsin.model.route import MaintenanceWindow, Receiver, Routing
+from tocsin.model.route import Receiver, Routing
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
 from tocsin.notify.settings import ChannelSettings
 from tocsin.remote.read import RemoteSource
@@ -102,6 +102,8 @@ class Config:
     handoff: HandoffSettings
     drill: DrillSettings | None
     reports: tuple[ReportPlan, ...]
+    keep_reports_ms: int
+    """0 = for good."""
     kpis: tuple[Kpi, ...]
     slos: tuple[Slo, ...]
     egress_allow: tuple[str, ...]
@@ -182,14 +184,6 @@ def with_contacts(config: Config, stored: Iterable[Stored]) -> Config:
     )
 
 
-def with_maintenance(config: Config, windows: Iterable[MaintenanceWindow]) -> Config:
-    """The configuration plus planned work of the dashboard; a window of the file wins over one of the same name."""
-    own = {window.name for window in config.routing.maintenance if not window.id}
-    added = tuple(window for window in windows if window.name not in own)
-    kept = tuple(window for window in config.routing.maintenance if not window.id)
-    return dataclasses.replace(config, routing=dataclasses.replace(config.routing, maintenance=(*kept, *added)))
-
-
 class _Builder:
     def __init__(self, sources: Sources, watch: tuple[Path, ...], address: str, now_ms: int) -> None:
         self._sources = sources
@@ -226,7 +220,7 @@ class _Builder:
         drill = self._drill(own, directory, tree)
         reports = read_reports(own, tree, directory, {spec.id for spec in checks})
         self._problems += reports.problems
-        self._status_pages(own, {spec.id for spec in checks}, tree)
+        self._problems += doubtful_components(own, {spec.id for spec in checks}, tree)
         dashboard_paths = expand(own.dashboard_files, Path(tree.file).parent)
         dashboards, problems = read_dashboards(dashboard_paths, self._sources.texts, tree)
         self._problems += problems
@@ -262,6 +256,7 @@ class _Builder:
             handoff=HandoffSettings(own.handoff.notify, own.handoff.schedules),
             drill=drill,
             reports=reports.plans,
+            keep_reports_ms=own.store.retention_reports,
             kpis=reports.kpis,
             slos=reports.slos,
             egress_allow=own.egress.allow,
@@ -468,15 +463,6 @@ class _Builder:
                 parse_networks(texts)
             except ValueError as error:
                 self._problems.append(Problem(tree.place(("egress", key)), f"egress.{key}", str(error)))
-
-    def _status_pages(self, own: OwnSections, known: set[str], tree: Tree) -> None:
-        """A component of checks that nobody declared would always be unknown (checks of the dashboard may be named too)."""
-        for i, page in enumerate(own.status_pages):
-            for j, component in enumerate(page.components):
-                for name in set(component.checks) - known:
-                    path = ("status_pages", i, "components", j, "checks")
-                    text = f"no check of this file has the id {name!r}; it is shown as unknown until there is one"
-                    self._problems.append(Problem(tree.place(path), path_text(path), text, warning=True))
 
     # -- problems -----------------------------------------------------------------------------------------------------
 
