@@ -12,6 +12,7 @@ from tocsin.incidents.lint import lint
 
 if TYPE_CHECKING:
     from tocsin.config.load import Config
+    from tocsin.config.schema import OwnSections
 
 
 def doubts(config: Config, tree: Tree, now_ms: int) -> tuple[list[Problem], list[Problem]]:
@@ -32,6 +33,18 @@ def doubts(config: Config, tree: Tree, now_ms: int) -> tuple[list[Problem], list
             Problem(tree.place(()), "", "nobody is paged: no user and no receiver with a channel is configured", warning=True)
         )
     return out, faults
+
+
+def doubtful_components(own: OwnSections, known: set[str], tree: Tree) -> list[Problem]:
+    """A component of checks that nobody declared would always be unknown (checks of the dashboard may be named too)."""
+    out = []
+    for i, page in enumerate(own.status_pages):
+        for j, component in enumerate(page.components):
+            for name in set(component.checks) - known:
+                path = ("status_pages", i, "components", j, "checks")
+                text = f"no check of this file has the id {name!r}; it is shown as unknown until there is one"
+                out.append(Problem(tree.place(path), path_text(path), text, warning=True))
+    return out
 
 
 def _of_people(doubt: Doubt, tree: Tree) -> Problem:
