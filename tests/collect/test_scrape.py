@@ -301,12 +301,13 @@ def test_only_changed_lines_are_read_again() -> None:
     again = layout.read("\n".join(lines).encode() + b"\n", "text")
     assert len(parsed) == 100
     assert again.same_layout
-    assert again.labels is first.labels
+    assert (len(first.fresh), again.fresh) == (100, [])
     assert again.values[7] == 777
     lines.insert(3, "new 1")
     third = layout.read("\n".join(lines).encode() + b"\n", "text")
     assert len(parsed) == 101, "known series are not parsed again when a line is added"
     assert third.values[3] == 1 and third.values[8] == 777
+    assert third.origin.tolist() == [0, 1, 2, -1, *range(3, 100)]
 
 
 def test_an_ordinary_nan_never_passes_for_a_staleness_marker() -> None:

@@ -33,6 +33,7 @@ Prepare = Callable[[Labels], Labels | None]
 
 _NO_SAMPLE = -1
 _DROPPED = -2
+_NO_ORIGIN = np.empty(0, np.int64)
 _MANY = 400
 """Changed values from which reading them all at once is cheaper than one by one."""
 
@@ -43,10 +44,12 @@ class BadExposition(Exception):
 
 @dataclass(slots=True)
 class Columns:
-    """One scrape. `labels[i]` names `values[i]`; the list is the same object as long as the layout is the same."""
+    """One scrape; which series `values[i]` belongs to is said once, when the layout changes."""
 
-    labels: list[Labels]
     values: Float64
+    origin: Int64
+    """[n]: the place of the series in the layout before, or -1 - its place in `fresh`. Empty for the same layout."""
+    fresh: list[Labels]
     scraped: int
     """Samples in the body, before relabelling."""
     timed: list[tuple[Labels, int, float]]
@@ -71,7 +74,6 @@ class Layout:
     """By line: where the series text ends, the blank behind it included; _NO_SAMPLE for comments and blank lines."""
     _slots: Int32 = field(default_factory=lambda: np.full(1, _NO_SAMPLE, np.int32))
     """By line: index into values; _DROPPED by relabelling; _NO_SAMPLE for repeated series and those with timestamps."""
-    _labels: list[Labels] = field(default_factory=list)
     _values: Float64 = field(default_factory=lambda: np.empty(0))
     _scraped: int = 0
     _timed: list[tuple[int, Labels, int]] = field(default_factory=list)
@@ -87,12 +89,24 @@ class Layout:
             raise BadExposition(str(problem))
         now, before = Body.of(body), self._body
         if format == self._format and not (self._timed or self._interrupted) and self._update(now):
-            columns = Columns(self._labels, self._values, self._scraped, [], [], same_layout=True)
+            columns = Columns(self._values, _NO_ORIGIN, [], self._scraped, [], [], same_layout=True)
         else:
             columns = self._learn(now, format)
         if self.with_exemplars and format == "openmetrics" and b" # {" in body:
-            columns.exemplars = self._exemplars(before)
+            try:
+                columns.exemplars = self._exemplars(before)
+            except BadExposition:
+                self.forget()  # nobody will hear of this layout
+                raise
         return columns
+
+    def labels(self) -> list[Labels]:
+        """Of every value, read anew: they are not kept, because a set of labels takes more room than all else of a series."""
+        out: dict[int, Labels] = {}
+        for line, slot in zip(self._body.lines(), self._slots.tolist(), strict=True):
+            if slot >= 0:
+                out[slot] = self._prepared(line, self._format)
+        return [out[slot] for slot in range(len(self._values))]
 
     def _exemplars(self, before: Body) -> list[tuple[Labels, Exemplar]]:
         """Exemplars of the present lines that did not stand in the scrape before. Raises BadExposition."""
@@ -102,8 +116,9 @@ class Layout:
         for number, (line, end) in enumerate(zip(self._body.lines(), self._ends.tolist(), strict=True)):
             if b" # {" not in line or line in seen or end == _NO_SAMPLE:
                 continue
-            slot = int(self._slots[number])
-            labels, t_ms = timed.get(number, (self._labels[slot] if slot >= 0 else None, 0))
+            labels, t_ms = timed.get(number, (None, 0))
+            if labels is None and self._slots[number] >= 0:
+                labels = self.prepare(parse_sample(line, self._format).labels)
             if labels is None:
                 continue
             try:
@@ -117,6 +132,11 @@ class Layout:
     def interrupt(self) -> None:
         """The series have ended: what comes next is a new layout, though series it knows are not parsed again."""
         self._interrupted = True
+
+    def forget(self) -> None:
+        """Every series is a new one next time."""
+        self._body, self._ends, self._slots = Body.of(b""), np.full(1, _NO_SAMPLE, np.int32), np.full(1, _NO_SAMPLE, np.int32)
+        self._values, self._timed, self._interrupted = np.empty(0), [], True
 
     # -- the fast way --------------------------------------------------------------------------------------------------
 
@@ -172,8 +192,8 @@ class Layout:
     def _learn(self, body: Body, format: Format) -> Columns:
         """Read every line; series known from before (by their text) are not parsed again."""
         known = self._known()
-        seen: set[Labels] = set()
-        ends, slots, labels, values = [], [], list[Labels](), list[float]()
+        seen: set[Labels | int] = set()
+        ends, slots, origin, fresh, values = [], [], list[int](), list[Labels](), list[float]()
         timed: list[tuple[Labels, int, float]] = []
         timed_lines: list[tuple[int, Labels, int]] = []
         metadata: list[Metadata] = []
@@ -190,40 +210,50 @@ class Layout:
                     if stored is None:
                         slot = _DROPPED
                     elif t_ms is not None and self.honor_timestamps:
-                        timed.append((stored, t_ms, value))
-                        timed_lines.append((number - 1, stored, t_ms))
+                        named = self._prepared(line, format) if isinstance(stored, int) else stored
+                        timed.append((named, t_ms, value))
+                        timed_lines.append((number - 1, named, t_ms))
                     elif stored not in seen:
                         seen.add(stored)
-                        slot = len(labels)
-                        labels.append(stored)
+                        slot = len(values)
                         values.append(value)
+                        if isinstance(stored, int):
+                            origin.append(stored)
+                        else:
+                            origin.append(-1 - len(fresh))
+                            fresh.append(stored)
             except LimitError:
                 raise
             except ValueError as error:
                 raise BadExposition(f"line {number}: {error}") from None
             ends.append(end)
             slots.append(slot)
-        if self.most_samples and len(labels) + len(timed) > self.most_samples:
-            raise LimitError(f"sample limit exceeded ({len(labels) + len(timed)} > {self.most_samples})")
+        if self.most_samples and len(values) + len(timed) > self.most_samples:
+            raise LimitError(f"sample limit exceeded ({len(values) + len(timed)} > {self.most_samples})")
         self._body, self._ends, self._slots = body, np.array(ends, np.int32), np.array(slots, np.int32)
-        self._labels, self._values = labels, _normal(np.array(values, np.float64))
+        self._values = _normal(np.array(values, np.float64))
         self._scraped, self._timed, self._format, self._interrupted = scraped, timed_lines, format, False
-        return Columns(labels, self._values, scraped, timed, metadata, same_layout=False)
+        return Columns(self._values, np.array(origin, np.int64), fresh, scraped, timed, metadata, same_layout=False)
 
-    def _known(self) -> dict[bytes, Labels | None]:
-        """Series text -> stored labels (None = dropped) of the scrape before."""
-        out: dict[bytes, Labels | None] = {}
+    def _prepared(self, line: bytes, format: Format) -> Labels:
+        stored = self.prepare(parse_sample(line, format).labels)
+        assert stored is not None, "a series that was stored before is not dropped now"
+        return stored
+
+    def _known(self) -> dict[bytes, Labels | int | None]:
+        """Series text -> place, or labels where it had a timestamp, of the scrape before (None = dropped)."""
+        out: dict[bytes, Labels | int | None] = {}
         lines = self._body.lines()
         for line, end, slot in zip(lines, self._ends.tolist(), self._slots.tolist(), strict=True):
             if end != _NO_SAMPLE and slot != _NO_SAMPLE:
-                out[line[:end]] = self._labels[slot] if slot >= 0 else None
+                out[line[:end]] = slot if slot >= 0 else None
         for i, labels, _ in self._timed:
             out[lines[i][: self._ends[i]]] = labels
         return out
 
     def _sample(
-        self, line: bytes, format: Format, known: dict[bytes, Labels | None]
-    ) -> tuple[int, Labels | None, float, int | None]:
+        self, line: bytes, format: Format, known: dict[bytes, Labels | int | None]
+    ) -> tuple[int, Labels | int | None, float, int | None]:
         exemplar = line.find(b" # ") if format == "openmetrics" else -1
         # Whatever is guessed, what is known is a whole series text: its quotes are closed.
         guess = line.rfind(b"} ", 0, exemplar if exemplar >= 0 else len(line)) + 2

@@ -61,9 +61,10 @@ class TargetScraper:
         )
         self._exemplars = exemplars
         self._layout = Layout(self._prepare, job.honor_timestamps, job.limits.samples, exemplars is not None)
-        self._labels: list[Labels] = []
         self._refs: Int64 = _NO_REFS
-        """Of the series of the last scrape; -1 where the store refuses one."""
+        """Of the series of the last good scrape, by their places in the layout; -1 where the store refuses one."""
+        self._ended = True
+        """Whether those series have ended."""
         self._refusal = ""
         self._timed: dict[Labels, int] = {}
         self._report = [Labels({**target.labels, METRIC_NAME: name}) for name in _REPORTED]
@@ -88,7 +89,7 @@ class TargetScraper:
             answer = await self._client.get()
         try:
             format = format_of(answer.content_type, self._job.fallback_protocol)
-            limit = _INLINE_BYTES if self._labels else _INLINE_FIRST_BYTES
+            limit = _INLINE_BYTES if len(self._refs) else _INLINE_FIRST_BYTES
             if len(answer.body) > limit:
                 columns = await asyncio.to_thread(self._layout.read, answer.body, format)
             else:
@@ -97,9 +98,9 @@ class TargetScraper:
             self._layout.interrupt()
             raise ScrapeFailed(str(error)) from None
         added = 0
-        if not columns.same_layout or columns.labels is not self._labels:
-            added = await self._adopt(columns.labels, t_ms, grid_ms)
-        took_s, kept = self._clock.monotonic_s() - start_s, len(columns.labels) + len(columns.timed)
+        if not columns.same_layout:
+            added = await self._adopt(columns, t_ms, grid_ms)
+        took_s, kept = self._clock.monotonic_s() - start_s, len(columns.values) + len(columns.timed)
         report = (1.0, took_s, columns.scraped, kept, added, len(answer.body))
         # A copy: the layout updates its array in place at the next scrape.
         self._append(np.concatenate((columns.values, report)), t_ms, grid_ms)
@@ -140,7 +141,9 @@ class TargetScraper:
             self._append_known(values, t_ms, grid_ms)
         except KeyError:
             # The store dropped some meanwhile.
-            self._refs, self._report_refs, self._written = self._writer.refs(self._labels), _NO_REFS, None
+            self._report_refs, self._written = _NO_REFS, None
+            if not self._ended:
+                self._refs = self._writer.refs(self._layout.labels())
             self._append_known(values, t_ms, grid_ms)
 
     def _append_known(self, values: Float64, t_ms: int, grid_ms: int) -> None:
@@ -153,7 +156,7 @@ class TargetScraper:
     def _join(self) -> tuple[Int64, Bool | None]:
         if not len(self._report_refs):
             self._report_refs = self._writer.refs(self._report)
-        refs = np.concatenate((self._refs, self._report_refs))
+        refs = np.concatenate((_NO_REFS if self._ended else self._refs, self._report_refs))
         accepted = refs >= 0
         taken = refs[accepted]
         taken.flags.writeable = False  # The store knows such an array again at a glance.
@@ -171,29 +174,37 @@ class TargetScraper:
                 ]
             )
 
-    async def _adopt(self, labels: list[Labels], t_ms: int, grid_ms: int) -> int:
-        """Learn the references of a new layout, in pieces: creating a series costs some 5 us."""
-        known = dict(zip(self._labels, self._refs.tolist(), strict=True))
-        new = [entry for entry in labels if entry not in known]
-        for start in range(0, len(new), _REFS_AT_ONCE):
-            piece = new[start : start + _REFS_AT_ONCE]
-            known.update(zip(piece, self._writer.refs(piece).tolist(), strict=True))
-            if len(new) > _REFS_AT_ONCE:
-                await asyncio.sleep(0)
-        now = set(labels)
-        gone = [known[entry] for entry in self._labels if entry not in now]
-        self._end_refs(np.array(gone, np.int64), t_ms, grid_ms)
-        self._labels = labels
-        self._refs, self._written = np.fromiter((known[entry] for entry in labels), np.int64, len(labels)), None
+    async def _adopt(self, columns: Columns, t_ms: int, grid_ms: int) -> int:
+        """Learn the references of a new layout; series that are not in it end. Answers how many are new."""
+        try:
+            fresh = await self._resolved(columns.fresh)
+        except BaseException:
+            self._layout.forget()  # its places and our references are not of the same layout now
+            raise
+        refs = np.empty(len(columns.origin), np.int64)
+        new = columns.origin < 0
+        refs[~new], refs[new] = self._refs[columns.origin[~new]], fresh[-1 - columns.origin[new]]
+        gone = _NO_REFS if self._ended else self._refs[~np.isin(self._refs, refs)]
+        self._refs, self._written, self._ended = refs, None, False
+        self._end_refs(gone, t_ms, grid_ms)
         self._note_refused()
-        return len(new)
+        return len(fresh)
+
+    async def _resolved(self, labels: list[Labels]) -> Int64:
+        """References of new series, in pieces: creating one costs some 5 us."""
+        found = [_NO_REFS]
+        for start in range(0, len(labels), _REFS_AT_ONCE):
+            found.append(self._writer.refs(labels[start : start + _REFS_AT_ONCE]))
+            if len(labels) > _REFS_AT_ONCE:
+                await asyncio.sleep(0)
+        return np.concatenate(found)
 
     def _note_refused(self) -> None:
         """The rest of the target is watched as ever: its health is as it is, and people are told what is missing."""
         refused = np.flatnonzero(self._refs < 0)
         before, self._refusal = self._refusal, ""
         if len(refused):
-            name = self._labels[int(refused[0])].get(METRIC_NAME)
+            name = self._layout.labels()[int(refused[0])].get(METRIC_NAME)
             text = f"{len(refused)} of {len(self._refs)} series are not stored, {name} is the first"
             self._refusal = f"{text}: too many labels, names or values too long, or `store.max_series` is reached"
         if self._refusal and not before:
@@ -212,13 +223,17 @@ class TargetScraper:
         self._timed = {labels: t_ms for labels, t_ms, _ in columns.timed}
 
     def _end_series(self, t_ms: int, grid_ms: int) -> None:
-        self._end_refs(self._refs, t_ms, grid_ms)
+        if not self._ended:
+            self._end_refs(self._refs, t_ms, grid_ms)
         if self._timed and self._job.track_timestamps_staleness:
             ended = list(self._timed)
             self._writer.append(Batch(ended, np.full(len(ended), t_ms, np.int64), np.full(len(ended), STALE_NAN)))
         self._timed = {}
-        self._labels, self._refs, self._written = [], _NO_REFS, None
-        self._layout.interrupt()
+        self._ended, self._written = True, None
+        if (self._refs < 0).any():
+            self._layout.forget()  # there may be room for them the next time
+        else:
+            self._layout.interrupt()
 
     def _end_refs(self, refs: Int64, t_ms: int, grid_ms: int) -> None:
         refs = refs[refs >= 0]
