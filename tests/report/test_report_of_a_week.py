@@ -18,7 +18,7 @@ from tests.fakes.virtual import START_MS, VirtualClock, run_virtual
 from tocsin.config.load import build
 from tocsin.config.sources import Sources
 from tocsin.errors import CommandError, ConfigError
-from tocsin.model.event import SYSTEM
+from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.labels import Labels
 from tocsin.promql.engine import Engine
 from tocsin.promql.memory import MemoryReader
@@ -155,6 +155,28 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path / "s.db")
     yield made
     made.db.close()
+
+
+def test_reports_are_forgotten_after_their_time_and_the_numbers_go_on(desk: Desk) -> None:
+    async def story() -> None:
+        day_ms = 86_400_000
+        keeping = desk.reporter(keep_ms=10 * day_ms)
+        now_ms = desk.clock.now_ms()
+        await keeping.make(now_ms - day_ms, now_ms, title="old", actor=Actor("user", "ana"), keep=True)
+        await desk.clock.sleep_until_ms(now_ms + 9 * day_ms)
+        await keeping.make(now_ms - day_ms, now_ms, title="new", actor=Actor("user", "ana"), keep=True)
+        await keeping.look()
+        assert [row.id for row in desk.kept()] == [1, 2]
+        await desk.clock.sleep_until_ms(now_ms + 11 * day_ms)
+        await desk.reporter().look()
+        assert len(desk.kept()) == 2, "without the setting they stay"
+        await keeping.look()
+        assert [(row.id, row.data["title"]) for row in desk.kept()] == [(2, "new")]
+        await desk.clock.sleep_until_ms(now_ms + 90 * day_ms)
+        await keeping.look()
+        assert [row.id for row in desk.kept()] == [2], "the newest stays: no number is given twice"
+
+    run_virtual(story())
 
 
 def test_a_plan_is_made_and_mailed_once_over_restarts_and_late_after_downtime(desk: Desk) -> None:

@@ -24,6 +24,7 @@ def report_settings(config: Config) -> ReportSettings:
     """The configuration as far as reports need it."""
     return ReportSettings(
         plans=config.reports,
+        keep_ms=config.keep_reports_ms,
         kpis=config.kpis,
         slos=config.slos,
         zones={person.name: person.time_zone for person in config.directory.persons.values()},

@@ -149,11 +149,13 @@ class Service(Section):
 
 
 class Store(Section):
-    """How long samples are kept, and limits of the store."""
+    """How long samples and reports are kept, and limits of the store."""
 
     retention: DurationMs = 90 * 86_400_000
     retention_rollup: DurationMs = 400 * 86_400_000
     retention_size_bytes: int = Field(default=0, ge=0)
+    retention_reports: DurationMs = 800 * 86_400_000
+    """How long reports are kept after they were made; 0 = for good."""
     max_series: int = Field(default=2_000_000, ge=1000)
     backlog_bytes: int = Field(default=2 << 30, ge=0)
     """How much of the log is kept for `remote_write` while a receiver is away."""

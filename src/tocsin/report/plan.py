@@ -57,6 +57,8 @@ class ReportSettings:
     plans: tuple[ReportPlan, ...] = ()
     kpis: tuple[Kpi, ...] = ()
     slos: tuple[Slo, ...] = ()
+    keep_ms: int = 0
+    """How long reports are kept after they were made; 0 = for good."""
     zones: dict[str, str] = field(default_factory=dict)
     """Time zone of each person."""
     names: dict[str, str] = field(default_factory=dict)

@@ -88,8 +88,10 @@ class Reporter:
         )
 
     def _timers(self, tx: Connection) -> list[tuple[ReportPlan, int]]:
-        """Each plan with its timer, which is made or corrected here."""
+        """Each plan with its timer, which is made or corrected here. Reports that are too old are forgotten by the way."""
         now_ms = self._clock.now_ms()
+        if self._settings.keep_ms:
+            _forget(tx, now_ms - self._settings.keep_ms)
         kept = {row.subject: row for row in tx.execute(sa.select(timers).where(timers.c.kind == KIND))}
         wanted = {f"report:{plan.name}": plan for plan in self._settings.plans}
         for subject in kept.keys() - wanted.keys():
@@ -185,6 +187,12 @@ def _keep(tx: Connection, name: str, report: dict[str, Any], actor: Actor, now_m
     text = f"report {name} #{key[0]} made"
     events.record(tx, Event(now_ms, str(actor), "report_made", f"report:{key[0]}", text))
     return int(key[0])
+
+
+def _forget(tx: Connection, made_before_ms: int) -> None:
+    """The newest stays, so that no number (a link in a mail) is ever given twice."""
+    newest = sa.select(sa.func.max(reports.c.id)).scalar_subquery()
+    tx.execute(sa.delete(reports).where(reports.c.created_ms < made_before_ms, reports.c.id < newest))
 
 
 def _list(tx: Connection) -> list[dict[str, Any]]:
