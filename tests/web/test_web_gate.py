@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+import sqlalchemy as sa
 
+from tocsin.errors import QueryTimeout
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.parts import WebSettings
 
@@ -168,3 +170,18 @@ async def test_a_route_prefix_moves_everything(house, settings):
     assert (await house.client.get("/api/v1/query?query=1")).status == 404
     assert (await house.client.get("/tocsinapi/v1/query?query=1")).status == 404
     assert (await house.client.get("/tocsin/checks")).headers["location"] == "/tocsin/login?next=/tocsin/checks"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [sa.exc.OperationalError("select", {}, Exception("database is locked")), MemoryError(), TimeoutError(), QueryTimeout("late")],
+)
+async def test_what_passes_is_told_as_busy_and_may_be_asked_again(house, error):
+    async def overloaded(_work):
+        raise error
+
+    house.parts.database.read = overloaded
+    viewer = await house.as_role("viewer")
+    answer = await viewer.get("/api/tocsin/v1/silences")
+    assert answer.status == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import sqlalchemy as sa
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,7 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
-from tocsin.errors import CommandError, QueryError, TocsinError
+from tocsin.errors import CommandError, QueryError, QueryTimeout, TocsinError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Histogram
 from tocsin.web.auth import Authenticator, Caller, loopback_caller
@@ -258,10 +259,20 @@ def _response_for(error: Exception, scope: Scope, endpoint: Endpoint | None, req
             response = error_response(errors, error.status_code, "http", detail, request_id=request_id)
             response.headers.update(error.headers or {})
             return response
+        case QueryTimeout():
+            return error_response(errors, 503, error.error_type, str(error), request_id=request_id)
         case QueryError():
             return error_response(errors, 422, error.error_type, str(error), request_id=request_id)
         case TocsinError():
             return error_response(errors, 400, "bad_request", str(error), request_id=request_id)
+        case sa.exc.OperationalError() | sa.exc.TimeoutError() | MemoryError() | TimeoutError():
+            log.error(
+                "no room for a request", error=repr(error)[:300], handler=endpoint.path if endpoint else "", request=request_id
+            )
+            text = f"Tocsin has too much to do to answer this; try again in a moment (request {request_id})"
+            response = error_response(errors, 503, "overloaded", text, request_id=request_id)
+            response.headers["retry-after"] = "2"
+            return response
         case _:
             log.exception("request failed", handler=endpoint.path if endpoint else "", request=request_id)
             text = f"something broke in Tocsin; the log has it as request {request_id}"

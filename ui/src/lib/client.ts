@@ -35,6 +35,12 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return read<T>(absolute(`/api/tocsin/v1${path}`), signal)
 }
 
+/** A question too long for an address: a POST that changes nothing, so it is asked again like a read. */
+export function ask<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  const headers = { accept: 'application/json', 'content-type': 'application/json', 'x-csrf-token': csrf }
+  return read<T>(absolute(`/api/tocsin/v1${path}`), signal, { method: 'POST', headers, body: JSON.stringify(body) })
+}
+
 export function post<T>(path: string, body: unknown = {}, signal?: AbortSignal, etag = ''): Promise<T> {
   return write<T>('POST', path, body, signal, etag)
 }
@@ -58,13 +64,13 @@ export async function prometheus<T>(path: string, parameters: URLSearchParams, s
   return answer.data
 }
 
-async function read<T>(url: string, signal?: AbortSignal): Promise<T> {
+async function read<T>(url: string, signal?: AbortSignal, asked: RequestInit = {}): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     const wait = RETRY_MS[attempt]
     try {
       const had = answers.get(url)
       const headers: Record<string, string> = { accept: 'application/json', ...(had ? { 'if-none-match': had.etag } : {}) }
-      const response = await fetch(url, { headers, signal: signal ?? null })
+      const response = await fetch(url, { headers, ...asked, signal: signal ?? null })
       if (response.status === 304 && had) return again(had.value) as T
       if (!PASSING.has(response.status) || wait === undefined) return remember(url, response.headers.get('etag'), await decode<T>(response))
     } catch (error) {
