@@ -70,6 +70,29 @@ def test_acknowledged_on_a_phone_seen_on_a_desktop(shop: Any, incident: Page, op
     expect(incident.get_by_text("nobody has it yet")).to_be_visible(timeout=5_000)
 
 
+def test_the_link_of_a_message_costs_a_slow_phone_little(shop: Any, incident: Page, open_browser: Any, noise: Any) -> None:
+    number = re.sub(r"\D", "", incident.locator(".no").first.inner_text())
+    phone = open_browser(
+        shop, width=360, height=740, sign_in=False, state=incident.context.storage_state(), is_mobile=True, has_touch=True
+    )
+    wire = phone.context.new_cdp_session(phone)
+    wire.send("Network.enable")
+    wire.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 90_000},
+    )
+    wire.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    sizes: list[int] = []
+    wire.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    phone.goto(f"{shop.url}/i/{number}", wait_until="commit")
+    expect(phone.get_by_role("button", name="Acknowledge")).to_be_visible(timeout=30_000)
+    expect(phone.get_by_role("heading", level=1)).to_contain_text(f"#{number}")
+    # Times are measured by bench/ui; what makes them is counted here.
+    assert sum(sizes) <= 120_000, sizes
+    assert len(sizes) <= 12, sizes
+    assert noise.lines == []
+
+
 def test_the_incident_page_by_keyboard_alone(shop: Any, incident: Page, noise: Any) -> None:
     incident.keyboard.press("g")
     incident.keyboard.press("i")

@@ -1,4 +1,4 @@
-"""Two thousand checks and two hundred services: what is wrong is in sight, typing narrows it, the healthy are one right number."""
+"""Two thousand checks and two hundred services: what is wrong is in sight, typing narrows it, the healthy are one number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An override made by keyboard alone: the page goes to who took over, and the calendar says so; a week in which clocks go back."""
+"""An override by keyboard alone: the page goes to who took over, and the calendar says so; a week in which clocks go back."""
 
 from __future__ import annotations
 
