@@ -16,6 +16,7 @@ from tocsin.promql.window import Windows
 
 _BLOCK_ROWS = 256
 """Rows per kernel call: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
+_FEW_INSTANTS = 4
 _SMALL_GROUP = 8
 """Groups of up to this many series are laid end to end and handled together."""
 
@@ -182,10 +183,18 @@ class _Flat:
 
     def search(self, at_ms: Int64) -> Int64:
         """Position behind the last sample at or before each instant, [k, s], inside each series."""
+        if at_ms.size <= _FEW_INSTANTS and self.t_ms.size:
+            # One search for all: each series is moved behind the one before it.
+            first, last = int(self.t_ms.min()) - 1, int(self.t_ms.max()) + 1
+            behind = np.arange(len(self.labels)) * (last - first + 1) - first
+            at_ms = np.clip(at_ms, first, last)
+            found: Int64 = np.searchsorted(self.t_ms + np.repeat(behind, np.diff(self.starts)), behind[:, None] + at_ms, "right")
+            return found
         out = np.empty((len(self.labels), at_ms.size), np.int64)
         bounds = self.starts.tolist()
         for row, (start, end) in enumerate(pairwise(bounds)):
-            out[row] = np.searchsorted(self.t_ms[start:end], at_ms, "right") + start
+            out[row] = self.t_ms[start:end].searchsorted(at_ms, "right")
+        out += self.starts[:-1, None]
         return out
 
     def windows(self, end_ms: Int64, range_ms: int) -> Windows:
@@ -194,18 +203,13 @@ class _Flat:
 
 
 def _lay_out(groups: Sequence[SeriesGroup], *, keep_stale: bool = False) -> _Flat:
-    labels: list[Labels] = []
-    values: list[Float64] = []
-    times: list[Int64] = []
-    for group in groups:
-        holes = np.isnan(group.values).any()
-        for row, each in enumerate(group.labels):
-            series, t_ms = group.values[row], group.t_ms
-            if holes and np.isnan(series).any():
-                real = ~is_absent(series) if keep_stale else ~_missing(series)
-                series, t_ms = series[real], t_ms[real]
-            labels.append(each)
-            values.append(series)
-            times.append(t_ms)
-    starts = np.concatenate([[0], np.cumsum([len(each) for each in values])]).astype(np.int64)
-    return _Flat(tuple(labels), np.concatenate(values), np.concatenate(times), starts)
+    labels = tuple([each for group in groups for each in group.labels])
+    values = np.concatenate([group.values.ravel() for group in groups])
+    t_ms = np.concatenate([group.t_ms if len(group.labels) == 1 else np.tile(group.t_ms, len(group.labels)) for group in groups])
+    counts = np.repeat([group.t_ms.size for group in groups], [len(group.labels) for group in groups])
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    if np.isnan(values).any():
+        real = ~is_absent(values) if keep_stale else ~_missing(values)
+        values, t_ms = values[real], t_ms[real]
+        starts = np.concatenate([[0], np.cumsum(real)])[starts]
+    return _Flat(labels, values, t_ms, starts)

@@ -6,7 +6,7 @@ there; a series with samples on two grids, or off its grid, gets its own timesta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,9 +154,10 @@ def _find_grids(samples: Loose, grids: list[_Grid], home: Int64) -> Loose | None
     homeless = home[samples.ids] == -1
     if not homeless.any():
         return samples
-    split = Run.of(samples.ids[homeless], samples.t_ms[homeless], samples.values[homeless]).split
+    run = Run.of(samples.ids[homeless], samples.t_ms[homeless], samples.values[homeless])
+    split = run.split
     if not split.pieces:
-        return samples
+        return Loose(run.ids, run.t_ms, run.values) if homeless.all() else samples
     grids[:] = _grids([(piece, piece.ids) for piece in split.pieces], home, grids)
     rest = split.rest
     return _join_loose([_taken(samples, ~homeless) or _NOTHING, Loose(rest.ids, rest.t_ms, rest.values)])
@@ -256,24 +257,32 @@ def _own_groups(grids: Sequence[_Grid], samples: Loose | None, own: Bool, labels
 
 
 def group_by_times(series: Int64, t_ms: Int64, values: Float64, labels: Sequence[Labels]) -> list[SeriesGroup]:
-    """Samples in order of precedence -> groups of series with equal timestamps. O(n log n)."""
-    order = np.lexsort((t_ms, series))
-    series, t_ms, values = series[order], t_ms[order], values[order]
-    last = np.ones(len(series), np.bool_)
-    last[:-1] = (series[1:] != series[:-1]) | (t_ms[1:] != t_ms[:-1])
-    series, t_ms, values = series[last], t_ms[last], values[last]
+    """Samples in order of precedence -> groups of series with equal timestamps. O(n log n), O(n) when they are sorted."""
+    run = Run.of(series, t_ms, values)
+    series, t_ms, values = run.ids, run.t_ms, run.values
     if not len(series):
         return []
     starts = np.flatnonzero(np.concatenate([[True], series[1:] != series[:-1]]))
-    ends = np.append(starts[1:], len(series))
-    shared: dict[bytes, list[tuple[int, int, int]]] = {}
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        shared.setdefault(t_ms[start:end].tobytes(), []).append((int(series[start]), start, end))
-    return [
-        SeriesGroup(
-            tuple([labels[number] for number, _, _ in members]),
-            t_ms[members[0][1] : members[0][2]],
-            np.stack([values[start:end] for _, start, end in members]),
-        )
-        for members in shared.values()
-    ]
+    bounds = [*starts.tolist(), len(series)]
+    owners = series[starts].tolist()
+    # Only series that begin at the same instant and have as many samples need a closer look.
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, begin_ms in enumerate(t_ms[starts].tolist()):
+        alike.setdefault((begin_ms, bounds[place + 1] - bounds[place]), []).append(place)
+    groups = []
+    for places in alike.values():
+        for members in _same_times(places, bounds, t_ms) if len(places) > 1 else [places]:
+            start, end = bounds[members[0]], bounds[members[0] + 1]
+            named = tuple([labels[owners[place]] for place in members])
+            rows = (
+                values[None, start:end] if len(members) == 1 else np.stack([values[bounds[i] : bounds[i + 1]] for i in members])
+            )
+            groups.append(SeriesGroup(named, t_ms[start:end], rows))
+    return groups
+
+
+def _same_times(places: list[int], bounds: list[int], t_ms: Int64) -> Iterable[list[int]]:
+    shared: dict[bytes, list[int]] = {}
+    for place in places:
+        shared.setdefault(t_ms[bounds[place] : bounds[place + 1]].tobytes(), []).append(place)
+    return shared.values()

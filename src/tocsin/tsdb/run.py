@@ -23,6 +23,8 @@ class Run:
     @classmethod
     def of(cls, ids: Int64, t_ms: Int64, values: Float64) -> Run:
         """Sort; of equal (id, t) the last one given stays."""
+        if (np.where(ids[1:] == ids[:-1], t_ms[1:] > t_ms[:-1], ids[1:] > ids[:-1])).all():
+            return cls(ids, t_ms, values)
         order = np.lexsort((t_ms, ids))
         ids, t_ms, values = ids[order], t_ms[order], values[order]
         last = np.ones(len(ids), np.bool_)
