@@ -11,6 +11,8 @@ from tocsin.model.series import Float64, Int64
 from tocsin.tsdb.piece import GridPiece, Loose, Part
 from tocsin.tsdb.regular import on_grids, spans
 
+_KEY_LIMIT = 1 << 62
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -25,7 +27,7 @@ class Run:
         """Sort; of equal (id, t) the last one given stays."""
         if (np.where(ids[1:] == ids[:-1], t_ms[1:] > t_ms[:-1], ids[1:] > ids[:-1])).all():
             return cls(ids, t_ms, values)
-        order = np.lexsort((t_ms, ids))
+        order = _sorted(ids, t_ms)
         ids, t_ms, values = ids[order], t_ms[order], values[order]
         last = np.ones(len(ids), np.bool_)
         last[:-1] = (ids[1:] != ids[:-1]) | (t_ms[1:] != t_ms[:-1])
@@ -79,6 +81,15 @@ class Split:
             if len(places):
                 parts.append(Loose(rest.ids[places], rest.t_ms[places], rest.values[places]))
         return parts
+
+
+def _sorted(ids: Int64, t_ms: Int64) -> Int64:
+    """Places in the order of (id, t), equal ones as they were. One key where it fits: runs that are sorted are only merged."""
+    first = int(t_ms.min())
+    span = int(t_ms.max()) - first + 1
+    if int(ids.max()) * span < _KEY_LIMIT:
+        return np.argsort(ids * span + (t_ms - first), kind="stable")
+    return np.lexsort((t_ms, ids))
 
 
 def _places(ids: Int64, wanted: Int64) -> Int64:
