@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tocsin.model.labels import Labels
+from tocsin.rules.memory import MemoryStore
+
 RULE = """
 groups:
 - name: g
@@ -273,3 +276,27 @@ async def test_a_clock_set_back_while_nobody_ran_prolongs_no_hold(room: Any) -> 
     await room.start()
     await room.play(150, x=5)
     assert room.told() == ["Slow fired"]
+
+
+async def test_a_crash_that_takes_the_newest_samples_with_it_resolves_nothing(room: Any) -> None:
+    """On a full disk samples are in memory only: after a kill the store ends with what was well."""
+    rules = RULE + "  - alert: Busy\n    expr: rate(x[5m]) > 0\n"
+    room.rules(rules)
+    before = [room.clock.wall_ms - n * 15_000 for n in range(8, 0, -1)]
+    await room.start()
+    for value in (5, 50, 500, 5000, 50_000, 500_000):
+        await room.play(15, x=value)
+    assert sorted(room.told()) == ["Busy fired", "High fired"]
+    room.store = MemoryStore()
+    await room.crash()
+    shift_ms = room.clock.wall_ms - 1000 - before[-1]
+    for name, value in (("up", 1.0), ("x", 0.0)):
+        series = Labels({"__name__": name, "job": "app", "instance": "a"})
+        room.store.load(series, [t_ms + shift_ms for t_ms in before], [value] * len(before))
+    room.rules(rules)
+    await room.start()
+    assert room.told() == [], "what the store has is older than what was decided"
+    await room.play(15, x=5)
+    assert "High resolved" not in room.told()
+    await room.play(400, x=0)
+    assert sorted(room.told()) == ["Busy resolved", "High resolved"], "what was seen since then ends them"

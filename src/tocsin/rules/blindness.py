@@ -50,6 +50,8 @@ class _Target:
     """Nobody looks."""
     recovering: bool
     """Fewer than two good looks since it was last blind."""
+    looks_ms: tuple[int, ...] = ()
+    """When the scraper looked last, twice."""
 
     def hides(self, select: Select) -> bool:
         if select.metric in _ABOUT_SCRAPING:
@@ -93,9 +95,18 @@ class Sight:
             if not _agree(series, state.labels, rule.labels):
                 continue
             target = targets.get(_target_of(series))
-            if target.hides(select) if target is not None else self._not_yet_back(series, select, t_ms):
+            if target is None and self._not_yet_back(series, select, t_ms):
+                return True
+            if target is not None and (target.hides(select) or self._not_looked_at(target, select, t_ms)):
                 return True
         return False
+
+    def _not_looked_at(self, target: _Target, select: Select, t_ms: int) -> bool:
+        """Just after a restart or a pause: the newest sample may be older than what was decided, because a crash takes the newest
+        ones with it (a moment of them; all since the disk was full). Only what was seen since then ends an alert."""
+        if not target.looks_ms or not 0 <= t_ms - self.resumed_ms < _SETTLE_MS:
+            return False
+        return sum(look_ms >= self.resumed_ms for look_ms in target.looks_ms) < (2 if select.range_ms else 1)
 
     def _not_yet_back(self, series: Labels, select: Select, t_ms: int) -> bool:
         """A series that no scrape stands behind (the host's own, pushed ones), just after nobody looked: has it come in again?"""
@@ -164,7 +175,8 @@ def _scraped(t_ms: Int64, values: Float64, now_ms: int) -> _Target | None:
             break
         good += 1
     always_good = times.size <= 2 and bool((ups == 1).all())
-    return _Target(bool(ups[-1] != 1), bool(now_ms - times[-1] > patience_ms), good < 2 and not always_good)
+    looks_ms = tuple(times[-2:].tolist())
+    return _Target(bool(ups[-1] != 1), bool(now_ms - times[-1] > patience_ms), good < 2 and not always_good, looks_ms)
 
 
 def _troubled(target: _Target) -> bool:
