@@ -210,7 +210,10 @@ def _nothing_after_acknowledgement(life: Life) -> Iterator[str]:
     }
     held: dict[str, int] = {}
     pages = {
-        note.id: f"incident:{note.incident}" for note in life.notes if note.kind == "page" and not note.payload.get("anyway")
+        note.id: f"incident:{note.incident}"
+        for note in life.notes
+        # The places of a second receiver hear that it fires, whoever has taken it.
+        if note.kind == "page" and not note.payload.get("anyway") and not note.payload.get("of_group")
     }
     for entry in life.world.journal.entries:
         if entry.verb == "acknowledged":

@@ -423,7 +423,7 @@ class World:
         posted = {key for key, alert in self.posted.items() if alert.ends_at_ms == 0}
         return posted | {fingerprint_of(series) for series, bad in self.measured.bad.items() if bad}
 
-    def receiver_view(self) -> set[str]:
+    def receiver_view(self, at: str = HOOK) -> set[str]:
         """Fingerprints that the receiver of the webhooks believes to be firing, repeated deliveries folded.
 
         Order is promised within an incident. The end of an incident whose first try was lost may be repeated after an alert has
@@ -434,7 +434,7 @@ class World:
         seen: set[str] = set()
         newest: dict[str, str] = {}
         for arrival in self.outside.arrivals:
-            if arrival.host != HOOK or arrival.id in seen:
+            if arrival.host != at or arrival.id in seen:
                 continue
             seen.add(arrival.id)
             for alert in arrival.body["alerts"]:
