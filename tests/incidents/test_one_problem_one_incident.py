@@ -86,6 +86,7 @@ def test_places_hear_each_as_configured_and_there_is_one_incident(tmp_path: Path
             assert heard(h, "pager") == [FIRST, ENDED]
             assert heard(h, "chat")[-1] == ENDED and len(heard(h, "chat")) == 3
             assert heard(h, "mail") == [FIRST], "it does not want to hear of ends"
+            assert {row["state"] for row in h.log()} == {"accepted", "delivered"}
             assert h.mails_to("ana") == 2
             assert h.incidents()[0]["state"] == "resolved"
 

@@ -243,6 +243,8 @@ def end(ledger: Ledger, incident: Incident, text: str) -> None:
     if before is None or all(row.ends_at_ms for row in alerts):
         over = [replace(part, reason=PageReason.ALL_RESOLVED.value) for part in parts if not part.covered]
         receivers.put(ledger.tx, *over)
+        if parts:
+            rows.keep(ledger.tx, incident.number, page_reason=PageReason.ALL_RESOLVED.value)
         ledger.change(incident, Ended(text=text))
         receivers.put(ledger.tx, *(replace(part, firing={}) for part in over))
         return
