@@ -146,7 +146,10 @@ def _decode_otlp(request: IngestRequest) -> otlp.MetricsRequest:
 
 
 def _message(content_type: str) -> str:
-    """The protobuf message that a content type names; remote write 1.0 senders name none."""
+    """The protobuf message that a content type names; remote write 1.0 senders name none. Raises BodyError."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in ("", "application/x-protobuf"):
+        raise BodyError(415, f"content type {kind!r} is not remote write; expected application/x-protobuf")
     for part in content_type.split(";")[1:]:
         name, _, value = part.strip().partition("=")
         if name == "proto":
