@@ -9,7 +9,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,9 @@ class Nasty:
         self.root, self._chain, self._key = chain_of(folder, 101)
         self._loop = asyncio.new_event_loop()
         self._servers = Servers()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._do(self._start)
-
-    def _do(self, what: Callable[[], Awaitable[None]]) -> None:
-        async def it() -> None:
-            await what()
-
-        asyncio.run_coroutine_threadsafe(it(), self._loop).result(30)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(30)
 
     async def _start(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -77,9 +72,18 @@ class Nasty:
         transport, _ = await self._loop.create_datagram_endpoint(FickleZone, local_addr=("127.0.0.1", 0))
         self.ports["fickle"] = transport.get_extra_info("sockname")[1]
 
+    async def _end(self) -> None:
+        await self._servers.stop()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def stop(self) -> None:
-        self._do(self._servers.stop)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
 
 CONFIG = """
