@@ -295,7 +295,10 @@ async def test_a_crash_that_takes_the_newest_samples_with_it_resolves_nothing(ro
         room.store.load(series, [t_ms + shift_ms for t_ms in before], [value] * len(before))
     room.rules(rules)
     await room.start()
+    room.scraping = False
+    await room.play(30)
     assert room.told() == [], "what the store has is older than what was decided"
+    room.scraping = True
     await room.play(15, x=5)
     assert "High resolved" not in room.told()
     await room.play(400, x=0)
