@@ -276,3 +276,21 @@ def test_a_follower_sees_scrapes_pushes_and_sealed_windows(make_store: MakeStore
     assert ask(follower, 0, FAR_MS) == ask(store, 0, FAR_MS)
     assert not follower.head.kept, "the follower drops windows exactly as the store seals them"
     follower.close()
+
+
+def test_a_follower_that_knows_everything_has_no_news(make_store, tmp_path, clock):
+    store = make_store()
+    follower = Follower(path=tmp_path / "store", clock=clock)
+    follower.open()
+    assert not follower.has_news()
+    refs = store.refs([Labels({"__name__": "m"})])
+    for number in range(40):
+        clock.now += 60_000
+        store.append_refs(refs, clock.now, np.array([float(number)]), grid_ms=60_000)
+        store.flush()
+        assert follower.has_news()
+        store.maintain()
+        while follower.has_news():
+            follower.step()
+        assert follower.lag_ms() == 0
+    follower.close()
