@@ -18,7 +18,7 @@ from tocsin.tsdb.symbols import Symbols
 from tocsin.tsdb.table import Table, UInt32, UInt64, Verdicts, match_rows
 
 SLOT_MASK = 0xFFFFFFFF
-_OVERLAY_MIN = 65_536
+_OVERLAY_MIN = 8_192
 _LABELS_KEPT = 50_000
 _MATCHES_KEPT = 2_048
 
@@ -121,7 +121,7 @@ class Index:
         self.claim(ids, slots)
         for number, (taken, rows) in grouped.items():
             self._enter(self.tables[number], np.array(taken, np.int64), np.array(rows, np.uint32).reshape(len(rows), -1))
-        if len(self._overlay) > max(_OVERLAY_MIN, self.series_count // 2):
+        if len(self._overlay) > max(_OVERLAY_MIN, self.series_count // 4):
             self.settle()
 
     def claim(self, ids: Sequence[int] | UInt32, slots: Sequence[int] | UInt32 | Int64) -> None:
