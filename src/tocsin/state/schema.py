@@ -222,6 +222,9 @@ incident_alerts = Table(
     _text("generator_url"),
 )
 
+# Which incidents an alert that fires belongs to.
+Index("incident_alerts_firing", incident_alerts.c.fingerprint, incident_alerts.c.ends_at_ms)
+
 # An incident that several receivers' groups are about: a row for each of them, its own first group included. Most have none.
 incident_receivers = Table(
     "incident_receivers",
