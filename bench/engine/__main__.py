@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bench.engine import measures
 from bench.engine.servers import PEERS
+from bench.engine.wide import wide
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def main() -> None:
         "queries": lambda: measures.queries(
             names, given.sizes.split(","), [int(s) for s in given.steps.split(",")], given.seconds
         ),
+        "wide": lambda: wide(names, [int(s) for s in given.steps.split(",")], given.seconds),
         "bytes": lambda: measures.bytes_per_sample(names, given.seconds),
     }
     for part in given.parts.split(","):

@@ -28,7 +28,7 @@ from tocsin.tsdb.settings import StoreSettings
 Figures = list[tuple[str, str, str, dict[str, float]]]
 _WARM_S = 20.0
 _EVERY_S = 5
-_HEADERS = {
+HEADERS = {
     "Content-Encoding": "snappy",
     "Content-Type": "application/x-protobuf",
     "X-Prometheus-Remote-Write-Version": "0.1.0",
@@ -127,7 +127,7 @@ def remote_write(names: Sequence[str], seconds: float) -> Figures:
                 times = np.tile(t_ms + 15_000 * np.arange(5), len(labels))
                 repeated = [one for one in labels for _ in range(5)]
                 body = encode(Batch(repeated, times, np.arange(len(times)) * 0.5 + count))
-                status, answer = server.send("/api/v1/write", body, _HEADERS)
+                status, answer = server.send("/api/v1/write", body, HEADERS)
                 assert status // 100 == 2, (name, status, answer[:300])
                 t_ms += 75_000
                 count += 1
@@ -153,11 +153,12 @@ def queries(names: Sequence[str], sizes: Sequence[str], steps: Sequence[int], se
                         continue
                     query = expression.replace("X", size)
                     form = {"query": query, "start": (end_ms - (count - 1) * 10_000) / 1000, "end": end_ms / 1000, "step": 10}
-                    cost = {name: _cost(server, urlencode(form), seconds / 200) for name, server in servers.items()}
-                    if all(cost[name] for name in names if name != "victoria"):
+                    path = "/api/v1/query_range?" + urlencode(form)
+                    ms = {name: cost(server, path, seconds / 200) for name, server in servers.items()}
+                    if all(ms[name] for name in names if name != "victoria"):
                         for name in names:
-                            if cost[name]:
-                                spent[name].append(cost[name])
+                            if ms[name]:
+                                spent[name].append(ms[name])
                 means = {name: math.exp(sum(map(math.log, each)) / len(each)) for name, each in spent.items() if each}
                 found.append(
                     (
@@ -170,9 +171,8 @@ def queries(names: Sequence[str], sizes: Sequence[str], steps: Sequence[int], se
     return found
 
 
-def _cost(server: Server, form: str, least_s: float) -> float:
+def cost(server: Server, path: str, least_s: float) -> float:
     """CPU milliseconds of one query over HTTP; 0 where the program does not answer it."""
-    path = "/api/v1/query_range?" + form
     if server.get(path)[0] != 200:
         return 0.0
     began, before, count = time.monotonic(), server.cpu_s(), 0
@@ -200,7 +200,7 @@ def _load(server: Server, sizes: Sequence[str], end_ms: int, samples: int) -> No
             np.tile(times, len(names)),
             (numbers[None, :] + np.arange(len(names))[:, None] / 1700).ravel(),
         )
-        status, answer = server.send("/api/v1/write", encode(batch), _HEADERS)
+        status, answer = server.send("/api/v1/write", encode(batch), HEADERS)
         assert status // 100 == 2, (server.name, status, answer[:300])
 
 
