@@ -14,7 +14,8 @@ from tests.simulation.planted import BUGS, found_by
 from tests.simulation.run import failure, live, live_many
 
 SEEDS = int(os.environ.get("TOCSIN_SEEDS", "150"))
-CHUNK = 20
+CHUNK = max(5, SEEDS // 20)
+"""Twenty parts, so that the workers end together."""
 
 
 def test_a_short_life_keeps_every_invariant() -> None:
