@@ -13,7 +13,7 @@ import pytest
 from tests.simulation.planted import BUGS, found_by
 from tests.simulation.run import failure, live, live_many
 
-SEEDS = int(os.environ.get("TOCSIN_SEEDS", "150"))
+SEEDS = int(os.environ.get("TOCSIN_SEEDS", "1000"))
 CHUNK = max(5, SEEDS // 20)
 """Twenty parts, so that the workers end together."""
 

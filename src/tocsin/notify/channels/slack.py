@@ -28,6 +28,7 @@ class Slack(Worded):
     url_field: ClassVar[str] = "api_url"
     illustrates: ClassVar[bool] = True
     threads: ClassVar[bool] = True
+    news_every_ms: ClassVar[int] = 30_000
     rate: ClassVar[Rate] = Rate(per_s=1.0, burst=3, parallel=1)
 
     api_url: SecretStr = SecretStr("")
