@@ -58,7 +58,9 @@ def violations(page: Page) -> list[str]:
 def test_pages_open_fit_and_pass_axe(calm_tocsin, open_browser, noise, width: int, theme: str) -> None:
     scheme = "dark" if theme == "dark" else "light"
     phone = {"has_touch": True, "is_mobile": True} if width < 800 else {}
-    page = open_browser(calm_tocsin, width=width, height=740 if phone else 900, color_scheme=scheme, reduced_motion="reduce", **phone)
+    page = open_browser(
+        calm_tocsin, width=width, height=740 if phone else 900, color_scheme=scheme, reduced_motion="reduce", **phone
+    )
     problems = []
     for path, word in PAGES.items():
         mark = "&" if "?" in path else "?"

@@ -65,7 +65,7 @@ class Heartbeats:
     def late(self, statuses: Mapping[tuple[str, str], CheckStatus]) -> list[CheckResult]:
         """Results of those whose deadline has passed, unless they are DOWN or paused already. `statuses` by check and place.
 
-        One that a person added in the dashboard waits for its first call: whoever adds it has yet to put the address into the job.
+        One that a person added in the dashboard waits for its first call: who adds it has yet to put the address into the job.
         """
         now_ms = self._clock.now_ms()
         out = []
