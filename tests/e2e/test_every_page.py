@@ -37,6 +37,7 @@ PAGES = {
     "/d/checks": "Checks",
     "/d/tocsin?panel=5": "Tocsin",
     "/reports": "Reports",
+    "/statuspages": "Status pages",
     "/coverage": "Coverage",
     "/?view=honeycomb": "Watch a URL",
 }
