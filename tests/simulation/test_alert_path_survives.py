@@ -1,7 +1,7 @@
 """Seeds of the whole alert path: crashes at every statement, commit and await, and every fault of the outside.
 
-A failing seed names the command that lives it again. TOCSIN_SEEDS=N lives the seeds 0 to N-1: CI a thousand (`.ci/run`), `make test`
-by hand fewer, for they take two minutes of it.
+A failing seed names the command that lives it again. TOCSIN_SEEDS=N lives the seeds 0 to N-1: CI a thousand (`.ci/run`),
+`make test` by hand fewer, for they take two minutes of it.
 """
 
 from __future__ import annotations
