@@ -82,14 +82,23 @@ def test_the_link_of_a_message_costs_a_slow_phone_little(shop: Any, incident: Pa
         {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 90_000},
     )
     wire.send("Emulation.setCPUThrottlingRate", {"rate": 4})
-    sizes: list[int] = []
-    wire.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    # When the button is there, by the page's own clock: the charts that come after it are not waited for.
+    phone.add_init_script(
+        """new MutationObserver((_, observer) => {
+            if (![...document.querySelectorAll('button')].some(it => it.innerText.includes('Acknowledge'))) return
+            window.askedAt = performance.now()
+            observer.disconnect()
+        }).observe(document, { childList: true, subtree: true })"""
+    )
     phone.goto(f"{shop.url}/i/{number}", wait_until="commit")
     expect(phone.get_by_role("button", name="Acknowledge")).to_be_visible(timeout=60_000)
-    needed = list(sizes)
     expect(phone.get_by_role("heading", level=1)).to_contain_text(f"#{number}")
+    needed: list[list[Any]] = phone.evaluate(
+        """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+            .filter(it => it.responseEnd > 0 && it.responseEnd <= window.askedAt).map(it => [it.transferSize, it.name])"""
+    )
     # Times are measured by bench/ui; what makes them is counted here.
-    assert sum(needed) <= 120_000, needed
+    assert 50_000 < sum(size for size, _ in needed) <= 120_000, needed
     assert noise.lines == []
 
 
