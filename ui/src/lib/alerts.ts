@@ -7,16 +7,18 @@ export function tabOf(alert: AlertRow): string {
   return alert.state === 'clearing' ? 'firing' : alert.state
 }
 
-export interface Group { name: string; alerts: AlertRow[] }
+export interface Group { name: string; count: number; members: AlertRow[] }
 
 /** In the order of the first (worst) alert of each group; alerts without the label come under "no <label>". */
 export function groupBy(alerts: AlertRow[], label: string): Group[] {
   const groups = new Map<string, AlertRow[]>()
   for (const alert of alerts) {
     const name = alert.labels[label] || `no ${label}`
-    groups.set(name, [...(groups.get(name) ?? []), alert])
+    const members = groups.get(name)
+    if (members) members.push(alert)
+    else groups.set(name, [alert])
   }
-  return [...groups].map(([name, members]) => ({ name, alerts: members }))
+  return [...groups].map(([name, members]) => ({ name, count: members.length, members }))
 }
 
 /** Labels worth grouping by, most used first. */
