@@ -53,7 +53,8 @@ def test_triage_by_keyboard_alone_at_twice_the_size(start_tocsin: Any, open_brow
     fire(tocsin, "CheckoutErrors")
     for key in "ga":
         page.keyboard.press(key)
-    expect(page.locator("[data-row]").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Alerts", level=1)).to_be_visible()  # the page before has rows, too
+    expect(page.locator("#main [id^=alert-]").first).to_be_visible(timeout=20_000)
     assert fits(page)
     page.keyboard.press("j")
     page.keyboard.press("s")
@@ -72,7 +73,8 @@ def test_triage_by_keyboard_alone_at_twice_the_size(start_tocsin: Any, open_brow
 
     for key in "gi":
         page.keyboard.press(key)
-    expect(page.locator("[data-row]").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Incidents", level=1)).to_be_visible()
+    expect(page.locator("#main [id^=incident-]").first).to_be_visible(timeout=20_000)
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
