@@ -172,6 +172,7 @@ def victoria(folder: Path, port: int, scrapes: str, _rules: str) -> Server:
         f"-httpListenAddr=127.0.0.1:{port}",
         "-storageDataPath=data",
         "-promscrape.config=scrape.yml",
+        "-promscrape.config.strictParse=false",
         "-retentionPeriod=10y",
         "-search.disableCache=true",
     ]
