@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("TOCSIN_CHROMIUM", shutil.which("chromium") or shutil.which("chromium-browser") or "")
@@ -34,6 +34,7 @@ FLAGS = [
     "--disable-sync",
 ]
 START_S = 60.0
+expect.set_options(timeout=20_000)  # what is awaited comes in a moment; on a crowded machine that is a long one
 _ports = random.SystemRandom()
 
 
@@ -187,7 +188,7 @@ def noise() -> Noise:
 
 @pytest.fixture
 def open_browser(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]]:
-    """A page in a profile of its own, signed in to `tocsin`."""
+    """A page in a profile of its own, signed in to `tocsin` and listening: what is pressed next is heard."""
     contexts: list[BrowserContext] = []
 
     def open_it(
@@ -208,6 +209,8 @@ def open_browser(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]
                 button.first.click()
             page.wait_for_url(tocsin.url + "/**")
             tocsin.cookies = context.storage_state()
+        if sign_in:
+            page.locator("h1").first.wait_for()  # from here on the page hears keys
         return page
 
     yield open_it
