@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from tocsin.alerts.preview import preview_silence
 from tocsin.alerts.route import default_routing
 from tocsin.alerts.silence import expire as expire_value
 from tocsin.alerts.silence import set_silence as set_silence_value
+from tocsin.alerts.silence import silence_mark
 from tocsin.alerts.step import Plan, Stepped, step
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError
@@ -33,6 +34,7 @@ from tocsin.model.event import SYSTEM, Actor, Event
 from tocsin.model.ports import Changed, PageSink
 from tocsin.model.route import Routing, Silence, SilenceState
 from tocsin.state import events, intake
+from tocsin.state.marks import hold
 from tocsin.state.sql import Database
 from tocsin.state.steps import Steps
 
@@ -136,15 +138,18 @@ class Dispatcher:
         await self._db.write(lambda tx: intake.put(tx, named, now_ms=now_ms, trace_id=uuid.uuid4().hex[:16]))
         self.wake()
 
-    async def set_silence(self, silence: Silence, actor: Actor = SYSTEM) -> str:
-        """Create (`id` empty) or change a silence; returns its id, durable and in force. Raises CommandError 400 or 404."""
+    async def set_silence(self, silence: Silence, actor: Actor = SYSTEM, *, seen: Sequence[str] = ()) -> str:
+        """Create (`id` empty) or change a silence, while it has one of the marks `seen` (none = however it is).
+
+        Returns its id, durable and in force. Raises CommandError 400, 404, 412.
+        """
         now_ms = self._clock.now_ms()
         new_id = self._new_id()
         plan = self._plan
 
         def work(tx: Connection) -> tuple[str, Stepped]:
             # What it covers is noted in the same transaction: a page claimed right after the commit knows of it.
-            silence_id = _set_silence(tx, silence, actor, new_id=new_id, now_ms=now_ms)
+            silence_id = _set_silence(tx, silence, actor, new_id=new_id, now_ms=now_ms, seen=seen)
             return silence_id, self._stepped(tx, plan, regroup=False, refresh=True)
 
         silence_id, done = await self._db.write(work)
@@ -152,10 +157,10 @@ class Dispatcher:
         self._silences_changed(silence_id)
         return silence_id
 
-    async def expire_silence(self, silence_id: str, actor: Actor = SYSTEM) -> None:
-        """End a silence now; one that has ended stays as it is. Raises CommandError 404."""
+    async def expire_silence(self, silence_id: str, actor: Actor = SYSTEM, *, seen: Sequence[str] = ()) -> None:
+        """End a silence now; one that has ended stays as it is. Raises CommandError 404, 412."""
         now_ms = self._clock.now_ms()
-        await self._db.write(lambda tx: _expire_silence(tx, silence_id, actor, now_ms=now_ms))
+        await self._db.write(lambda tx: _expire_silence(tx, silence_id, actor, now_ms=now_ms, seen=seen))
         self._silences_changed(silence_id)
 
     async def groups(self) -> list[dict[str, Any]]:
@@ -167,17 +172,17 @@ class Dispatcher:
         return await self._db.read(lambda connection: rows.read_own_alerts(connection, since_ms))
 
     async def command_set_silence(self, args: Mapping[str, Any], actor: Actor) -> dict[str, str]:
-        """The command `silence.set`: {matchers: [{name, value, isRegex, isEqual}], ends_at_ms | duration_ms, comment, id?}."""
+        """`silence.set`: {matchers: [{name, value, isRegex, isEqual}], ends_at_ms | duration_ms, comment, id?, seen?}."""
         try:
             wanted = silence_from_command(args, now_ms=self._clock.now_ms())
         except (KeyError, TypeError, ValueError) as error:
             raise CommandError(400, "bad_silence", f"silence invalid: {error}") from None
         wanted = replace(wanted, created_by=wanted.created_by or actor.name)
-        return {"id": await self.set_silence(wanted, actor)}
+        return {"id": await self.set_silence(wanted, actor, seen=args.get("seen", ()))}
 
     async def command_expire_silence(self, args: Mapping[str, Any], actor: Actor) -> dict[str, str]:
-        """The command `silence.expire`: {id}."""
-        await self.expire_silence(str(args["id"]), actor)
+        """The command `silence.expire`: {id, seen?}."""
+        await self.expire_silence(str(args["id"]), actor, seen=args.get("seen", ()))
         return {}
 
     async def command_routing(self, args: Mapping[str, Any], _actor: Actor) -> dict[str, Any]:
@@ -191,8 +196,10 @@ class Dispatcher:
         self.wake()
 
 
-def _set_silence(tx: Connection, wanted: Silence, actor: Actor, *, new_id: str, now_ms: int) -> str:
+def _set_silence(tx: Connection, wanted: Silence, actor: Actor, *, new_id: str, now_ms: int, seen: Sequence[str]) -> str:
     known = rows.read_silence(tx, wanted.id) if wanted.id else None
+    if known is not None:
+        hold(seen, silence_mark(known))
     change = set_silence_value(wanted, known, new_id=new_id, now_ms=now_ms)
     rows.write_silences(tx, change.rows)
     matchers = format_matchers(wanted.matchers)
@@ -221,10 +228,11 @@ def _set_silence(tx: Connection, wanted: Silence, actor: Actor, *, new_id: str, 
     return change.id
 
 
-def _expire_silence(tx: Connection, silence_id: str, actor: Actor, *, now_ms: int) -> None:
+def _expire_silence(tx: Connection, silence_id: str, actor: Actor, *, now_ms: int, seen: Sequence[str]) -> None:
     known = rows.read_silence(tx, silence_id)
     if known is None:
         raise CommandError(404, "not_found", f"silence {silence_id} not found")
+    hold(seen, silence_mark(known))
     if known.state(now_ms) is SilenceState.EXPIRED:
         return
     rows.write_silences(tx, [expire_value(known, now_ms)])

@@ -16,6 +16,7 @@ from tocsin.formats.matchers import sort_matchers
 from tocsin.model.alert import Alert, SuppressedBy, Suppression
 from tocsin.model.labels import Matcher, MatchOp
 from tocsin.model.route import Silence, SilenceState
+from tocsin.state.marks import mark_of
 
 RETENTION_MS = 120 * 3_600_000
 """How long an expired silence is kept and can be asked for."""
@@ -47,6 +48,12 @@ def set_silence(wanted: Silence, known: Silence | None, *, new_id: str, now_ms: 
     expired = () if known is None or known.state(now_ms) is SilenceState.EXPIRED else (expire(known, now_ms),)
     fresh = replace(wanted, id=new_id, starts_at_ms=max(wanted.starts_at_ms, now_ms))
     return Change((*expired, fresh), new_id, created=True)
+
+
+def silence_mark(silence: Silence) -> str:
+    """The mark of what a person may change of it."""
+    matchers = [[matcher.name, matcher.op.value, matcher.value] for matcher in silence.matchers]
+    return mark_of(matchers, silence.starts_at_ms, silence.ends_at_ms, silence.comment)
 
 
 def expire(silence: Silence, now_ms: int) -> Silence:

@@ -43,6 +43,7 @@ from tocsin.model.check import CheckState
 from tocsin.model.event import Actor
 from tocsin.model.ports import Random
 from tocsin.model.series import ValueType
+from tocsin.state.marks import check_mark, hold
 from tocsin.web.commands import commands as account_commands
 from tocsin.web.inbound import Inbound
 
@@ -177,6 +178,8 @@ class _Handlers:
         return {"id": spec.id}
 
     async def check_remove(self, args: Args, actor: Actor) -> Any:
+        if args.get("seen"):
+            self._known_check(args)
         if not await self._configuration.remove_check(str(args["id"]), actor):
             raise CommandError(
                 404, "not_found", "only checks that were added in the dashboard can be removed there; edit the file"
@@ -198,9 +201,14 @@ class _Handlers:
         return {}
 
     def _known_check(self, args: Args) -> str:
+        """Its id, if it is as the person saw it. What moves it follows on this loop without a wait: nothing comes between."""
         check_id = str(args["id"])
-        if not any(spec.id == check_id for spec in self._configuration.config.checks):
+        spec = next((spec for spec in self._configuration.config.checks if spec.id == check_id), None)
+        if spec is None:
             raise CommandError(404, "unknown_check", f"there is no check {check_id!r}")
+        if seen := args.get("seen"):
+            [row] = status.check_rows([spec], self._core.receiver.statuses())
+            hold(seen, check_mark(row))
         return check_id
 
     async def check_list(self, _args: Args, _actor: Actor) -> Any:

@@ -14,6 +14,7 @@ from tocsin.incidents.ledger import Ledger
 from tocsin.model.event import Actor
 from tocsin.model.incident import Incident, IncidentState
 from tocsin.model.notification import NotificationKind
+from tocsin.state.marks import hold
 from tocsin.state.schema import incidents
 
 Args = Mapping[str, Any]
@@ -24,12 +25,14 @@ _LONGEST_TEXT = 20_000
 def run(ledger: Ledger, name: str, args: Args, actor: Actor) -> Incident:
     """Execute one command; returns the incident as it is afterwards. Raises CommandError.
 
-    `args` hold `number`, for most an optional `version` (the one the person saw), and the command's own.
+    `args` hold `number`, for most an optional `version` (the one the person saw), the command's own, and for all `seen`: versions
+    that it must have, whatever the command.
     """
     command = COMMANDS.get(name)
     if command is None:
         raise CommandError(404, "unknown_command", f"there is no command incident.{name}")
     incident = rows.load(ledger.tx, _number(args))
+    hold(args.get("seen", ()), str(incident.version))
     # Two people press Acknowledge at once, while a step is being paged: nobody must lose that to a version.
     if name not in _ALWAYS and args.get("version") and int(args["version"]) != incident.version:
         raise CommandError(409, "version_conflict", f"incident #{incident.number} has changed since you looked; look again")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from tocsin.errors import CommandError
 from tocsin.model.event import Actor, Event
 from tocsin.state import events
+from tocsin.state.marks import hold, mark_of
 from tocsin.state.schema import accounts, sessions, tokens
 from tocsin.web.endpoint import Role
 
@@ -94,6 +95,16 @@ def update_account(tx: Connection, name: str, changes: Mapping[str, Any], *, act
         end_sessions(tx, row.id)
     said = ", ".join(sorted(set(values) - {"settings"}) or ["settings"])
     _note(tx, actor, now_ms, "account_changed", f"account:{name}", f"{actor.name} changed {said} of account {name}")
+
+
+def account_mark(row: Any) -> str:
+    """The mark of what an administrator may change of it."""
+    return mark_of(row.full_name, row.email, row.role, row.disabled, row.password_hash, row.settings)
+
+
+def hold_account(tx: Connection, name: str, seen: Sequence[str]) -> None:
+    """Raises CommandError 404, 412."""
+    hold(seen, account_mark(_account(tx, name)))
 
 
 def set_password(tx: Connection, name: str, password_hash: str, *, actor: Actor, now_ms: int, keep_session: str = "") -> None:

@@ -62,8 +62,17 @@ class _Handlers:
         return {"name": fields["name"]}
 
     async def account_update(self, args: Args, actor: Actor) -> Any:
-        name, changes = str(args["name"]), dict(args["changes"])
-        await self._write(lambda tx, now_ms: accounts.update_account(tx, name, changes, actor=actor, now_ms=now_ms))
+        """{name, changes, password_hash?, seen?}: all of it, or nothing."""
+        name, changes, password_hash = str(args["name"]), dict(args["changes"]), args.get("password_hash")
+
+        def work(tx: Connection, now_ms: int) -> None:
+            accounts.hold_account(tx, name, args.get("seen", ()))
+            if changes:
+                accounts.update_account(tx, name, changes, actor=actor, now_ms=now_ms)
+            if password_hash is not None:
+                accounts.set_password(tx, name, str(password_hash), actor=actor, now_ms=now_ms)
+
+        await self._write(work)
         return {"name": name}
 
     async def account_password(self, args: Args, actor: Actor) -> Any:

@@ -28,7 +28,7 @@ from tocsin.web.auth import Authenticator, Caller, loopback_caller
 from tocsin.web.endpoint import SAFE_METHODS, Endpoint, Errors, Permission
 from tocsin.web.forms import read_form
 from tocsin.web.limits import limited_receive, too_large
-from tocsin.web.match import check_mark
+from tocsin.web.match import changed_meanwhile, check_mark
 from tocsin.web.origin import Peer, host_is_ours, origin_is_ours, peer_of
 from tocsin.web.parts import WebParts, WebSettings
 from tocsin.web.problem import Refused, error_response, not_found
@@ -166,7 +166,13 @@ class Gate:
             await _check_csrf(Request(scope, limited), endpoint, caller)
         if endpoint.mark is not None:
             await check_mark(Request(scope, limited), endpoint.mark)
-        await endpoint.app(scope, limited, answer)
+        try:
+            await endpoint.app(scope, limited, answer)
+        except CommandError as error:
+            if error.status != 412 or endpoint.mark is None:
+                raise
+            # Somebody was first by a moment: who was late hears what it is now, as above.
+            raise changed_meanwhile(await endpoint.mark(Request(scope, limited))) from error
 
     async def _caller(self, endpoint: Endpoint, headers: Headers, peer: Peer) -> Caller | None:
         """Who asks, once it is certain that they may. Raises Refused 401 or 403."""

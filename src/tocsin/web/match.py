@@ -6,23 +6,18 @@ that figures which move by themselves (how many alerts a silence matches now) ch
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tocsin.state.marks import CHANGED
 from tocsin.web.answers import dumps, etag_of, json_answer
 from tocsin.web.problem import Refused
 
 Mark = Callable[[Request], Awaitable[str | None]]
 """The mark of the thing that a request's path names, as it is now; None = there is none (the handler says so)."""
-
-
-def mark_of(*changeable: Any) -> str:
-    """The mark of a thing by everything a person may change of it."""
-    return hashlib.blake2b(dumps(changeable), digest_size=9).hexdigest()
 
 
 async def thing_answer(request: Request, thing: Any, mark: str, *, status: int = 200) -> Response:
@@ -37,6 +32,12 @@ def version_of(request: Request) -> dict[str, int]:
     return {"version": int(asked)} if asked.isascii() and asked.isdecimal() and len(asked) < 10 else {}
 
 
+def seen_by(request: Request) -> dict[str, list[str]]:
+    """{seen}: the marks that `If-Match` names, for a command that holds them (state/marks.py); {} when any will do."""
+    asked = request.headers.get("if-match", "").strip()
+    return {"seen": _marks(asked)} if asked not in ("", "*") else {}
+
+
 async def check_mark(request: Request, mark: Mark) -> None:
     """As `check_match`; the mark is only looked up when somebody asks for it."""
     if "if-match" in request.headers:
@@ -48,7 +49,14 @@ def check_match(request: Request, now: str | None) -> None:
     asked = request.headers.get("if-match")
     if asked is None or now is None:
         return
-    if asked.strip() == "*" or now in [one.strip().removeprefix("W/").strip('"').partition(".")[0] for one in asked.split(",")]:
-        return
-    detail = "somebody changed this since you looked; look again, then say once more what you want"
-    raise Refused(412, "changed_meanwhile", detail, headers={"etag": f'"{now}"'})
+    if asked.strip() != "*" and now not in _marks(asked):
+        raise changed_meanwhile(now)
+
+
+def changed_meanwhile(now: str | None) -> Refused:
+    """412, with the ETag that the thing has now."""
+    return Refused(412, "changed_meanwhile", CHANGED, headers={"etag": f'"{now}"'} if now else None)
+
+
+def _marks(asked: str) -> list[str]:
+    return [one.strip().removeprefix("W/").strip('"').partition(".")[0] for one in asked.split(",")]

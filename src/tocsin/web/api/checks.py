@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from tocsin.errors import QueryError
 from tocsin.model.labels import quote
+from tocsin.state.marks import check_mark
 from tocsin.web.answers import json_answer
 from tocsin.web.api import past
 from tocsin.web.api.check_lines import check_rows, detail_of
@@ -23,7 +24,7 @@ from tocsin.web.api.shapes import CheckDetail, CheckList, CheckRow, Points
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, read_body
-from tocsin.web.match import mark_of, thing_answer
+from tocsin.web.match import seen_by, thing_answer
 from tocsin.web.problem import Refused
 
 _LATENCY_MS = 6 * 3_600_000
@@ -99,11 +100,11 @@ class Checks:
             return detail_of(tx, spec, row, now_ms, latency)
 
         answer = replace(await self._desk.parts.database.read(read), now_ms=now_ms, cursor=self._desk.hub.cursor)
-        return await thing_answer(request, answer, _mark_of(spec))
+        return await thing_answer(request, answer, check_mark(spec))
 
     async def _mark(self, request: Request) -> str | None:
         try:
-            return _mark_of(await self._spec(request.path_params["id"]))
+            return check_mark(await self._spec(request.path_params["id"]))
         except Refused:
             return None
 
@@ -119,7 +120,8 @@ class Checks:
 
     async def remove(self, request: Request) -> Response:
         """Remove a check that was added in the dashboard."""
-        await self._desk.parts.core.command("check.remove", {"id": request.path_params["id"]}, actor_of(request))
+        args = {"id": request.path_params["id"], **seen_by(request)}
+        await self._desk.parts.core.command("check.remove", args, actor_of(request))
         self._desk.state.forget("check.list")
         return Response(status_code=204)
 
@@ -138,7 +140,7 @@ class Checks:
 
     async def _switch(self, request: Request, command: str) -> Response:
         check_id = request.path_params["id"]
-        await self._desk.parts.core.command(command, {"id": check_id}, actor_of(request))
+        await self._desk.parts.core.command(command, {"id": check_id, **seen_by(request)}, actor_of(request))
         self._desk.state.forget("check.list")
         return await self._answer_row(request, check_id)
 
@@ -166,11 +168,6 @@ class Checks:
             return Points((), ())
         t_ms = list(range(start_ms, end_ms + 1, _LATENCY_STEP_MS))
         return Points(t_ms, aligned(result))
-
-
-def _mark_of(spec: Mapping[str, Any]) -> str:
-    """What people change of a check: its definition, and whether it is paused."""
-    return mark_of(*(spec.get(name) for name in ("name", "type", "settings", "every_ms", "failures", "labels", "paused")))
 
 
 def _id_of(added: Any) -> str:

@@ -27,7 +27,7 @@ from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Handler, Permission
 from tocsin.web.forms import Body, Instant, read_body, row_number
-from tocsin.web.match import thing_answer
+from tocsin.web.match import seen_by, thing_answer
 from tocsin.web.problem import Refused
 
 _STATES = ("open", "resolved", "all")
@@ -241,7 +241,7 @@ class Incidents:
         async def do(request: Request) -> Response:
             number = number_of(request)
             body = await read_body(request, model)
-            args = {"number": number, **body.model_dump(exclude_none=True)}
+            args = {"number": number, **body.model_dump(exclude_none=True), **seen_by(request)}
             row = await self._desk.parts.core.command(f"incident.{name}", args, actor_of(request))
             return await json_answer(request, row or await self.row(number))
 

@@ -13,12 +13,13 @@ from starlette.responses import Response
 
 from tocsin.state.schema import accounts, sessions, tokens
 from tocsin.web import totp
+from tocsin.web.accounts import account_mark
 from tocsin.web.answers import json_answer
 from tocsin.web.api.rows import cut
 from tocsin.web.desk import Desk, actor_of, caller_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, Instant, read_body
-from tocsin.web.match import mark_of, thing_answer
+from tocsin.web.match import seen_by, thing_answer
 from tocsin.web.problem import Refused
 from tocsin.web.signin import Passwords
 
@@ -158,11 +159,11 @@ class People:
         changes = body.model_dump(exclude_none=True, exclude={"password", "totp"})
         if body.totp is False:
             changes["settings"] = {"totp": ""}
-        if changes:
-            await self._desk.parts.core.command("account.update", {"name": name, "changes": changes}, actor_of(request))
+        args: dict[str, Any] = {"name": name, "changes": changes, **seen_by(request)}
         if body.password is not None:
-            args = {"name": name, "password_hash": await self._passwords.hash(body.password)}
-            await self._desk.parts.core.command("account.password", args, actor_of(request))
+            args["password_hash"] = await self._passwords.hash(body.password)
+        if changes or body.password is not None:
+            await self._desk.parts.core.command("account.update", args, actor_of(request))
         return await self._answer(request, name)
 
     async def tokens(self, request: Request) -> Response:
@@ -242,7 +243,7 @@ def account_rows(tx: Connection, *, only: str = "") -> list[AccountRow]:
             has_totp=bool(row.settings.get("totp")),
             created_ms=row.created_ms,
             seen_ms=seen.get(row.id, 0),
-            etag=mark_of(row.full_name, row.email, row.role, row.disabled, row.password_hash, row.settings),
+            etag=account_mark(row),
         )
         for row in tx.execute(query)
     ]

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.alerts.preview import preview_silence
+from tocsin.alerts.silence import silence_mark
+from tocsin.errors import CommandError
 from tocsin.model.labels import Labels, Matcher, MatchOp, all_match
 from tocsin.model.route import Silence, SilenceState
 from tocsin.state.schema import alerts, silences
@@ -23,7 +25,7 @@ from tocsin.web.api.shapes import MatcherRow, SilenceList, SilencePreview, Silen
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, Instant, read_body
-from tocsin.web.match import check_match, mark_of, thing_answer
+from tocsin.web.match import changed_meanwhile, check_match, seen_by, thing_answer
 from tocsin.web.problem import Refused
 
 _ORDER = {SilenceState.ACTIVE: 0, SilenceState.PENDING: 1, SilenceState.EXPIRED: 2}
@@ -117,7 +119,14 @@ class Silences:
             raise Refused(400, "bad_body", "comment: say why, whoever is on call will read it")
         for item in body.matchers:
             item.matcher()
-        answer = await self._desk.parts.core.command("silence.set", body.model_dump(), actor_of(request))
+        args = {**body.model_dump(), **(seen_by(request) if body.id else {})}
+        try:
+            answer = await self._desk.parts.core.command("silence.set", args, actor_of(request))
+        except CommandError as error:
+            if error.status != 412:
+                raise
+            before = await self._row(body.id)
+            raise changed_meanwhile(before.etag if before is not None else None) from error
         row = await self._row(str(answer["id"]))
         if row is None:
             raise Refused(404, "no_such_silence", f"there is no silence {answer['id']!r}")
@@ -125,7 +134,8 @@ class Silences:
 
     async def expire(self, request: Request) -> Response:
         """End a silence now."""
-        await self._desk.parts.core.command("silence.expire", {"id": request.path_params["id"]}, actor_of(request))
+        args = {"id": request.path_params["id"], **seen_by(request)}
+        await self._desk.parts.core.command("silence.expire", args, actor_of(request))
         return Response(status_code=204)
 
     async def preview(self, request: Request) -> Response:
@@ -173,7 +183,7 @@ def _row(row: Any, firing: Sequence[Labels], now_ms: int) -> SilenceRow:
         comment=row.comment,
         state=silence.state(now_ms),
         matching_now=sum(all_match(matchers, labels) for labels in firing),
-        etag=mark_of(row.matchers, row.starts_at_ms, row.ends_at_ms, row.comment),
+        etag=silence_mark(silence),
     )
 
 
