@@ -13,8 +13,8 @@ from tests.conformance.alertmanager_peer import real_alertmanager
 from tocsin.app.alertmanagers import AlertmanagerFinder, targets_of
 from tocsin.clock import SystemClock
 from tocsin.config.alerting import AlertmanagerGroup, read_alerting
-from tocsin.config.tree import parse_yaml
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import parse_yaml
 from tocsin.model.alert import Alert
 from tocsin.model.httpclient import BasicAuth, HttpClient
 from tocsin.model.labels import Labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import dns.asyncresolver
@@ -13,9 +14,10 @@ import orjson
 import pytest
 from tests.collect.fakes import ManualClock, Servers
 
-from tocsin.collect.discover import Discoverer, DiscoveryFailed, failing, groups_of
+from tocsin.collect.discover import Discoverer, DiscoveryFailed, failing, groups_of, read_groups_file
 from tocsin.collect.discover_dns import dns_groups
 from tocsin.collect.target import DnsDiscovery, HttpDiscovery, HttpSettings, ScrapeJob, TargetGroup, UnsupportedDiscovery
+from tocsin.errors import ConfigError
 
 
 class Answers:
@@ -77,6 +79,27 @@ def test_what_is_not_target_groups_is_refused(value: Any) -> None:
 class Record:
     def __init__(self, **values: Any) -> None:
         vars(self).update(values)
+
+
+def test_labels_of_a_targets_file_are_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "targets.yml"
+    path.write_text("- targets: [db1:9100]\n  labels: {version: 1.10, leader: yes, rack: 007}\n")
+    (group,) = read_groups_file(path)
+    assert {name: group.labels[name] for name in ("version", "leader", "rack")} == {
+        "version": "1.10",
+        "leader": "yes",
+        "rack": "007",
+    }
+    path.write_text("")
+    assert read_groups_file(path) == ()
+
+
+@pytest.mark.parametrize(("text", "said"), [("- targets: [", r"targets\.yml:2:1"), ("[" * 100_000, "too deeply nested")])
+def test_a_targets_file_that_is_not_yaml_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "targets.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_groups_file(path)
 
 
 async def test_dns_discovery_reads_each_kind_of_record(monkeypatch: pytest.MonkeyPatch) -> None:

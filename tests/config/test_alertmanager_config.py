@@ -12,8 +12,8 @@ from tocsin.alerts.routetest import explain_route
 from tocsin.config.alertmanager import build_routing, read_alertmanager
 from tocsin.config.maintenance import MaintenanceSection
 from tocsin.config.receiverkinds import KINDS
-from tocsin.config.tree import parse_yaml
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import parse_yaml
 from tocsin.model.httpclient import BasicAuth
 from tocsin.model.route import Routing
 from tocsin.notify.channel import build

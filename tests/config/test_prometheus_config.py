@@ -11,8 +11,8 @@ from tocsin.collect.relabel import Action
 from tocsin.collect.target import DnsDiscovery, FileDiscovery, HttpDiscovery, UnsupportedDiscovery, target_of
 from tocsin.config.prometheus import PrometheusPart, read
 from tocsin.config.prometheus_scrape import UNSUPPORTED_DISCOVERY
-from tocsin.config.tree import parse_yaml
 from tocsin.errors import ConfigError
+from tocsin.formats.yaml_tree import parse_yaml
 from tocsin.model.labels import EMPTY_LABELS
 
 FULL = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tocsin.config.secrets import hide_secrets, resolve_secrets
-from tocsin.config.tree import parse_yaml
+from tocsin.formats.yaml_tree import parse_yaml
 
 TEXT = """
 scrape_configs:

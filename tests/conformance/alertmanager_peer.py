@@ -25,8 +25,8 @@ from starlette.applications import Starlette
 from tocsin.alerts.dispatch import Dispatcher
 from tocsin.clock import SystemClock
 from tocsin.config.alertmanager import build_routing, read_alertmanager
-from tocsin.config.tree import parse_yaml
 from tocsin.formats.alertmanager_json import alerts_from_command
+from tocsin.formats.yaml_tree import parse_yaml
 from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.route import Routing
 from tocsin.state.schema import metadata

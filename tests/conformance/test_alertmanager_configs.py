@@ -9,8 +9,8 @@ import pytest
 from tests.conformance.alertmanager_peer import peer, shared_data
 
 from tocsin.config.alertmanager import build_routing, read_alertmanager
-from tocsin.config.tree import parse_yaml
 from tocsin.errors import ConfigError, Problem
+from tocsin.formats.yaml_tree import parse_yaml
 
 
 def problems_of(path: Path) -> list[Problem]:

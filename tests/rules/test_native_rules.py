@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tocsin.model.rule import AlertRule
 from tocsin.rules.rulefile import parse_rule_file
 from tocsin.state.schema import markers
 
@@ -251,6 +252,12 @@ def test_wrong_settings_are_refused_with_their_place(settings: str, message: str
         ),
         ("groups: [", 1, "not valid YAML"),
         ("- x", 1, "expected a map"),
+        ("groups:\n- name: a\n  rules: " + "[" * 100_000, 3, "too deeply nested"),
+        (
+            "groups:\n- name: a\n  rules:\n  - alert: A\n    expr: up\n    annotations:\n      a: x\n      bad: '{{ $nope }}'\n",
+            8,
+            "annotations.bad: template of A",
+        ),
     ],
 )
 def test_a_wrong_rule_file_is_refused_with_its_line(text: str, line: int, message: str) -> None:
@@ -258,3 +265,13 @@ def test_a_wrong_rule_file_is_refused_with_its_line(text: str, line: int, messag
     assert problems
     assert message in str(problems[0])
     assert problems[0].place.line == line or message == "not valid YAML"
+
+
+def test_rules_share_what_an_anchor_names() -> None:
+    text = "groups:\n- name: g\n  rules:\n  - &one {alert: A, expr: x, for: 5m, labels: {v: 1.10}}\n  - {<<: *one, alert: B}\n"
+    (group,), problems = parse_rule_file(text, "r.yml")
+    assert problems == []
+    assert [(rule.name, rule.expr, rule.labels, rule.for_ms) for rule in group.rules if isinstance(rule, AlertRule)] == [
+        ("A", "x", {"v": "1.10"}, 300_000),
+        ("B", "x", {"v": "1.10"}, 300_000),
+    ]

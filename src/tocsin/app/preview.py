@@ -10,8 +10,8 @@ from tocsin.app.status import problem_row
 from tocsin.collect.target import ScrapeJob
 from tocsin.config.load import Config, build
 from tocsin.config.sources import Sources
-from tocsin.config.tree import parse_yaml
 from tocsin.errors import CommandError, ConfigError
+from tocsin.formats.yaml_tree import parse_yaml
 
 _LARGEST = 1024 * 1024
 _NAMED = 20

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import yaml
 
 from tocsin.clock import Clock
 from tocsin.collect.target import (
@@ -23,6 +22,8 @@ from tocsin.collect.target import (
     TargetGroup,
     UnsupportedDiscovery,
 )
+from tocsin.errors import ConfigError
+from tocsin.formats.yaml_tree import as_written, read_yaml
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge
 from tocsin.model.labels import Labels
@@ -143,7 +144,7 @@ class Discoverer:
                     stamps[path] = known
                     continue
                 stamps[path] = (stat.st_mtime_ns, stat.st_size, read_groups_file(Path(path)))
-            except (OSError, ValueError, yaml.YAMLError) as error:
+            except (OSError, ValueError, ConfigError) as error:
                 problems.append(f"{path}: {error}")
                 if known is not None:
                     stamps[path] = known
@@ -157,12 +158,16 @@ class Discoverer:
 
 
 def read_groups_file(path: Path) -> tuple[TargetGroup, ...]:
-    """Groups of a file_sd file, JSON or YAML by its ending. Raises OSError, ValueError, yaml.YAMLError."""
-    text = path.read_bytes()
-    value = (
-        orjson.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    )
+    """Groups of a file_sd file, JSON or YAML by its ending; labels as written. Raises OSError, ValueError, ConfigError."""
+    value = orjson.loads(path.read_bytes()) if path.suffix == ".json" else _list_in_yaml(path)
     return groups_of(value, source=str(path), origin={"__meta_filepath": str(path)})
+
+
+def _list_in_yaml(path: Path) -> Any:
+    tree, problems = read_yaml(path.read_text(), str(path), as_written)
+    if problems:
+        raise ConfigError(problems)
+    return tree.value or None  # an empty document is an empty list
 
 
 def groups_of(value: Any, *, source: str, origin: Mapping[str, str]) -> tuple[TargetGroup, ...]:

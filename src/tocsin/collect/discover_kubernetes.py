@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tocsin.clock import Clock
 from tocsin.collect.api_client import ApiClient, ApiFailed
 from tocsin.collect.discover import DiscoveryFailed
 from tocsin.collect.kubernetes_targets import Object, groups_of_role, key_of
 from tocsin.collect.target import HttpSettings, KubernetesDiscovery, TargetGroup, TlsSettings
+from tocsin.errors import ConfigError
+from tocsin.formats.yaml_tree import parse_yaml
 from tocsin.log import get_log
 
 log = get_log("collect.kubernetes")
@@ -199,15 +199,15 @@ def connection_of(discovery: KubernetesDiscovery, account: Path) -> tuple[str, H
         tls = replace(discovery.http.tls, ca_file=str(account / "ca.crt"))
         # The token is read anew for each request: the kubelet rotates it.
         settings = replace(discovery.http, credentials_file=str(account / "token"), tls=tls)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         where = discovery.kubeconfig_file or "a pod (set api_server or kubeconfig_file outside of one)"
         raise DiscoveryFailed(f"no access to Kubernetes from {where}: {error}") from None
     return discovery.in_cluster, settings, namespace
 
 
 def _from_kubeconfig(path: Path) -> tuple[str, HttpSettings, str]:
-    """The current context of a kubeconfig. Raises OSError, ValueError, yaml.YAMLError."""
-    document = yaml.safe_load(path.read_text())
+    """The current context of a kubeconfig. Raises OSError, ValueError, ConfigError."""
+    document = parse_yaml(path.read_text(), str(path)).value
     if not isinstance(document, dict):
         raise ValueError("not a kubeconfig")
     context = _named(document, "contexts", "context", document.get("current-context"))

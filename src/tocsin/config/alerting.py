@@ -26,9 +26,9 @@ from tocsin.config.prometheus_scrape import (
     way_out,
     without_unsupported,
 )
-from tocsin.config.tree import Path as TreePath
-from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import Path as TreePath
+from tocsin.formats.yaml_tree import Tree, path_text
 from tocsin.model.httpclient import HttpClient
 from tocsin.model.labels import Labels
 

@@ -20,9 +20,9 @@ from tocsin.config.fields import DurationMs, Section, Text, problems_of
 from tocsin.config.intervals import NamedIntervals
 from tocsin.config.receivers import GlobalSection, ReadFile, ReceiverSection, check_http, check_receiver
 from tocsin.config.receivertexts import library_of
-from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
 from tocsin.formats.matchers import make_matcher, parse_matchers, sort_matchers
+from tocsin.formats.yaml_tree import Tree, path_text
 from tocsin.model.labels import Matcher, MatchOp
 from tocsin.model.route import InhibitRule, Receiver, Route, Routing
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tocsin.config.fields import problems_of
-from tocsin.config.tree import Tree, parse_yaml
 from tocsin.errors import ConfigError, Problem
+from tocsin.formats.yaml_tree import Tree, parse_yaml
 from tocsin.web.boards.board import Dashboard
 
 

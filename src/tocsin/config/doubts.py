@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tocsin.config.tree import Path, Tree, path_text
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import Path, Tree, path_text
 from tocsin.incidents.doubt import Doubt
 from tocsin.incidents.lint import lint
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from tocsin.config.tree import Path, Tree, path_text
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import Path, Tree, path_text
 from tocsin.model.duration import parse_duration_ms
 
 

@@ -33,9 +33,9 @@ from tocsin.config.reports import read_reports
 from tocsin.config.schema import OwnSections, Service, StatusPage, Web
 from tocsin.config.secrets import hide_secrets, resolve_secrets
 from tocsin.config.sources import Sources, expand, main_files, read_text
-from tocsin.config.tree import Tree, parse_yaml, path_text
 from tocsin.config.upstream import channel_defaults, remote_source, store_settings
 from tocsin.errors import ConfigError, Place, Problem
+from tocsin.formats.yaml_tree import Tree, parse_yaml, path_text
 from tocsin.incidents.contacts import Stored, overlay
 from tocsin.incidents.drill import DrillSettings
 from tocsin.incidents.handoff import HandoffSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tocsin.config.tree import Path, Tree, path_text
 from tocsin.errors import Place, Problem
+from tocsin.formats.yaml_tree import Path, Tree, path_text
 
 
 def merge(trees: Iterable[Tree]) -> tuple[Tree, list[Problem]]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tocsin.config.schema import Contact, OwnSections, PolicySection, Step, User
-from tocsin.config.tree import Path, Tree, path_text
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import Path, Tree, path_text
 from tocsin.incidents.oncall import Schedule
 from tocsin.incidents.people import Directory, Service, Team
 from tocsin.incidents.schedule import ScheduleError, parse_schedule

@@ -36,9 +36,9 @@ from tocsin.config.prometheus_scrape import (
     way_out,
     without_unsupported,
 )
-from tocsin.config.tree import Path as TreePath
-from tocsin.config.tree import Tree, parse_yaml, path_text
 from tocsin.errors import ConfigError, Problem
+from tocsin.formats.yaml_tree import Path as TreePath
+from tocsin.formats.yaml_tree import Tree, parse_yaml, path_text
 from tocsin.model.duration import format_duration
 from tocsin.model.labels import Labels
 

@@ -13,9 +13,9 @@ from tocsin.collect.relabel import RelabelRule, relabel
 from tocsin.config.fields import DurationMs, Section, Text, problems_of
 from tocsin.config.httpclient import HttpClientSection, build_http_client
 from tocsin.config.prometheus_scrape import RelabelConfig
-from tocsin.config.tree import Path as TreePath
-from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import Path as TreePath
+from tocsin.formats.yaml_tree import Tree, path_text
 from tocsin.model.labels import METRIC_NAME
 from tocsin.remote.write import RemoteWriteTarget
 

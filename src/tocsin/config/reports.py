@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from tocsin.config.schema import KpiSection, OwnSections
-from tocsin.config.tree import Path, Tree, path_text
 from tocsin.errors import ParseError, Problem
+from tocsin.formats.yaml_tree import Path, Tree, path_text
 from tocsin.incidents.people import Directory
 from tocsin.promql.parser import parse
 from tocsin.report.plan import Kpi, ReportPlan, Slo

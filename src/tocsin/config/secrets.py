@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tocsin.config.tree import Path as TreePath
-from tocsin.config.tree import Tree, path_text
 from tocsin.errors import Problem
+from tocsin.formats.yaml_tree import Path as TreePath
+from tocsin.formats.yaml_tree import Tree, path_text
 
 HIDDEN = "<secret>"
 

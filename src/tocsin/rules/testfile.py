@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import yaml
-
 from tocsin.errors import Problem
 from tocsin.model.labels import Labels
+from tocsin.rules.document import Field, Reader
 from tocsin.rules.notation import NotationError, parse_series, parse_values
-from tocsin.rules.yamlnode import Reader
 
 _FILE_KEYS = {"rule_files", "evaluation_interval", "group_eval_order", "tests", "fuzzy_compare"}
 _TEST_KEYS = {"interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels", "external_url", "name"}
@@ -75,18 +73,17 @@ class TestFile:
 def parse_test_file(text: str, file: str, *, ignore_unknown: bool = False) -> tuple[TestFile, list[Problem]]:
     """The tests of one file and every problem found."""
     reader = _Tolerant(file) if ignore_unknown else Reader(file)
-    root = reader.compose(text)
-    fields = reader.mapping(root, "", _FILE_KEYS) if root is not None else {}
-    interval_ms = reader.duration_ms(fields.get("evaluation_interval"), "evaluation_interval") or _DEFAULT_INTERVAL_MS
-    order = tuple(reader.text(node, path) for path, node in reader.items(fields.get("group_eval_order"), "group_eval_order"))
+    fields = reader.mapping(reader.read(text), _FILE_KEYS)
+    interval_ms = reader.duration_ms(fields.get("evaluation_interval")) or _DEFAULT_INTERVAL_MS
+    order = tuple(reader.text(item) for item in reader.items(fields.get("group_eval_order")))
     for name in {name for name in order if order.count(name) > 1}:
-        reader.refuse(fields["group_eval_order"], "group_eval_order", f"group name repeated in evaluation order: {name}")
+        reader.refuse(fields["group_eval_order"], f"group name repeated in evaluation order: {name}")
     parsed = TestFile(
-        rule_files=tuple(reader.text(node, path) for path, node in reader.items(fields.get("rule_files"), "rule_files")),
+        rule_files=tuple(reader.text(item) for item in reader.items(fields.get("rule_files"))),
         evaluation_interval_ms=interval_ms,
         group_order=order,
-        tests=tuple(_test(reader, node, path, interval_ms) for path, node in reader.items(fields.get("tests"), "tests")),
-        fuzzy=reader.text(fields.get("fuzzy_compare"), "fuzzy_compare") == "true",
+        tests=tuple(_test(reader, item, interval_ms) for item in reader.items(fields.get("tests"))),
+        fuzzy=reader.text(fields.get("fuzzy_compare")) == "true",
     )
     return parsed, reader.problems
 
@@ -94,69 +91,59 @@ def parse_test_file(text: str, file: str, *, ignore_unknown: bool = False) -> tu
 class _Tolerant(Reader):
     """Leaves unknown keys alone."""
 
-    def mapping(self, node: yaml.Node, path: str, allowed: set[str] | None = None) -> dict[str, yaml.Node]:
-        entries = super().mapping(node, path)
+    def mapping(self, field: Field | None, allowed: set[str] | None = None) -> dict[str, Field]:
+        entries = super().mapping(field)
         return {key: value for key, value in entries.items() if allowed is None or key in allowed}
 
 
-def _test(reader: Reader, node: yaml.Node, path: str, interval_ms: int) -> RuleTest:
-    fields = reader.mapping(node, path, _TEST_KEYS)
-    series = (_series(reader, item, at) for at, item in reader.items(fields.get("input_series"), f"{path}.input_series"))
+def _test(reader: Reader, test: Field, interval_ms: int) -> RuleTest:
+    fields = reader.mapping(test, _TEST_KEYS)
+    series = (_series(reader, item) for item in reader.items(fields.get("input_series")))
     return RuleTest(
-        name=reader.text(fields.get("name"), f"{path}.name"),
-        interval_ms=reader.duration_ms(fields.get("interval"), f"{path}.interval") or interval_ms,
+        name=reader.text(fields.get("name")),
+        interval_ms=reader.duration_ms(fields.get("interval")) or interval_ms,
         series=tuple(one for one in series if one is not None),
-        alerts=tuple(
-            _alert(reader, item, at) for at, item in reader.items(fields.get("alert_rule_test"), f"{path}.alert_rule_test")
-        ),
-        expressions=tuple(
-            _expression(reader, item, at) for at, item in reader.items(fields.get("promql_expr_test"), f"{path}.promql_expr_test")
-        ),
-        external_labels=reader.texts(fields.get("external_labels"), f"{path}.external_labels"),
-        external_url=reader.text(fields.get("external_url"), f"{path}.external_url"),
+        alerts=tuple(_alert(reader, item) for item in reader.items(fields.get("alert_rule_test"))),
+        expressions=tuple(_expression(reader, item) for item in reader.items(fields.get("promql_expr_test"))),
+        external_labels=reader.texts(fields.get("external_labels")),
+        external_url=reader.text(fields.get("external_url")),
     )
 
 
-def _series(reader: Reader, node: yaml.Node, path: str) -> InputSeries | None:
-    fields = reader.mapping(node, path, {"series", "values"})
+def _series(reader: Reader, item: Field) -> InputSeries | None:
+    fields = reader.mapping(item, {"series", "values"})
     try:
-        labels = parse_series(reader.text(fields.get("series"), f"{path}.series"))
-        return InputSeries(labels, tuple(parse_values(reader.text(fields.get("values"), f"{path}.values"))))
+        labels = parse_series(reader.text(fields.get("series")))
+        return InputSeries(labels, tuple(parse_values(reader.text(fields.get("values")))))
     except NotationError as error:
-        reader.refuse(node, path, str(error))
+        reader.refuse(item, str(error))
         return None
 
 
-def _alert(reader: Reader, node: yaml.Node, path: str) -> AlertCase:
-    fields = reader.mapping(node, path, {"eval_time", "alertname", "exp_alerts"})
-    name = reader.text(fields.get("alertname"), f"{path}.alertname")
+def _alert(reader: Reader, item: Field) -> AlertCase:
+    fields = reader.mapping(item, {"eval_time", "alertname", "exp_alerts"})
+    name = reader.text(fields.get("alertname"))
     if not name:
-        reader.refuse(node, path, "an item under alert_rule_test misses required attribute alertname")
+        reader.refuse(item, "an item under alert_rule_test misses required attribute alertname")
     expected = []
-    for at, item in reader.items(fields.get("exp_alerts"), f"{path}.exp_alerts"):
-        entry = reader.mapping(item, at, {"exp_labels", "exp_annotations"})
-        expected.append(
-            ExpectedAlert(
-                reader.texts(entry.get("exp_labels"), f"{at}.exp_labels"),
-                reader.texts(entry.get("exp_annotations"), f"{at}.exp_annotations"),
-            )
-        )
-    return AlertCase(reader.duration_ms(fields.get("eval_time"), f"{path}.eval_time"), name, tuple(expected))
+    for alert in reader.items(fields.get("exp_alerts")):
+        entry = reader.mapping(alert, {"exp_labels", "exp_annotations"})
+        expected.append(ExpectedAlert(reader.texts(entry.get("exp_labels")), reader.texts(entry.get("exp_annotations"))))
+    return AlertCase(reader.duration_ms(fields.get("eval_time")), name, tuple(expected))
 
 
-def _expression(reader: Reader, node: yaml.Node, path: str) -> ExprCase:
-    fields = reader.mapping(node, path, {"expr", "eval_time", "exp_samples"})
+def _expression(reader: Reader, item: Field) -> ExprCase:
+    fields = reader.mapping(item, {"expr", "eval_time", "exp_samples"})
     expected = []
-    for at, item in reader.items(fields.get("exp_samples"), f"{path}.exp_samples"):
-        entry = reader.mapping(item, at, {"labels", "value", "histogram"})
+    for sample in reader.items(fields.get("exp_samples")):
+        entry = reader.mapping(sample, {"labels", "value", "histogram"})
         if "histogram" in entry:
-            reader.refuse(item, at, "native histograms are not supported")
+            reader.refuse(sample, "native histograms are not supported")
             continue
         try:
-            labels = parse_series(reader.text(entry.get("labels"), f"{at}.labels"))
+            labels = parse_series(reader.text(entry.get("labels")))
         except NotationError as error:
-            reader.refuse(item, at, str(error))
+            reader.refuse(sample, str(error))
             continue
-        expected.append((labels, reader.number(entry.get("value"), f"{at}.value")))
-    eval_ms = reader.duration_ms(fields.get("eval_time"), f"{path}.eval_time")
-    return ExprCase(reader.text(fields.get("expr"), f"{path}.expr"), eval_ms, tuple(expected))
+        expected.append((labels, reader.number(entry.get("value"))))
+    return ExprCase(reader.text(fields.get("expr")), reader.duration_ms(fields.get("eval_time")), tuple(expected))
