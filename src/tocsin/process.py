@@ -1,7 +1,7 @@
 """`tocsin serve`: a warmed parent that forks core, probe and web, watches them, and restarts what dies.
 
     parent (imports everything, runs nothing) ──fork──▶ core ──┐
-        ▲   ▲                                 ──fork──▶ probe ─┤ each: one pipe to the parent with a beat every second
+        ▲   ▲                                 ──fork──▶ probe ─┤ each: one pipe to the parent with a beat every 3 s
         │   └── restart at once when a child dies ◀────────────┤
         └────── SIGKILL when its beat stops                 web┘
 
@@ -39,6 +39,7 @@ log = get_log("process")
 
 _STARTING_DEADLINE_S = 300.0
 """A core may replay a long WAL before it beats; afterwards the deadline of its row below holds."""
+_LOOK_S = 5.0
 _QUICK_DEATH_S = 3.0
 _QUICK_STARTS, _QUICK_STARTS_READY = 3, 10
 _STOP_DEADLINE_S = 12.0
@@ -139,7 +140,7 @@ class _Parent:
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         while True:
             self._start_due()
-            for key, _ in self._selector.select(timeout=0.5):
+            for key, _ in self._selector.select(timeout=self._patience_s()):
                 if key.fd == self._wake_read:
                     self._take_signals()
                 else:
@@ -156,6 +157,11 @@ class _Parent:
         for child in self._children:
             if child.pid == 0 and now >= child.start_at_s:
                 self._fork(child)
+
+    def _patience_s(self) -> float:
+        """How long nothing is due; signals, deaths and beats wake the parent before."""
+        starts = [child.start_at_s - time.monotonic() for child in self._children if child.pid == 0]
+        return max(0.0, min([_LOOK_S, *starts]))
 
     def _fork(self, child: _Child) -> None:
         read_end, write_end = os.pipe()
@@ -196,7 +202,7 @@ class _Parent:
             with contextlib.suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text(str(child.oom_score))
             configure_logging(level=self._settings.log_level, style=self._settings.log_style, process=child.name)
-            _run_main(child.main, self._settings, Pulse(pipe, child.restarts), self._listener)
+            _run_main(child.main, self._settings, Pulse(pipe, child.restarts, child.name), self._listener)
             status = 0
         except BaseException:
             log.exception("process ended by an error", process=child.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
 
 import pytest
 import uvicorn
@@ -14,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tocsin.bus.server import EmbeddedServer
+from tocsin.clock import SystemClock
 from tocsin.web.protocol import PatientProtocol
 
 
@@ -69,6 +71,12 @@ async def test_a_hundred_heads_that_drip_are_closed_while_others_are_answered(po
     for _, writer in slow:
         writer.close()
     assert (await ask(port)).startswith(b"HTTP/1.1 200")
+
+
+async def test_every_answer_says_when_it_was_given(port: int) -> None:
+    for _ in range(2):
+        (date,) = [line for line in (await ask(port)).split(b"\r\n") if line.lower().startswith(b"date: ")]
+        assert abs(parsedate_to_datetime(date[6:].decode()).timestamp() - SystemClock().now_ms() / 1000) < 60
 
 
 async def test_a_connection_that_says_nothing_and_a_header_without_an_end_are_closed(port: int) -> None:

@@ -29,7 +29,7 @@ from tocsin.app.probedesk import ProbeDesk
 from tocsin.app.pulse import Pulse
 from tocsin.app.reports import report_settings
 from tocsin.app.settings import ServeSettings, open_state
-from tocsin.app.supervise import in_background, supervise, watch_loop_lag
+from tocsin.app.supervise import in_background, supervise
 from tocsin.app.ways import ways
 from tocsin.bus.server import Changes, EmbeddedServer, core_app, core_server
 from tocsin.bus.wire import CommandHandler
@@ -310,8 +310,7 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
     phases.done("build")
     core.apply_paging(config)
     await _welcome(configuration, commands, pulse)
-    tasks = [asyncio.create_task(watch_loop_lag("core"))]
-    tasks += [asyncio.create_task(supervise(name, loops.pop(name)), name=name) for name in _PAGING]
+    tasks = [asyncio.create_task(supervise(name, loops.pop(name)), name=name) for name in _PAGING]
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)

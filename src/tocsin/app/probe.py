@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from tocsin.app.metricspush import push_metrics
 from tocsin.app.pulse import Pulse
 from tocsin.app.settings import ServeSettings
-from tocsin.app.supervise import supervise, watch_loop_lag
+from tocsin.app.supervise import supervise
 from tocsin.app.values import result_to_json, spec_from_json
 from tocsin.bus.client import CoreClient
 from tocsin.clock import Clock, SystemClock
@@ -104,7 +104,6 @@ async def run_probe(settings: ServeSettings, pulse: Pulse, _listener: socket.soc
     tasks = [
         asyncio.create_task(supervise("prober", prober.run)),
         asyncio.create_task(supervise("plan", lambda: follow_plan(core, prober, network, running))),
-        asyncio.create_task(watch_loop_lag("probe")),
         asyncio.create_task(supervise("metrics", lambda: push_metrics(core, "probe", pulse.restarts))),
     ]
     pulse.ready()

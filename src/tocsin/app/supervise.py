@@ -13,9 +13,6 @@ log = get_log("supervise")
 task_restarts_total = Counter("tocsin_task_restarts_total", "Loops that ended by an error and were started again.", ["task"])
 loop_lag_seconds = Gauge("tocsin_event_loop_lag_seconds", "How late the event loop runs what is due.", ["process"])
 
-_LAG_PROBE_S = 0.25
-_LAG_MEMORY = 40
-
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
     """Run `run()` until it returns or is cancelled; after an exception, again (waiting 1 s, then up to 10 s)."""
@@ -51,14 +48,3 @@ def in_background(name: str, run: Callable[[str], Awaitable[None]]) -> Callable[
         task.add_done_callback(tasks.discard)
 
     return start
-
-
-async def watch_loop_lag(process: str) -> None:
-    """Publish the worst lag of the last ten seconds; above 5 ms something does work that belongs to a thread."""
-    loop = asyncio.get_running_loop()
-    recent: list[float] = []
-    while True:
-        due = loop.time() + _LAG_PROBE_S
-        await asyncio.sleep(_LAG_PROBE_S)
-        recent = [*recent[-_LAG_MEMORY:], max(0.0, loop.time() - due)]
-        loop_lag_seconds.set(max(recent), process)

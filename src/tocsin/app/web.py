@@ -15,7 +15,7 @@ from tocsin import __version__
 from tocsin.app.metricspush import push_metrics
 from tocsin.app.pulse import Pulse
 from tocsin.app.settings import ServeSettings
-from tocsin.app.supervise import supervise, watch_loop_lag
+from tocsin.app.supervise import supervise
 from tocsin.bus.client import CoreClient
 from tocsin.bus.server import EmbeddedServer
 from tocsin.clock import SystemClock
@@ -54,6 +54,7 @@ async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket
         http=PatientProtocol,
         ws="none",
         server_header=False,
+        date_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=3,
     )
@@ -61,7 +62,6 @@ async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket
     tasks = [
         asyncio.create_task(supervise("follow", follower.run)),
         asyncio.create_task(supervise("settings", lambda: _follow_settings(core, parts))),
-        asyncio.create_task(watch_loop_lag("web")),
         asyncio.create_task(supervise("metrics", lambda: push_metrics(core, "web", pulse.restarts))),
     ]
     loop = asyncio.get_running_loop()

@@ -33,7 +33,27 @@ commands_total = Counter("tocsin_core_commands_total", "Commands answered by the
 
 
 class EmbeddedServer(uvicorn.Server):
-    """uvicorn inside a loop of ours: signals belong to the process, not to the server."""
+    """uvicorn inside a loop of ours: signals belong to the process, not to the server.
+
+    Set `should_exit` on the loop's thread. Nothing ticks meanwhile (uvicorn looks ten times a second whether to end, and makes
+    the date of its answers): give it a configuration with `date_header=False`; `web.protocol` dates answers by itself.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self._exit = asyncio.Event()
+        super().__init__(config)
+
+    @property
+    def should_exit(self) -> bool:
+        return self._exit.is_set()
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._exit.set() if value else self._exit.clear()
+
+    async def main_loop(self) -> None:
+        self.server_state.default_headers = self.config.encoded_headers
+        await self._exit.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,6 +69,7 @@ def core_server(app: Starlette, socket: Path, *, log_level: str = "warning") -> 
         log_level=log_level,
         access_log=False,
         lifespan="off",
+        date_header=False,
         timeout_keep_alive=4 * IDLE_S,
         timeout_graceful_shutdown=2,
     )

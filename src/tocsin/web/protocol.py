@@ -6,10 +6,12 @@ Bodies have theirs in `limits`; without this one, a few hundred sockets that nev
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tocsin.clock import Clock, SystemClock
 from tocsin.metrics import Counter
 
 HEAD_S = 10.0
@@ -22,12 +24,28 @@ refused_connections = Counter(
 )
 
 
+class DateHeader:
+    """The `date` of answers, made once a second and only while there are any."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._lines: list[tuple[bytes, bytes]] = []
+
+    def lines(self) -> list[tuple[bytes, bytes]]:
+        second = self._clock.now_ms() // 1000
+        if second != self._second:
+            self._second, self._lines = second, [(b"date", formatdate(second, usegmt=True).encode())]
+        return self._lines
+
+
 class PatientProtocol(HttpToolsProtocol):
     """One connection. Subclass with other figures to serve with them."""
 
     head_s = HEAD_S
     most_head_bytes = MOST_HEAD_BYTES
     most_connections = MOST_CONNECTIONS
+    date = DateHeader(SystemClock())
 
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
@@ -35,6 +53,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))  # uvloop's transports are no subclasses of it
+        self.server_state.default_headers = self.date.lines()
         self._begin_deadline()
         if len(self.connections) > self.most_connections:
             self._refuse("too_many")
@@ -60,6 +79,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._forget_deadline()
+        self.server_state.default_headers = self.date.lines()
         super().on_headers_complete()
 
     def _begin_deadline(self) -> None:
