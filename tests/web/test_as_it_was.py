@@ -148,6 +148,35 @@ async def test_one_incident_and_one_check_are_what_they_were(house: Any) -> None
     assert len((await viewer.get(f"{API}/checks/shop")).json()["runs"]) == 2
 
 
+async def test_one_alert_is_what_it_was(house: Any) -> None:
+    await an_hour(house)
+    fingerprint = "00000000000000aa"
+
+    def write(tx: Any) -> None:
+        alert = {"alertname": "CheckDown", "severity": "critical", "check": "shop", "service": "shop"}
+        again = {"fingerprint": fingerprint, "alertname": "CheckDown", "severity": "critical", "labels": alert}
+        times = {"annotations": {}, "starts_at_ms": at(15), "ends_at_ms": 0, "ended_by": "", "incident": 2}
+        tx.execute(sa.insert(episodes).values(**again, **times))
+        for minutes, verb in ((60, "paged"), (15, "paged_again")):
+            events.record(tx, Event(at(minutes), "system:tocsin", verb, f"alert:{fingerprint}", verb, {}))
+
+    await house.db.write(write)
+    viewer = await house.as_role("viewer")
+
+    async def then(minutes_ago: float) -> Any:
+        return (await viewer.get(f"{API}/alerts/{fingerprint}?at={at(minutes_ago)}")).json()
+
+    first = await then(50)
+    assert (first["state"], first["ends_at_ms"], first["incident"], first["now_ms"]) == ("firing", 0, 1, START_MS)
+    assert [(one["starts_at_ms"], one["ends_at_ms"], one["ended_by"]) for one in first["history"]] == [(at(60), 0, "")]
+    assert [entry["verb"] for entry in first["trace"]] == ["paged"]
+    over = await then(30)
+    assert (over["state"], over["ends_at_ms"], over["history"][0]["ended_by"]) == ("resolved", at(40), "source")
+    assert [one["ends_at_ms"] for one in (await then(10))["history"]] == [0, at(40)]
+    early = await viewer.get(f"{API}/alerts/{fingerprint}?at={at(61)}")
+    assert early.status == 404 and "at that time" in early.json()["detail"]
+
+
 async def test_who_was_on_call_is_asked_of_the_schedule_at_that_moment(house: Any) -> None:
     house.core.answers["oncall.state"] = {
         "schedules": [{"schedule": "primary", "who": ["ben"], "until_ms": 5}],
@@ -163,6 +192,6 @@ async def test_who_was_on_call_is_asked_of_the_schedule_at_that_moment(house: An
 
 async def test_a_moment_that_cannot_be_is_refused(house: Any) -> None:
     viewer = await house.as_role("viewer")
-    for path in ("/overview", "/alerts", "/incidents", "/silences"):
+    for path in ("/overview", "/alerts", "/alerts/aa", "/incidents", "/silences"):
         assert (await viewer.get(f"{API}{path}?at={START_MS + 3_600_000}")).status == 400
         assert (await viewer.get(f"{API}{path}?at=yesterday")).status == 422

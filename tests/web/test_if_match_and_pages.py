@@ -120,6 +120,45 @@ async def test_tokens_and_accounts_come_in_pages_that_hold_each_once(house: Any)
             assert answer.status == 400 or (wrong == "cursor=WzEsMl0" and answer.status == 200), (path, wrong)
 
 
+async def test_lists_of_the_configuration_and_of_marks_come_in_pages(house: Any) -> None:
+    responder = await house.as_role("responder")
+    pages = {slug: {"title": slug, "components": []} for slug in ("a", "b", "c")}
+    house.core.answers["config.state"] = {**house.core.answers["config.state"], "status_pages": pages}
+    for number in range(3):
+        body = {"text": f"deploy {number}", "t_ms": START_MS - number}
+        assert (await responder.post(API + "/markers", json=body)).status == 201
+    for path, field, name in (
+        ("/status-pages", "pages", "slug"),
+        ("/markers", "markers", "text"),
+        ("/dashboards", "dashboards", "name"),
+    ):
+        seen, cursor = [], ""
+        while True:
+            page = (await responder.get(f"{API}{path}?limit=2&cursor={cursor}")).json()
+            assert len(page[field]) <= 2
+            seen += [row[name] for row in page[field]]
+            if not (cursor := page["next"]):
+                break
+        whole = (await responder.get(API + path)).json()
+        assert sorted(seen) == sorted(row[name] for row in whole[field]) and whole["next"] == "", path
+        assert len(seen) >= 3 and (await responder.get(f"{API}{path}?cursor=!")).status == 400
+
+
+async def test_own_contacts_come_in_pages_those_of_the_file_first(house: Any) -> None:
+    rows = [{"id": id_, "source": source} for id_, source in (("a", "added"), ("mail", "file"), ("b", "added"))]
+    house.core.answers["contact.list"] = {"person": "ana", "contacts": rows, "channels": ["email"]}
+    account = {"name": "ana", "role": "viewer", "password": "a long password"}
+    await (await house.as_role("admin")).post(API + "/accounts", json=account)
+    form = {"name": "ana", "password": "a long password", "next": "/"}
+    signed_in = await house.client.post("/login", form=form, headers={"origin": "http://127.0.0.1:8911"})
+    ana = house.client
+    ana.headers["cookie"] = signed_in.headers["set-cookie"].partition(";")[0]
+    first = (await ana.get(API + "/me/contacts?limit=2")).json()
+    assert [row["id"] for row in first["contacts"]] == ["mail", "a"]
+    rest = (await ana.get(f"{API}/me/contacts?limit=2&cursor={first['next']}")).json()
+    assert ([row["id"] for row in rest["contacts"]], rest["next"]) == (["b"], "")
+
+
 def test_a_page_shifts_nothing_when_rows_come_and_go() -> None:
     rows = [{"t": t, "id": f"r{t}"} for t in (1, 2, 3, 4)]
 

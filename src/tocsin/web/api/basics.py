@@ -35,7 +35,6 @@ from tocsin.web.forms import Body, Instant, read_body, row_number
 from tocsin.web.static import PAGES
 
 _MOST_RESULTS = 30
-_MOST_MARKERS = 200
 _DAY_MS = 86_400_000
 
 
@@ -70,6 +69,8 @@ class Marker:
 @dataclass(frozen=True, slots=True)
 class MarkerList:
     markers: Sequence[Marker]
+    """Oldest first: of a time the newest page, of which `next` leads to the one before."""
+    next: str
 
 
 class Basics:
@@ -108,7 +109,7 @@ class Basics:
         """Who is signed in, and what the dashboard needs to begin."""
         caller = caller_of(request)
         config = await self._desk.state.try_ask("config.state", {})
-        status = await self._desk.state.try_ask("status", {})
+        status = await self._desk.state.try_ask("status.brief", {})
         parts = self._desk.parts
         answer = Session(
             user=User(caller.actor.name, caller.full_name, caller.role),
@@ -190,17 +191,19 @@ class Basics:
         return await json_answer(request, {**answer, "url": f"{self._desk.settings.base_url}/s/{answer['id']}"}, status=201)
 
     async def markers(self, request: Request) -> Response:
-        """Deploys, restarts and notes of a time (`from`, `to`), the newest of them; `service` = only theirs and everybody's."""
+        """Deploys, restarts and notes of a time (`from`, `to`), newest page; `service` = only theirs and everybody's."""
         query, now_ms = dict(request.query_params), self._desk.now_ms()
         to_ms = instant(query, "to", now_ms)
         from_ms = instant(query, "from", to_ms - _DAY_MS)
         wanted = [markers.c.t_ms >= from_ms, markers.c.t_ms <= to_ms]
         if service := query.get("service", ""):
             wanted.append(markers.c.service.in_((service, "")))
-        statement = sa.select(markers).where(*wanted).order_by(markers.c.t_ms.desc()).limit(_MOST_MARKERS)
+        page = page_of(query)
+        statement = page.narrow(sa.select(markers).where(*wanted), markers.c.t_ms, markers.c.id)
         rows = await self._desk.parts.database.read(lambda tx: list(tx.execute(statement)))
         found = [Marker(row.id, row.t_ms, row.kind, row.service, row.text, row.data) for row in reversed(rows)]
-        return await json_answer(request, MarkerList(found))
+        following = page.next_after(len(rows), rows[-1].t_ms, rows[-1].id) if rows else ""
+        return await json_answer(request, MarkerList(found, following))
 
     async def marker(self, request: Request) -> Response:
         """Mark a deploy, restart or note."""

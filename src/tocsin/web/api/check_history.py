@@ -32,10 +32,11 @@ _MANUAL_LOOKED_AT = 500
 
 @dataclass(frozen=True, slots=True)
 class RunList:
-    """Newest first. `before`: what to send for the next page, 0 = there is none."""
+    """Newest first. `before` and `next`: what to send as `before` or `cursor` for the next page, 0 and empty = there is none."""
 
     runs: Sequence[CheckRun]
     before: int
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,19 @@ class CheckHistory:
         ]
 
     async def runs(self, request: Request) -> Response:
-        """Runs that are kept (failures, changes, runs by people, a good one each ten minutes), newest first; `before` pages"""
-        check_id, before = request.path_params["id"], _number(request, "before", 0)
+        """Runs that are kept (failures, changes, runs by people, a good one each ten minutes), newest first; `cursor` pages"""
+        check_id, before = request.path_params["id"], _number(request, "cursor", 0) or _number(request, "before", 0)
 
         def read(tx: Connection) -> RunList | None:
             query = sa.select(check_runs).where(check_runs.c.check_id == check_id).order_by(check_runs.c.id.desc())
             rows = tx.execute((query.where(check_runs.c.id < before) if before else query).limit(_PAGE)).all()
             if not rows and not before and not _known(tx, check_id):
                 return None
-            return RunList([_run(row) for row in rows], rows[-1].id if len(rows) == _PAGE else 0)
+            following = rows[-1].id if len(rows) == _PAGE else 0
+            return RunList([_run(row) for row in rows], following, str(following or ""))
 
         found = await self._desk.parts.database.read(read)
-        runs = found if found is not None else await self._without_a_run(check_id, RunList([], 0))
+        runs = found if found is not None else await self._without_a_run(check_id, RunList([], 0, ""))
         return await json_answer(request, runs)
 
     async def run(self, request: Request) -> Response:

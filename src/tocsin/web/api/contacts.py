@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.web.answers import json_answer
+from tocsin.web.api.rows import cut
 from tocsin.web.desk import Desk, actor_of, caller_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, read_body
@@ -46,6 +47,7 @@ class ContactList:
     contacts: Sequence[ContactRow]
     channels: Sequence[str]
     """What can be added."""
+    next: str
 
 
 class Contacts:
@@ -67,7 +69,9 @@ class Contacts:
 
     async def list(self, request: Request) -> Response:
         """One's own contact methods; unverified ones are not used for pages."""
-        return await json_answer(request, await self._do(request, "list", {}))
+        found = await self._do(request, "list", {})
+        page, following = cut(found["contacts"], request.query_params, lambda row: (row["source"] != "file", row["id"]))
+        return await json_answer(request, {**found, "contacts": page, "next": following})
 
     async def add(self, request: Request) -> Response:
         """Add a contact method; a code is sent to it."""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.web.answers import bytes_answer, json_answer
+from tocsin.web.api.rows import cut
 from tocsin.web.boards.board import Dashboard, Panel
 from tocsin.web.boards.builtin import builtin
 from tocsin.web.boards.grafana import grafana_json
@@ -30,6 +31,7 @@ class DashboardItem:
 @dataclass(frozen=True, slots=True)
 class DashboardList:
     dashboards: Sequence[DashboardItem]
+    next: str
 
 
 class Dashboards:
@@ -58,7 +60,9 @@ class Dashboards:
             )
             for name, board in (await self._boards()).items()
         ]
-        return await json_answer(request, DashboardList(items))
+        place = {item.name: number for number, item in enumerate(items)}
+        page, following = cut(items, request.query_params, lambda item: (place[item.name], item.name))
+        return await json_answer(request, DashboardList(page, following))
 
     async def show(self, request: Request) -> Response:
         """One dashboard: variables, sections, panels with their queries."""

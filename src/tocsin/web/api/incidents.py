@@ -20,7 +20,7 @@ from tocsin.model.labels import Labels
 from tocsin.state.schema import incidents
 from tocsin.web.answers import bytes_answer, json_answer
 from tocsin.web.api import past
-from tocsin.web.api.alerts import RuleIndex
+from tocsin.web.api.alert_rows import RuleIndex
 from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rule_graph import graph_of
 from tocsin.web.api.shapes import IncidentDetail, IncidentList, IncidentRow

@@ -19,7 +19,8 @@ from tocsin.model.recurrence import Occurrences
 from tocsin.model.route import MaintenanceWindow
 from tocsin.state.schema import alerts, declared_maintenance
 from tocsin.web.answers import json_answer
-from tocsin.web.api.alerts import Alerts, preview
+from tocsin.web.api.alert_rows import preview
+from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.moment import moment_of
 from tocsin.web.api.rows import cut
 from tocsin.web.api.shapes import AlertRow

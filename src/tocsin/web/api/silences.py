@@ -18,7 +18,8 @@ from tocsin.model.labels import Labels, Matcher, MatchOp, all_match
 from tocsin.model.route import Silence, SilenceState
 from tocsin.state.schema import alerts, silences
 from tocsin.web.answers import json_answer
-from tocsin.web.api.alerts import Alerts, preview
+from tocsin.web.api.alert_rows import preview
+from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rows import cut
 from tocsin.web.api.shapes import MatcherRow, SilenceList, SilencePreview, SilenceRow

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from tocsin.errors import CommandError
 from tocsin.incidents import publish, subscribers
 from tocsin.web.answers import json_answer
+from tocsin.web.api.rows import cut
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, read_body
@@ -107,6 +108,7 @@ class StatusPageList:
     now_ms: int
     cursor: int
     pages: Sequence[StatusPageRow]
+    next: str
 
 
 class StatusPagesApi:
@@ -137,10 +139,9 @@ class StatusPagesApi:
     async def list(self, request: Request) -> Response:
         """Public status pages: components, what is published, planned work, how many follow by mail."""
         now_ms, found = self._desk.now_ms(), await pages_of(self._desk)
-        rows = await self._desk.parts.database.read(
-            lambda tx: [self._row(tx, slug, page, now_ms) for slug, page in found.items()]
-        )
-        return await json_answer(request, StatusPageList(now_ms, self._desk.hub.cursor, rows))
+        shown, following = cut(list(found.items()), request.query_params, lambda item: (item[0],))
+        rows = await self._desk.parts.database.read(lambda tx: [self._row(tx, slug, page, now_ms) for slug, page in shown])
+        return await json_answer(request, StatusPageList(now_ms, self._desk.hub.cursor, rows, following))
 
     async def publish(self, request: Request) -> Response:
         """Tell the public; who follows the page by mail is written to."""
