@@ -11,6 +11,8 @@ from typing import Any
 import re2
 
 METRIC_NAME = "__name__"
+METADATA_LABELS = (METRIC_NAME, "__type__", "__unit__")
+"""What an operation that changes a metric's meaning takes away."""
 
 _FNV_OFFSET = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3

@@ -22,6 +22,9 @@ class SelectHints:
     step_ms: int = 0
     range_ms: int = 0
     limit: int = 0
+    by: tuple[str, ...] | None = None
+    """The only labels that will be looked at, besides the name; a store may leave out others, so that rows have the same labels.
+    Asked for one metric only, and never kept to where series would be the same without their name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tocsin.model.labels import Matcher
+from tocsin.model.labels import METRIC_NAME, Matcher, MatchOp
 from tocsin.model.series import ValueType
 
 DOCUMENTED_TYPE = {
@@ -227,6 +227,12 @@ def unwrap(expr: Expr) -> Expr:
     while isinstance(expr, Paren):
         expr = expr.expr
     return expr
+
+
+def metric_of(selector: VectorSelector) -> str:
+    """The one metric that it can select; empty where it names none."""
+    named = (matcher.value for matcher in selector.matchers if matcher.name == METRIC_NAME and matcher.op is MatchOp.EQUAL)
+    return next(named, "")
 
 
 def selectors(expr: Expr) -> list[VectorSelector]:

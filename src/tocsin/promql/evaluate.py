@@ -21,7 +21,7 @@ from tocsin.promql.annotation import Notes
 from tocsin.promql.frame import Frame
 from tocsin.promql.function import Call, Function
 from tocsin.promql.functions import FUNCTIONS
-from tocsin.promql.labelsets import Naming
+from tocsin.promql.labelsets import Naming, repeats
 from tocsin.promql.limits import Budget
 from tocsin.promql.parser import valid_label_name
 from tocsin.promql.plan import Plan
@@ -148,7 +148,8 @@ class Evaluator:
         return Selection((SeriesGroup(frame.labels, inner, values),) if frame.labels else ()), ends, expr.range_ms
 
     def _select(self, selector: ast.VectorSelector, start_ms: int, end_ms: int, range_ms: int, func: str) -> Selection:
-        hints = SelectHints(func=func, step_ms=self.scope.step_ms, range_ms=range_ms)
+        by = None if self.scope.naming.delayed else self.scope.plan.grouped.get(id(selector))
+        hints = SelectHints(func=func, step_ms=self.scope.step_ms, range_ms=range_ms, by=by)
         selection = self.scope.reader.select(selector.matchers, start_ms, end_ms, hints)
         for warning in selection.warnings:
             self.scope.notes.from_store(warning)
@@ -249,7 +250,9 @@ class Evaluator:
         if function.name in ("rate", "increase"):
             self._note_non_counters(labels, np.asarray(present.any(axis=1)), node)
         frame = Frame(labels, values, present).compact()
-        return frame if function.keeps_name else self.scope.naming.dropped(frame, strict=True)
+        if function.keeps_name or repeats(frame.labels):  # a store that leaves out labels answers for the rest
+            return frame
+        return self.scope.naming.dropped(frame, strict=True)
 
     def map_windows(
         self, function: Function, call: Call, arguments: list[Any], position: int
@@ -277,11 +280,13 @@ class Evaluator:
         return labels, values, present
 
     def _note_non_counters(self, labels: tuple[Labels, ...], used: Bool, node: ast.Call) -> None:
-        names = {labels[row].get(METRIC_NAME) for row in np.flatnonzero(used).tolist()}
-        for name in sorted(names):
+        series = ast.unwrap(node.args[0])
+        metric = ast.metric_of(series.selector) if isinstance(series, ast.MatrixSelector) else ""
+        rows = np.flatnonzero(used)[: 1 if metric else None]
+        for name in sorted({labels[row].get(METRIC_NAME) for row in rows.tolist()}):
             if name and not name.endswith(_COUNTER_SUFFIXES):
                 # Prometheus evaluates a subquery into a selector without a position.
-                span = ast.Span(0, 0) if isinstance(ast.unwrap(node.args[0]), ast.Subquery) else node.args[0].span
+                span = ast.Span(0, 0) if isinstance(series, ast.Subquery) else node.args[0].span
                 self.scope.notes.possible_non_counter(name, span)
 
 

@@ -13,13 +13,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tocsin.model.labels import EMPTY_LABELS, METRIC_NAME, Labels
+from tocsin.model.labels import EMPTY_LABELS, METADATA_LABELS, METRIC_NAME, Labels
 from tocsin.model.series import Int64
 from tocsin.promql.ast import Cardinality, VectorMatching
 from tocsin.promql.frame import Frame, merged
 
-METADATA_LABELS = (METRIC_NAME, "__type__", "__unit__")
-"""What an operation that changes a metric's meaning takes away."""
 DELAYED_NAME_REMOVAL = "promql-delayed-name-removal"
 Rows = tuple[Labels, ...]
 T = TypeVar("T")
@@ -60,7 +58,7 @@ class LabelCache:
 
     def grouped(self, rows: Rows, names: tuple[str, ...], *, without: bool) -> tuple[Int64, Rows]:
         """Group number of each row, and the labels of each group, in order of first appearance."""
-        if not names and not without:
+        if (not names and not without) or repeats(rows):
             return _grouped(rows, names, without=without)
         return self.get(("group", rows, names, without), len(rows), lambda: _grouped(rows, names, without=without))
 
@@ -109,12 +107,19 @@ class Naming:
 def _grouped(rows: Rows, names: tuple[str, ...], *, without: bool) -> tuple[Int64, Rows]:
     if not without and not names:
         return np.zeros(len(rows), np.int64), (EMPTY_LABELS,) if rows else ()
+    one = bool(rows) and rows[0] is rows[-1] and rows.count(rows[0]) == len(rows)
     first: dict[Labels, int] = {}
-    numbers = np.empty(len(rows), np.int64)
-    for row, labels in enumerate(rows):
+    number_of: dict[int, int] = {}
+    for labels in rows[:1] if one else {id(labels): labels for labels in rows}.values():
         group = labels.without(METRIC_NAME, *names) if without else labels.only(names)
-        numbers[row] = first.setdefault(group, len(first))
+        number_of[id(labels)] = first.setdefault(group, len(first))
+    numbers = np.zeros(len(rows), np.int64) if one else np.array([number_of[id(labels)] for labels in rows], np.int64)
     return numbers, tuple(first)
+
+
+def repeats(rows: Rows) -> bool:
+    """Whether rows share labels, as where a store left out what an aggregation does not look at."""
+    return len(rows) > 1 and (rows[0] is rows[-1] or len(set(map(id, rows))) < len(rows))
 
 
 def nameless(labels: Labels) -> Labels:

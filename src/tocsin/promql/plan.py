@@ -1,12 +1,18 @@
-"""A parsed query made ready: durations worked out, and which parts give the same at every step."""
+"""A parsed query made ready: durations worked out, which parts give the same at every step, which labels count."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tocsin.model.labels import METADATA_LABELS
+from tocsin.model.series import ValueType
 from tocsin.promql import ast, durations
 from tocsin.promql.functions import FUNCTIONS
+
+_BLIND_TO_OTHERS = frozenset({"sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "quantile"})
+"""Aggregations that look at no label but those they group by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +22,8 @@ class Plan:
     query: str
     expr: ast.Expr
     invariant: frozenset[int]
+    grouped: Mapping[int, tuple[str, ...]]
+    """By the id of a selector: the only labels that its aggregation looks at, sorted."""
 
 
 def prepare(query: str, expr: ast.Expr) -> Plan:
@@ -23,7 +31,7 @@ def prepare(query: str, expr: ast.Expr) -> Plan:
     settled = _settle(expr)
     invariant: set[int] = set()
     _mark(settled, invariant)
-    return Plan(query, settled, frozenset(invariant))
+    return Plan(query, settled, frozenset(invariant), dict(_grouped(settled)))
 
 
 def _settle(expr: ast.Expr) -> ast.Expr:
@@ -78,3 +86,25 @@ def _mark(expr: ast.Expr, invariant: set[int]) -> bool:
     if same and isinstance(expr, ast.VectorSelector | ast.Call | ast.Aggregate | ast.Binary | ast.Unary):
         invariant.add(id(expr))
     return same
+
+
+def _grouped(expr: ast.Expr) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Selectors of one metric that go straight, or through one range function, into an aggregation by labels."""
+    for node in ast.walk(expr):
+        if not isinstance(node, ast.Aggregate) or node.without or node.op not in _BLIND_TO_OTHERS:
+            continue
+        names = tuple(sorted(set(node.grouping)))
+        selector = _selected(node.expr)
+        if selector is not None and not set(names) & set(METADATA_LABELS) and ast.metric_of(selector):
+            yield id(selector), names
+
+
+def _selected(expr: ast.Expr) -> ast.VectorSelector | None:
+    expr = ast.unwrap(expr)
+    if isinstance(expr, ast.Call):
+        function = FUNCTIONS[expr.name]
+        if not function.takes_windows or function.keeps_name:
+            return None
+        windows = ast.unwrap(expr.args[function.params.index(ValueType.MATRIX)])
+        return windows.selector if isinstance(windows, ast.MatrixSelector) else None
+    return expr if isinstance(expr, ast.VectorSelector) else None

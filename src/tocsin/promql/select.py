@@ -15,7 +15,9 @@ from tocsin.promql.frame import Frame, concatenate
 from tocsin.promql.window import Windows
 
 _BLOCK_ROWS = 256
-"""Rows per kernel call: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
+"""Rows per kernel call at least: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
+_BLOCK_CELLS = 32_768
+"""Short rows come in larger blocks, so many cells in one: a kernel's call costs as much as hundreds of them."""
 _FEW_INSTANTS = 4
 _SMALL_GROUP = 8
 """Groups of up to this many series are laid end to end and handled together."""
@@ -105,15 +107,18 @@ def windows(selection: Selection, end_ms: Int64, range_ms: int) -> tuple[tuple[L
     large = [group for group in selection.groups if len(group.labels) > _SMALL_GROUP]
     if len(small) == 1:
         large, small = large + small, []
-    labels = tuple(each for group in large + small for each in group.labels)
+    labels = (
+        large[0].labels if len(large) == 1 and not small else tuple([each for group in large + small for each in group.labels])
+    )
     return labels, _pieces(large, small, end_ms, range_ms)
 
 
 def _pieces(large: Sequence[SeriesGroup], small: Sequence[SeriesGroup], end_ms: Int64, range_ms: int) -> Iterator[Piece]:
     offset = 0
     for group in large:
-        for start in range(0, len(group.labels), _BLOCK_ROWS):
-            part = SeriesGroup(group.labels[start : start + _BLOCK_ROWS], group.t_ms, group.values[start : start + _BLOCK_ROWS])
+        block = max(_BLOCK_ROWS, _BLOCK_CELLS // max(group.t_ms.size, end_ms.size, 1))
+        for start in range(0, len(group.labels), block):
+            part = SeriesGroup(group.labels[start : start + block], group.t_ms, group.values[start : start + block])
             yield from _windows_of_group(part, offset + start, end_ms, range_ms)
         offset += len(group.labels)
     for start in range(0, len(small), _BLOCK_ROWS):

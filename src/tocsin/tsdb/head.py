@@ -387,11 +387,14 @@ class Head:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def view(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> HeadView:
-        """What the head has for `matchers` within [start, end]. Holds the lock for the copies of open windows only."""
+    def view(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, by: tuple[str, ...] | None = None) -> HeadView:
+        """What the head has for `matchers` within [start, end], named by all labels or `by` these alone.
+
+        Holds the lock for the copies of open windows only.
+        """
         with self.lock:
             slots = self.index.match(matchers)
-            labels = self.index.labels(slots)
+            labels = self.index.labels(slots) if by is None else self.index.labels_by(slots, by)
             ids = self.index.ids[slots].astype(np.int64)
             pieces: list[GridPiece] = []
             chunks: list[tuple[GridChunk, Int64]] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tocsin.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
+from tocsin.model.labels import METADATA_LABELS, METRIC_NAME, Labels, Matcher, MatchOp
 from tocsin.model.series import Int64
 from tocsin.tsdb.symbols import Symbols
 from tocsin.tsdb.table import Table, UInt32, UInt64, Verdicts, match_rows
@@ -227,6 +227,20 @@ class Index:
             part = slots[numbers == number]
             made = self.tables[number].labels(self._row_of[part].astype(np.int64), self.symbols.texts)
             self._labels.update(zip(part.tolist(), made, strict=True))
+
+    def labels_by(self, slots: Int64, names: tuple[str, ...]) -> tuple[Labels, ...]:
+        """Labels of live series without any but these and the name; whole where series might become the same metric's same."""
+        numbers = self._table_of[slots]
+        tables = [self.tables[number] for number in np.unique(numbers).tolist()]
+        if any(name in METADATA_LABELS for table in tables for name in table.names):
+            return self.labels(slots)
+        if len(tables) == 1:
+            return tuple(tables[0].labels_by(self._row_of[slots].astype(np.int64), names, self.symbols.texts))
+        found = np.empty(len(slots), object)
+        for table in tables:
+            mine = np.flatnonzero(numbers == table.number)
+            found[mine] = table.labels_by(self._row_of[slots[mine]].astype(np.int64), names, self.symbols.texts)
+        return tuple(found.tolist())
 
     # -- by matcher --------------------------------------------------------------------------------------------------
 

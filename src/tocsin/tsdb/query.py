@@ -77,8 +77,12 @@ class Reading:
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints = _NO_HINTS) -> Selection:
         """Series that pass every matcher and have samples within [start, end], with those samples."""
+        # A series that has two ids, in a block and in the head, is known as one by all its labels.
+        by = None if self._older(start_ms, end_ms) else hints.by
         # The head first: what moves to a block meanwhile is then seen twice, not missed.
-        view = self.head.view(matchers, start_ms, end_ms)
+        view = self.head.view(matchers, start_ms, end_ms, by)
+        if by is not None and self._older(start_ms, end_ms):
+            view = self.head.view(matchers, start_ms, end_ms)
         names = _Names(view.ids, view.labels)
         pieces: list[GridPiece] = []
         loose: list[Part] = []
@@ -103,6 +107,10 @@ class Reading:
         more = read_view(view, self.files, start_ms, end_ms, self.tombstones)
         found = assemble(pieces + more[0], loose + more[1], names.of)
         return Selection(found.groups, warnings) if warnings and found.groups else found
+
+    def _older(self, start_ms: int, end_ms: int) -> bool:
+        """Whether blocks have a part in the answer."""
+        return start_ms < self._raw_from_ms() or bool(self.blocks.overlapping(start_ms, end_ms))
 
     def _raw_from_ms(self) -> int:
         """Before this instant raw samples are gone; rollups answer."""

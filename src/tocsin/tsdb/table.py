@@ -81,6 +81,34 @@ class Table:
             h *= _MIX2
         return h
 
+    def labels_by(self, rows: Int64, names: Sequence[str], texts: Sequence[str]) -> list[Labels]:
+        """Name and these labels alone; rows that are equal in them share one object."""
+        chosen = [self.names.index(name) for name in names if name in self.names]
+        kinds: Int64 | None = None
+        for column in chosen:
+            cells = self.cells[rows, column]
+            if (cells == cells[:1]).all():
+                continue
+            texts_there, numbers = np.unique(cells, return_inverse=True)
+            if kinds is not None:
+                _, numbers = np.unique(kinds * len(texts_there) + numbers, return_inverse=True)
+            kinds = numbers
+        if kinds is None:
+            return self._named(rows[:1], chosen, texts) * len(rows)
+        _, first = np.unique(kinds, return_index=True)
+        made = self._named(rows[first], chosen, texts)
+        return [made[kind] for kind in kinds.tolist()]
+
+    def _named(self, rows: Int64, columns: Sequence[int], texts: Sequence[str]) -> list[Labels]:
+        """The name and the labels of these columns."""
+        name = [(METRIC_NAME, self.metric)] if self.metric else []
+        return [
+            Labels.from_sorted(
+                tuple(sorted(name + [(self.names[i], texts[cell]) for i, cell in zip(columns, cells, strict=True)]))
+            )
+            for cells in self.cells[rows][:, columns].tolist()
+        ]
+
     def labels(self, rows: Int64 | list[int], texts: Sequence[str]) -> list[Labels]:
         columns = []
         for name, column in self._order:
