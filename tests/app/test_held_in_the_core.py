@@ -18,7 +18,7 @@ from tests.fakes.virtual import START_MS, VirtualClock, run_virtual
 from tocsin.alerts.dispatch import Dispatcher
 from tocsin.alerts.silence import silence_mark
 from tocsin.app.commands import _Handlers
-from tocsin.app.status import check_rows
+from tocsin.app.status import CheckRows, check_rows
 from tocsin.collect.catalog import parse_check
 from tocsin.collect.receive import CheckReceiver
 from tocsin.errors import CommandError
@@ -118,6 +118,8 @@ async def test_a_check(tmp_path: Path) -> None:
         """As the web process has it: over the wire."""
         return [check_mark(orjson.loads(orjson.dumps(row))) for row in check_rows([spec], receiver.statuses())]
 
+    kept = CheckRows()
+    assert kept.of([spec], receiver.statuses()) == kept.of([spec], receiver.statuses()) == check_rows([spec], receiver.statuses())
     before = seen()
     await handlers.check_pause({"id": spec.id, "seen": before}, WEB)
     assert seen() != before and receiver.status(spec.id).state is CheckState.PAUSED

@@ -75,6 +75,7 @@ class DirectCore:
             "targets.state": {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}},
             "oncall.state": {"schedules": [], "policies": [], "people": []},
             "status": {"started_ms": START_MS - 1000, "last_evaluation_ms": START_MS, "last_sample_ms": START_MS},
+            "status.brief": {"started_ms": START_MS - 1000, "last_evaluation_ms": START_MS, "last_sample_ms": START_MS},
             "config.reload": {"ok": True, "problems": []},
             "process.exposition": "",
             "alerts.routing": {"version": 1, "routing": routing_to_json(default_routing())},

@@ -147,6 +147,18 @@ async def test_changes_end_what_is_remembered_of_the_core(house):
     assert await state.ask("check.list") == [{"id": "new"}], "while the core is away the last answer stands in"
 
 
+async def test_who_reads_states_elsewhere_is_not_disturbed_by_one_check_that_moves(house):
+    state = CoreState(house.parts)
+    await state.ask("check.list")
+    house.core.answers["check.list"] = [{"id": "new"}]
+    state.changed(Change(1, "checks", "shop"))
+    assert await state.ask("check.list", moved=True) == []
+    assert await state.ask("check.list") == [{"id": "new"}]
+    state.changed(Change(2, "checks"))
+    house.core.answers["check.list"] = []
+    assert await state.ask("check.list", moved=True) == [], "without a subject there may be others now"
+
+
 async def test_a_core_that_hangs_does_not_hang_the_pages(house):
     state = CoreState(house.parts)
     before = await state.ask("config.state")
@@ -323,7 +335,13 @@ async def test_a_built_dashboard_is_sent_compressed_and_hashed_files_for_ever(ho
     viewer = client.using(await house.token("viewer"))
     index = await viewer.get("/incidents/7")
     assert index.headers["cache-control"] == "no-cache"
-    assert (await viewer.get("/", headers={"if-none-match": index.headers["etag"]})).status == 304
+    again = await viewer.get("/", headers={"if-none-match": index.headers["etag"]})
+    assert again.status == 304
+    # The browser asks for these while the program is still on its way; for nothing that the page will not use.
+    session = "</api/tocsin/v1/session>; rel=preload; as=fetch; crossorigin"
+    assert index.headers["link"] == session
+    assert again.headers["link"] == f"{session}, {session.replace('session', 'overview')}"
+    assert (await viewer.get("/?at=2026-01-01T00:00:00Z")).headers["link"] == session
 
 
 async def test_behind_a_route_prefix_the_page_asks_for_its_files_under_the_prefix(house, tmp_path):
@@ -344,6 +362,7 @@ async def test_behind_a_route_prefix_the_page_asks_for_its_files_under_the_prefi
     index = await viewer.get("/tocsin/incidents/7", headers={"accept-encoding": "gzip"})
     assert index.text == '<link href="/tocsin/favicon.svg"><script src="/tocsin/assets/app-1a2b.js"></script>'
     assert "content-encoding" not in index.headers
+    assert index.headers["link"].startswith("</tocsin/api/tocsin/v1/session>")
     assert (await viewer.get("/tocsin/", headers={"if-none-match": index.headers["etag"]})).status == 304
     assert (await client.get("/tocsin/assets/app-1a2b.js")).text == "js"
     assert (await client.get("/tocsin/favicon.svg")).status == 200

@@ -102,6 +102,7 @@ def command_table(
         "coverage": handlers.coverage,
         "query": handlers.query,
         "status": handlers.status,
+        "status.brief": handlers.status_brief,
         "signin.link": handlers.signin_link,
     }
     for verb in incident_commands.COMMANDS:
@@ -144,6 +145,7 @@ class _Handlers:
         self._configuration = configuration
         self._settings = settings
         self._processes: dict[str, dict[str, Any]] = {}
+        self._check_rows = status.CheckRows()
         self.table: Mapping[str, CommandHandler] = {}
 
     # -- alerts -------------------------------------------------------------------------------------------------------
@@ -212,7 +214,7 @@ class _Handlers:
         return check_id
 
     async def check_list(self, _args: Args, _actor: Actor) -> Any:
-        return status.check_rows(self._configuration.config.checks, self._core.receiver.statuses())
+        return self._check_rows.of(self._configuration.config.checks, self._core.receiver.statuses())
 
     async def check_set(self, args: Args, actor: Actor) -> Any:
         """A person says how a manual check is: {id, state: up | degraded | down, message}."""
@@ -321,6 +323,9 @@ class _Handlers:
 
     async def status(self, _args: Args, _actor: Actor) -> Any:
         return await status.status(self._core, self._configuration, self._processes)
+
+    async def status_brief(self, _args: Args, _actor: Actor) -> Any:
+        return status.brief(self._core)
 
     async def coverage(self, _args: Args, _actor: Actor) -> Any:
         return await coverage(self._core, self._configuration.config)

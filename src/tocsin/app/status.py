@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -31,17 +31,47 @@ if TYPE_CHECKING:
     from tocsin.app.core import Core
 
 
-def check_rows(specs: Iterable[CheckSpec], statuses: Mapping[str, CheckStatus]) -> list[dict[str, Any]]:
-    """Definition and state of every check, merged; secrets in settings are hidden."""
-    rows = []
-    for spec in specs:
-        row = spec_to_json(spec)
-        row["settings"] = hide_secrets(dict(spec.settings))
-        found = statuses.get(spec.id)
-        if found is not None:
-            row |= {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-        rows.append(row)
-    return rows
+_STATUS_FIELDS = tuple(field.name for field in dataclasses.fields(CheckStatus))
+
+
+class CheckRows:
+    """Definition and state of every check, merged; secrets in settings are hidden. Definitions are made ready once."""
+
+    def __init__(self) -> None:
+        self._ready: dict[str, tuple[CheckSpec, dict[str, Any]]] = {}
+
+    def of(self, specs: Sequence[CheckSpec], statuses: Mapping[str, CheckStatus]) -> list[dict[str, Any]]:
+        self._ready = {spec.id: self._definition(spec) for spec in specs}
+        return [_merged(row, statuses.get(spec.id)) for spec, row in self._ready.values()]
+
+    def _definition(self, spec: CheckSpec) -> tuple[CheckSpec, dict[str, Any]]:
+        kept = self._ready.get(spec.id)
+        if kept is not None and kept[0] is spec:
+            return kept
+        return spec, spec_to_json(spec) | {"settings": hide_secrets(dict(spec.settings))}
+
+
+def check_rows(specs: Sequence[CheckSpec], statuses: Mapping[str, CheckStatus]) -> list[dict[str, Any]]:
+    """As `CheckRows`, for a few checks once."""
+    return CheckRows().of(specs, statuses)
+
+
+def _merged(row: Mapping[str, Any], found: CheckStatus | None) -> dict[str, Any]:
+    return {**row, **{name: getattr(found, name) for name in _STATUS_FIELDS}} if found is not None else dict(row)
+
+
+def brief(core: Core) -> dict[str, Any]:
+    """Whether the core works, for every open page every few seconds: cheap however much is watched. Samples that only came by
+    push are not looked at."""
+    return {
+        "host": socket.gethostname(),
+        "started_ms": core.started_ms,
+        "last_evaluation_ms": core.evaluator.last_evaluation_ms(),
+        "last_sample_ms": max(
+            core.scraper.last_ms(), core.receiver.last_ms(), *(row["last_ms"] for row in _own_collectors(core))
+        ),
+        "store": {"unwritten": core.store.stats()["unwritten"]},
+    }
 
 
 def problem_row(problem: Problem) -> dict[str, Any]:

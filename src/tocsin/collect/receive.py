@@ -134,6 +134,10 @@ class CheckReceiver:
     def statuses(self) -> dict[str, CheckStatus]:
         return {check_id: self.status(check_id) for check_id in self._specs}
 
+    def last_ms(self) -> int:
+        """When any check was last seen; 0 = never."""
+        return max((status.last_ms for status in self._places.values()), default=0)
+
     # -- results -------------------------------------------------------------------------------------------------------
 
     async def take(self, results: Sequence[CheckResult], report: ReportId | None = None) -> None:

@@ -251,6 +251,10 @@ class Scraper:
             "droppedTargetCounts": {pool.job.name: len(pool.dropped) for pool in pools},
         }
 
+    def last_ms(self) -> int:
+        """When any target was last scraped; 0 = never."""
+        return max((scraper.last_ms for pool in self._pools.values() for scraper in pool.active.values()), default=0)
+
     def problems(self) -> dict[str, str]:
         """What keeps a job from being scraped as configured, by job: failed discoveries, bad targets, limits."""
         return {pool.job.name: text for pool in self._pools.values() if (text := pool.error or pool.discoverer.error)}

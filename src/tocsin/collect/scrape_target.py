@@ -74,7 +74,8 @@ class TargetScraper:
         self._kinds: dict[str, dict[str, str]] = {}
         self.health = "unknown"
         self._last_error = ""
-        self._last_ms = 0
+        self.last_ms = 0
+        """When it was last scraped; 0 = never."""
         self._last_s = 0.0
         self._last_samples = 0
         parts = urlsplit(target.url)
@@ -106,12 +107,12 @@ class TargetScraper:
         self._append(np.concatenate((columns.values, report)), t_ms, grid_ms)
         self._store_aside(columns, t_ms)
         self._tell(columns.metadata)
-        self.health, self._last_error, self._last_ms, self._last_s = "up", self._refusal, t_ms, took_s
+        self.health, self._last_error, self.last_ms, self._last_s = "up", self._refusal, t_ms, took_s
         self._last_samples = columns.scraped
 
     def failed(self, t_ms: int, grid_ms: int, duration_s: float, error: str) -> None:
         """`up` 0, and every series of the target ends at this moment."""
-        self.health, self._last_error, self._last_ms, self._last_s = "down", error, t_ms, duration_s
+        self.health, self._last_error, self.last_ms, self._last_s = "down", error, t_ms, duration_s
         self._last_samples = 0
         self._end_series(t_ms, grid_ms)
         size = -1.0 if "limit exceeded" in error else 0.0
@@ -278,7 +279,7 @@ class TargetScraper:
 
     def state(self) -> dict[str, Any]:
         """One entry of `activeTargets`."""
-        last = datetime.fromtimestamp(self._last_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        last = datetime.fromtimestamp(self.last_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {
             "discoveredLabels": dict(self._target.discovered),
             "labels": dict(self._target.labels),
@@ -286,7 +287,7 @@ class TargetScraper:
             "scrapeUrl": self.shown_url,
             "globalUrl": self.shown_url,
             "lastError": self._last_error,
-            "lastScrape": last if self._last_ms else "0001-01-01T00:00:00Z",
+            "lastScrape": last if self.last_ms else "0001-01-01T00:00:00Z",
             "lastScrapeDuration": self._last_s,
             "health": self.health,
             "scrapeInterval": format_duration(self._target.interval_ms),

@@ -40,7 +40,7 @@ class Health:
     async def ready(self, request: Request) -> Response:
         """Rules evaluate and queries are answered."""
         try:
-            status = await self._desk.state.ask("status")
+            status = await self._desk.state.ask("status.brief")
             now_ms = self._desk.now_ms()
             await asyncio.wait_for(self._desk.queries.instant("vector(1)", now_ms), 5)
         except CommandError as error:

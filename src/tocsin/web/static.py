@@ -27,6 +27,10 @@ PAGES = (
 )  # fmt: skip
 _FOREVER = "public, max-age=31536000, immutable"
 _ROOT_FILES = ("favicon.ico", "favicon.svg", "robots.txt", "manifest.webmanifest", "apple-touch-icon.png", "icon.svg")
+# What a page asks for at once, told with the page: the browser fetches it while the program is still on its way.
+_ASKED_FIRST = ("/session",)
+_OF_THE_OVERVIEW = ("/overview",)
+_API = "/api/tocsin/v1"
 # How the addresses in the built index.html begin (ui/vite.config.js).
 _ADDRESSES = ("/assets/", "/favicon.svg")
 
@@ -67,7 +71,9 @@ class Dashboard:
         if found is None:
             return HTMLResponse(self._unbuilt())
         prefix = self._desk.settings.route_prefix
-        return _send_prefixed(request, found, prefix) if prefix else _send(request, found)
+        answer = _send_prefixed(request, found, prefix) if prefix else _send(request, found)
+        answer.headers["link"] = _asked_first(request, prefix)
+        return answer
 
     async def file(self, request: Request) -> Response:
         """A file of the build."""
@@ -85,6 +91,13 @@ class Dashboard:
         )
         links = (("health", self._desk.path("/-/healthy")), ("metrics", self._desk.path("/metrics")))
         return page("Tocsin", lines, links=links, prefix=self._desk.settings.route_prefix)
+
+
+def _asked_first(request: Request, prefix: str) -> str:
+    """The Link header of a page. Nothing that the page may not ask for: what is not used is fetched in vain."""
+    of_now = request.scope["path"] == "/" and "at" not in request.query_params
+    paths = (*_ASKED_FIRST, *(_OF_THE_OVERVIEW if of_now else ()))
+    return ", ".join(f"<{prefix}{_API}{path}>; rel=preload; as=fetch; crossorigin" for path in paths)
 
 
 def _find_build() -> Path | None:

@@ -32,7 +32,24 @@ export function onSignedOut(callback: () => void): void {
 }
 
 export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  return read<T>(absolute(`/api/tocsin/v1${path}`), signal)
+  const early = asked.get(path)
+  asked.delete(path)
+  return early ? unlessAborted(early as Promise<T>, signal) : read<T>(absolute(`/api/tocsin/v1${path}`), signal)
+}
+
+const asked = new Map<string, Promise<unknown>>()
+
+/** Ask now for what is certainly wanted in a moment: the first `get` of it takes this answer. */
+export function askEarly(path: string): void {
+  const answer = read(absolute(`/api/tocsin/v1${path}`))
+  answer.catch(() => {}) // told to who wants it
+  asked.set(path, answer)
+}
+
+async function unlessAborted<T>(answer: Promise<T>, signal?: AbortSignal): Promise<T> {
+  const value = await answer
+  signal?.throwIfAborted()
+  return value
 }
 
 /** A question too long for an address: a POST that changes nothing, so it is asked again like a read. */

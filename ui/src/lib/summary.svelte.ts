@@ -29,7 +29,7 @@ class Summary {
       if (this.#watched > 0) return
       if (change === null || change.topics.some((topic) => TOPICS.includes(topic.replace(/s$/, '')))) this.#soon()
     })
-    setTimeout(() => !this.#known && this.#soon(0), 400)
+    setTimeout(() => !this.#known && this.#watched === 0 && this.#soon(0), 400)
   }
 
   /** The overview page is here and will call `take`. */

@@ -22,12 +22,12 @@ from tocsin.model.check import CheckState
 from tocsin.state.schema import declared_checks, events, meta
 from tocsin.web.answers import bytes_answer, dumps, json_answer
 from tocsin.web.api import past
-from tocsin.web.api.alerts import RuleIndex, alert_rows, alerts_at
-from tocsin.web.api.check_lines import check_rows
+from tocsin.web.api.alert_rows import RuleIndex, alert_rows, alerts_at
+from tocsin.web.api.check_lines import check_rows, standings
 from tocsin.web.api.incidents import directory_of, open_incidents
 from tocsin.web.api.metrics_view import MetricsView, read_metrics
 from tocsin.web.api.moment import is_past, moment_of
-from tocsin.web.api.services import service_rows
+from tocsin.web.api.services import Judged, service_rows
 from tocsin.web.api.shapes import (
     AlertCounts,
     AlertRow,
@@ -52,6 +52,8 @@ _CHANGE_VERBS = (
     "check_resumed", "override_added", "override_removed",
 )  # fmt: skip
 _PROBLEMS = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN)
+_NO_RULES = RuleIndex({}, {})
+"""Alerts are only counted here: which rule they came of is not asked for."""
 
 
 @dataclass(slots=True)
@@ -89,14 +91,17 @@ class OverviewPage:
 
     async def _compute(self, now_ms: int, cursor: int) -> Overview:
         state = self._desk.state
-        specs: Sequence[Mapping[str, Any]] = await state.try_ask("check.list", [])
-        rules = RuleIndex.of(await state.try_ask("rules.state", {}))
-        config: Mapping[str, Any] = await state.try_ask("config.state", {})
-        duty: Mapping[str, Any] = await state.try_ask("oncall.state", {})
-        engine = await self.engine()
-        metrics = await self._fresh_metrics(now_ms)
-        severities, directory = self._desk.settings.severities, await directory_of(self._desk)
-        rows = await self._desk.parts.database.read(lambda tx: _Rows.read(tx, specs, rules, directory, now_ms))
+        # The core is asked for all of it at once, while a thread asks the store.
+        specs, config, duty, engine, metrics, directory = await asyncio.gather(
+            state.try_ask("check.list", [], moved=True),
+            state.try_ask("config.state", {}),
+            state.try_ask("oncall.state", {}),
+            self.engine(),
+            self._fresh_metrics(now_ms),
+            directory_of(self._desk),
+        )
+        severities = self._desk.settings.severities
+        rows = await self._desk.parts.database.read(lambda tx: _Rows.read(tx, specs, directory, now_ms))
         oncall = [
             OnCallNow(item.get("schedule", item.get("name", "")), item.get("who", ()), int(item.get("until_ms", 0)))
             for item in duty.get("schedules", ())
@@ -109,7 +114,7 @@ class OverviewPage:
             engine=engine,
             incidents=rows.incidents,
             alerts=_alert_counts(rows.alerts),
-            checks=_check_counts(rows.checks),
+            checks=_check_counts(rows),
             services=services,
             hosts=metrics.hosts,
             kpis=metrics.kpis,
@@ -122,12 +127,11 @@ class OverviewPage:
         """The home screen at a past moment, with today's names of checks, rules and people. `now_ms` stays the clock's."""
         state = self._desk.state
         specs: Sequence[Mapping[str, Any]] = await state.try_ask("check.list", [])
-        rules = RuleIndex.of(await state.try_ask("rules.state", {}))
         config: Mapping[str, Any] = await state.try_ask("config.state", {})
         severities, directory = self._desk.settings.severities, await directory_of(self._desk)
         engine = self._desk.parts.engine
         metrics = await self._desk.queries.together(lambda: read_metrics(engine, at_ms))
-        rows = await self._desk.parts.database.read(lambda tx: _Rows.at(tx, specs, rules, directory, at_ms))
+        rows = await self._desk.parts.database.read(lambda tx: _Rows.at(tx, specs, directory, at_ms))
         services = service_rows(rows.checks, rows.alerts, metrics, config.get("services", {}), severities)
         working = Engine(ok=True, last_evaluation_ms=at_ms, last_sample_ms=at_ms, core_started_ms=0, lag_ms=0)
         return Overview(
@@ -137,7 +141,7 @@ class OverviewPage:
             engine=await self.engine(),
             incidents=rows.incidents,
             alerts=_alert_counts(rows.alerts),
-            checks=_check_counts(rows.checks),
+            checks=_check_counts(rows),
             services=services,
             hosts=metrics.hosts,
             kpis=metrics.kpis,
@@ -148,7 +152,7 @@ class OverviewPage:
 
     async def engine(self) -> Engine:
         """Whether the machine behind the numbers works; nothing may look green when it does not."""
-        status: Mapping[str, Any] = await self._desk.state.try_ask("status", {})
+        status: Mapping[str, Any] = await self._desk.state.try_ask("status.brief", {})
         now_ms, heard_ms = self._desk.now_ms(), self._desk.hub.heard_ms
         evaluated_ms = int(status.get("last_evaluation_ms", 0))
         lag_ms = self._desk.parts.lag_ms()
@@ -174,7 +178,9 @@ class OverviewPage:
 class _Rows:
     """What one read transaction sees."""
 
-    checks: Sequence[CheckRow]
+    checks: Sequence[Judged]
+    problems: Sequence[CheckRow]
+    """Of those checks that are not well."""
     alerts: Sequence[AlertRow]
     incidents: Sequence[Mapping[str, Any]]
     changes: Sequence[ChangeRow]
@@ -182,12 +188,13 @@ class _Rows:
     dismissed: bool
 
     @classmethod
-    def read(
-        cls, tx: Connection, specs: Sequence[Mapping[str, Any]], rules: RuleIndex, directory: Directory, now_ms: int
-    ) -> _Rows:
+    def read(cls, tx: Connection, specs: Sequence[Mapping[str, Any]], directory: Directory, now_ms: int) -> _Rows:
+        checks = standings(tx, specs)
+        troubled = [spec for spec, check in zip(specs, checks, strict=True) if check.state in _PROBLEMS]
         return cls(
-            checks=check_rows(tx, specs, now_ms),
-            alerts=alert_rows(tx, {"firing", "clearing", "pending"}, rules, now_ms),
+            checks=checks,
+            problems=check_rows(tx, troubled, now_ms),
+            alerts=alert_rows(tx, {"firing", "clearing", "pending"}, _NO_RULES, now_ms),
             incidents=open_incidents(tx, directory),
             changes=_changes(tx, now_ms),
             added_checks=tx.execute(sa.select(sa.func.count()).select_from(declared_checks)).scalar() or 0,
@@ -195,10 +202,12 @@ class _Rows:
         )
 
     @classmethod
-    def at(cls, tx: Connection, specs: Sequence[Mapping[str, Any]], rules: RuleIndex, directory: Directory, at_ms: int) -> _Rows:
+    def at(cls, tx: Connection, specs: Sequence[Mapping[str, Any]], directory: Directory, at_ms: int) -> _Rows:
+        checks = past.checks_at(tx, specs, at_ms)
         return cls(
-            checks=past.checks_at(tx, specs, at_ms),
-            alerts=alerts_at(tx, rules, at_ms),
+            checks=checks,
+            problems=[row for row in checks if row.state in _PROBLEMS],
+            alerts=alerts_at(tx, _NO_RULES, at_ms),
             incidents=past.incidents_at(tx, directory, at_ms),
             changes=_changes(tx, at_ms),
             added_checks=0,
@@ -216,8 +225,8 @@ def _changes(tx: Connection, until_ms: int) -> list[ChangeRow]:
     return [ChangeRow(row.t_ms, row.actor, row.text, row.subject) for row in found]
 
 
-def _check_counts(rows: Sequence[CheckRow]) -> CheckCounts:
-    return CheckCounts(counts=Counter(row.state for row in rows), problems=[row for row in rows if row.state in _PROBLEMS])
+def _check_counts(rows: _Rows) -> CheckCounts:
+    return CheckCounts(counts=Counter(check.state for check in rows.checks), problems=rows.problems)
 
 
 def _alert_counts(rows: Sequence[AlertRow]) -> AlertCounts:
@@ -233,7 +242,7 @@ def sentence(
     engine: Engine,
     incidents: Sequence[Mapping[str, Any]],
     alerts: Sequence[AlertRow],
-    checks: Sequence[CheckRow],
+    checks: Sequence[Judged],
     services: Sequence[ServiceRow],
     oncall: Sequence[OnCallNow],
     severities: Sequence[str],

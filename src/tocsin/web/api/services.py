@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from tocsin.model.check import CheckState
 from tocsin.web.api.metrics_view import MetricsView, ServiceMetrics
-from tocsin.web.api.shapes import AlertRow, CheckRow, ServiceRow
+from tocsin.web.api.shapes import AlertRow, ServiceRow
+
+
+class Judged(Protocol):
+    """What is asked of a check."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def since_ms(self) -> int: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
 
 _ORDER = {"critical": 0, "warning": 1, "unknown": 2, "ok": 3}
 
 
 def service_rows(
-    checks: Sequence[CheckRow],
+    checks: Sequence[Judged],
     alerts: Sequence[AlertRow],
     metrics: MetricsView,
     declared: Mapping[str, Mapping[str, Any]],
     severities: Sequence[str],
 ) -> list[ServiceRow]:
     """One row per service, the worst first, then those in trouble for longest."""
-    checks_of: dict[str, list[CheckRow]] = defaultdict(list)
+    checks_of: dict[str, list[Judged]] = defaultdict(list)
     for check in checks:
         if name := check.labels.get("service"):
             checks_of[name].append(check)
@@ -39,7 +51,7 @@ def service_rows(
 
 def _row(
     name: str,
-    checks: Sequence[CheckRow],
+    checks: Sequence[Judged],
     alerts: Sequence[AlertRow],
     figures: ServiceMetrics | None,
     declared: Mapping[str, Any],
@@ -62,7 +74,7 @@ def _row(
     )
 
 
-def _state(checks: Sequence[CheckRow], alerts: Sequence[AlertRow], severities: Sequence[str]) -> str:
+def _state(checks: Sequence[Judged], alerts: Sequence[AlertRow], severities: Sequence[str]) -> str:
     worst = severities[-1] if severities else "critical"
     states = {check.state for check in checks}
     if CheckState.DOWN in states or any(alert.severity == worst for alert in alerts):
