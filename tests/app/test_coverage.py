@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tocsin.app import coverage
-from tocsin.config.load import Config, build, read_sources
+from tocsin.config.config import Config
+from tocsin.config.load import build
+from tocsin.config.sources import read_sources
 from tocsin.model.check import CheckState, CheckStatus
 from tocsin.model.labels import Labels, all_match
 

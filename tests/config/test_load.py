@@ -7,7 +7,9 @@ from textwrap import dedent
 
 import pytest
 
-from tocsin.config.load import Config, build, read_sources
+from tocsin.config.config import Config
+from tocsin.config.load import build
+from tocsin.config.sources import read_sources
 from tocsin.errors import ConfigError
 from tocsin.model.incident import TargetKind
 
@@ -208,3 +210,29 @@ def test_templates_are_watched_and_part_of_the_last_good_configuration(tmp_path:
     again = build(Sources.from_json(sources.to_json()))
     assert again.routing.receivers == config.routing.receivers
     assert again.routing.receivers["r"].destinations[0].settings["text_library"]
+
+
+def test_rules_look_back_by_the_global_offset_unless_they_name_their_own(tmp_path: Path) -> None:
+    rules = "rules: [{record: a:b, expr: x}]"
+    write(
+        tmp_path,
+        f"groups: [{{name: a, {rules}}}, {{name: b, query_offset: 0s, {rules}}}, {{name: c, query_offset: 5m, {rules}}}]",
+        "r.yml",
+    )
+    config = load(tmp_path, "global: {rule_query_offset: 1m}\nrule_files: [r.yml]\nshipped_rules: false")
+    assert [group.query_offset_ms for group in config.file_rules] == [60_000, 0, 300_000]
+
+
+def test_the_mail_server_s_password_may_stand_in_a_file(tmp_path: Path) -> None:
+    mail = 'smtp_smarthost: "mail:465", smtp_from: t@shop.example, smtp_auth_username: t, smtp_force_implicit_tls: true'
+    text = f"global: {{{mail}, smtp_auth_password_file: word}}\n"
+    assert any("global.smtp_auth_password_file: cannot be read" in problem for problem in problems(tmp_path, text))
+    write(tmp_path, "hush\n", "word")
+    assert load(tmp_path, text).channels.defaults["email"] == {
+        "smarthost": "mail:465",
+        "from": "t@shop.example",
+        "auth_username": "t",
+        "auth_password": "hush",
+        "require_tls": True,
+        "security": "tls",
+    }

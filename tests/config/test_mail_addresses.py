@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.config.load import build, read_sources
+from tocsin.config.load import build
+from tocsin.config.sources import read_sources
 
 CONFIG = """
 external_url: https://tocsin.example

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.config.load import Config, build, read_sources
+from tocsin.config.config import Config
+from tocsin.config.load import build
 from tocsin.config.next_start import from_next_start
+from tocsin.config.sources import read_sources
 
 
 def load(folder: Path, text: str) -> Config:

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from tests.fakes.house import directory, person, policy
 
 from tocsin.cli.config import config
-from tocsin.config.load import build, read_sources
+from tocsin.config.load import build
+from tocsin.config.sources import read_sources
 from tocsin.incidents.lint import lint
 from tocsin.incidents.people import Team
 from tocsin.incidents.schedule import parse_schedule

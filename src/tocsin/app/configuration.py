@@ -19,10 +19,11 @@ from tocsin.app.preflight import LAST_GOOD
 from tocsin.app.settings import ServeSettings
 from tocsin.clock import Clock
 from tocsin.collect.catalog import parse_check
+from tocsin.config.config import Config, with_checks, with_contacts
 from tocsin.config.declared import declared_windows, with_maintenance
-from tocsin.config.load import Config, build, read_sources, with_checks, with_contacts
+from tocsin.config.load import build
 from tocsin.config.next_start import from_next_start
-from tocsin.config.sources import Signature, Sources, signature
+from tocsin.config.sources import Signature, Sources, read_sources, signature
 from tocsin.errors import ConfigError, Problem
 from tocsin.incidents import contacts
 from tocsin.log import get_log

@@ -39,7 +39,7 @@ from tocsin.collect.pushed import PushedGroups
 from tocsin.collect.receive import CheckReceiver
 from tocsin.collect.scrape import Scraper
 from tocsin.collect.selfscrape import SelfCollector
-from tocsin.config.load import Config
+from tocsin.config.config import Config
 from tocsin.errors import StateError
 from tocsin.incidents.escalate import Escalator
 from tocsin.incidents.routine import Routine

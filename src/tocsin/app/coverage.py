@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tocsin.alerts.route import match, walk
-from tocsin.config.load import Config
+from tocsin.config.config import Config
 from tocsin.errors import QueryError
 from tocsin.incidents import oncall
 from tocsin.incidents.people import Directory, destination_targets

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tocsin.app.settings import ServeSettings
-from tocsin.config.load import build, read_sources
+from tocsin.config.load import build
+from tocsin.config.sources import read_sources
 from tocsin.errors import ConfigError
 from tocsin.log import get_log
 from tocsin.state.reserve import Reserve

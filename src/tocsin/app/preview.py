@@ -8,7 +8,8 @@ import yaml
 
 from tocsin.app.status import problem_row
 from tocsin.collect.target import ScrapeJob
-from tocsin.config.load import Config, build
+from tocsin.config.config import Config
+from tocsin.config.load import build
 from tocsin.config.sources import Sources
 from tocsin.errors import CommandError, ConfigError
 from tocsin.formats.yaml_tree import parse_yaml

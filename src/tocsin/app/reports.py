@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.app.configuration import Configuration
 from tocsin.bus.wire import Args, CommandHandler
-from tocsin.config.load import Config
+from tocsin.config.config import Config
 from tocsin.errors import CommandError
 from tocsin.incidents.questions import instant
 from tocsin.model.event import Actor

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.app.configuration import Configuration
 from tocsin.bus.wire import Args
-from tocsin.config.load import Config
+from tocsin.config.config import Config
 from tocsin.errors import CommandError
 from tocsin.incidents.analytics import SELFTEST
 from tocsin.incidents.people import HOW_TO_BE_TOLD, destination_targets, who_can_be_told

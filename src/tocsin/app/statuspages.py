@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection
 
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.collect.catalog import parse_check
+from tocsin.config.config import Config, with_checks
 from tocsin.config.declared import declared_windows, with_maintenance
-from tocsin.config.load import Config, with_checks
 from tocsin.config.schema import StatusPage
 from tocsin.errors import CommandError
 from tocsin.incidents.publish import COMPONENT_STATES

@@ -20,7 +20,7 @@ from tocsin.model.rule import AlertRule, RuleGroup
 
 if TYPE_CHECKING:
     from tocsin.backtest.trial import Difference, Trial
-    from tocsin.config.load import Config
+    from tocsin.config.config import Config
     from tocsin.model.ports import Queryable, SampleReader
 
 _SHOWN = 20

@@ -10,7 +10,9 @@ import click
 from tocsin.cli.core import print_json
 from tocsin.cli.main import config_option, json_option
 from tocsin.clock import SystemClock
-from tocsin.config.load import Config, build, read_sources
+from tocsin.config.config import Config
+from tocsin.config.load import build
+from tocsin.config.sources import read_sources
 from tocsin.errors import ConfigError, Problem, UsageError
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
-from tocsin.config.load import Config
+from tocsin.config.config import Config
 from tocsin.config.maintenance import MaintenanceSection
 from tocsin.log import get_log
 from tocsin.model.route import MaintenanceWindow

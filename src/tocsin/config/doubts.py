@@ -11,7 +11,7 @@ from tocsin.incidents.doubt import Doubt
 from tocsin.incidents.lint import lint
 
 if TYPE_CHECKING:
-    from tocsin.config.load import Config
+    from tocsin.config.config import Config
     from tocsin.config.schema import OwnSections
 
 

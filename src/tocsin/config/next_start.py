@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.config.load import Config
+from tocsin.config.config import Config
 from tocsin.errors import Place, Problem
 
 _AT_ONCE = {"exemplar-storage"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 import orjson
 
 from tocsin.errors import ConfigError, Place, Problem
+from tocsin.formats.yaml_tree import parse_yaml
 
 _LARGEST_BYTES = 32 * 1024 * 1024
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -17,7 +19,7 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """File name -> text: the configuration files in order, and the rule files that they name."""
+    """File name -> text: the configuration files in order, and the files that they name."""
 
     main: tuple[str, ...]
     texts: dict[str, str] = field(default_factory=dict)
@@ -29,6 +31,40 @@ class Sources:
     def from_json(cls, data: bytes) -> Sources:
         raw = orjson.loads(data)
         return cls(tuple(raw["main"]), dict(raw["texts"]))
+
+
+def read_sources(paths: Iterable[Path], *, optional: bool = False) -> Sources:
+    """Read the configuration files and the files that they name: rules, dashboards, templates. Raises ConfigError."""
+    texts: dict[str, str] = {}
+    main = main_files(paths, optional=optional)
+    for path in main:
+        texts[str(path)] = read_text(path)
+        for named in _named_files(texts[str(path)], path):
+            if named.exists():  # a missing one is reported with the line that names it
+                texts[str(named)] = read_text(named)
+        for named in _template_files(texts[str(path)], path):
+            with contextlib.suppress(ConfigError):  # said with the pattern that names it; the page is sent all the same
+                texts[str(named)] = read_text(named)
+    return Sources(tuple(str(path) for path in main), texts)
+
+
+def _named_files(text: str, path: Path) -> list[Path]:
+    """Rule files and dashboards."""
+    return _files_under(text, path, ("rule_files", "dashboard_files"))
+
+
+def _template_files(text: str, path: Path) -> list[Path]:
+    """Templates of messages."""
+    return [named for named in _files_under(text, path, ("templates",)) if named.exists()]
+
+
+def _files_under(text: str, path: Path, keys: tuple[str, ...]) -> list[Path]:
+    try:
+        value = parse_yaml(text, str(path)).value
+    except ConfigError:
+        return []  # reported when it is built
+    lists = [value.get(key) for key in keys] if isinstance(value, dict) else []
+    return expand([str(p) for patterns in lists if isinstance(patterns, list) for p in patterns], path.parent)
 
 
 def main_files(paths: Iterable[Path], *, optional: bool) -> list[Path]:

@@ -24,19 +24,21 @@ _GROUP_KEYS = {"name", "interval", "query_offset", "limit", "rules", "labels"}
 _RULE_KEYS = {"record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
 
 
-def parse_rule_file(text: str, file: str, *, default_interval_ms: int = 60_000) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
+def parse_rule_file(
+    text: str, file: str, *, default_interval_ms: int = 60_000, default_query_offset_ms: int = 0
+) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
     """The groups of one rule file, and every problem found.
 
     A rule with a problem is left out of its group; a caller that must not run half a file looks at the problems first.
     """
     reader = Reader(file)
-    groups = tuple(_groups(reader, reader.read(text), default_interval_ms))
+    groups = tuple(_groups(reader, reader.read(text), default_interval_ms, default_query_offset_ms))
     if (problem := circle_problem(groups)) is not None:
         reader.problems.append(problem)
     return groups, reader.problems
 
 
-def _groups(reader: Reader, root: Field, default_interval_ms: int) -> Iterator[RuleGroup]:
+def _groups(reader: Reader, root: Field, default_interval_ms: int, default_query_offset_ms: int) -> Iterator[RuleGroup]:
     seen: set[str] = set()
     for item in reader.items(reader.mapping(root, {"groups"}).get("groups")):
         fields = reader.mapping(item, _GROUP_KEYS)
@@ -53,7 +55,7 @@ def _groups(reader: Reader, root: Field, default_interval_ms: int) -> Iterator[R
             interval_ms=reader.duration_ms(fields.get("interval")) or default_interval_ms,
             rules=tuple(_rules(reader, fields.get("rules"), name, labels)),
             limit=reader.integer(fields.get("limit")),
-            query_offset_ms=reader.duration_ms(fields.get("query_offset")),
+            query_offset_ms=reader.duration_ms(offset) if (offset := fields.get("query_offset")) else default_query_offset_ms,
             labels=labels,
         )
 
