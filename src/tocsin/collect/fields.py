@@ -10,7 +10,7 @@ import re2
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from tocsin.collect.tunnel import PORTS as PROXY_PORTS
-from tocsin.model.duration import format_duration, parse_duration_ms
+from tocsin.model.duration import duration_setting_ms, format_duration
 
 _SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGTPE]?i?B?)\s*$", re.IGNORECASE)
 _POWERS = "KMGTPE"
@@ -20,14 +20,6 @@ class Part(BaseModel):
     """A group of settings inside a check."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _duration(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value:
-        raise ValueError(f"expected a duration with a unit such as {value}s or {value}m")
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise ValueError("expected a duration such as 30s, 5m or 1h30m")
-    return parse_duration_ms(str(value))
 
 
 def _latency(value: Any) -> Any:
@@ -47,10 +39,8 @@ def size_bytes(value: Any) -> int:
 
 
 def _pattern(value: str) -> str:
-    options = re2.Options()
-    options.log_errors = False
     try:
-        re2.compile(value, options)
+        re2.compile(value, _quiet())
     except re2.error as error:
         raise ValueError(f"not a regular expression that RE2 accepts: {error}") from None
     return value
@@ -85,9 +75,15 @@ def _host(value: str) -> str:
 # Written back as text: stored settings are read again, and shown to people.
 _AsText = PlainSerializer(format_duration, return_type=str, when_used="json")
 
-DurationMs = Annotated[int, BeforeValidator(_duration), _AsText, WithJsonSchema({"type": "string", "format": "duration"})]
+DurationMs = Annotated[
+    int, BeforeValidator(duration_setting_ms), _AsText, WithJsonSchema({"type": "string", "format": "duration"})
+]
 LatencyMs = Annotated[
-    int, BeforeValidator(_duration), BeforeValidator(_latency), _AsText, WithJsonSchema({"type": "string", "format": "duration"})
+    int,
+    BeforeValidator(duration_setting_ms),
+    BeforeValidator(_latency),
+    _AsText,
+    WithJsonSchema({"type": "string", "format": "duration"}),
 ]
 SizeBytes = Annotated[int, BeforeValidator(size_bytes), WithJsonSchema({"type": "string", "format": "size"})]
 Pattern = Annotated[str, AfterValidator(_pattern)]
@@ -116,6 +112,11 @@ def address_text(host: str, port: int) -> str:
 
 def search(pattern: str, text: str) -> bool:
     """Does the RE2 pattern occur in `text`?"""
+    return re2.compile(pattern, _quiet()).search(text) is not None
+
+
+def _quiet() -> re2.Options:
+    """RE2 writes to stderr by itself otherwise."""
     options = re2.Options()
     options.log_errors = False
-    return re2.compile(pattern, options).search(text) is not None
+    return options

@@ -10,21 +10,13 @@ from pydantic_core import ErrorDetails
 
 from tocsin.errors import Problem
 from tocsin.formats.yaml_tree import Path, Tree, path_text
-from tocsin.model.duration import parse_duration_ms
+from tocsin.model.duration import duration_setting_ms
 
 
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def _duration(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise ValueError("expected a duration such as 30s, 5m or 1h30m")
-    if isinstance(value, int) and value != 0:
-        raise ValueError(f"expected a duration with a unit such as {value}s or {value}m")
-    return parse_duration_ms(str(value))
 
 
 def _minute_of_day(value: Any) -> int:
@@ -54,7 +46,7 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-DurationMs = Annotated[int, BeforeValidator(_duration)]
+DurationMs = Annotated[int, BeforeValidator(duration_setting_ms)]
 MinuteOfDay = Annotated[int, BeforeValidator(_minute_of_day)]
 TimeZone = Annotated[str, BeforeValidator(_time_zone)]
 Text = Annotated[str, BeforeValidator(_text)]

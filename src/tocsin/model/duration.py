@@ -25,6 +25,15 @@ def parse_duration_ms(text: str) -> int:
     return total
 
 
+def duration_setting_ms(value: object) -> int:
+    """Milliseconds of a duration in a file or a form, where a number without a unit would be a guess. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise ValueError("expected a duration such as 30s, 5m or 1h30m")
+    if isinstance(value, int) and value != 0:
+        raise ValueError(f"expected a duration with a unit such as {value}s or {value}m")
+    return parse_duration_ms(str(value))
+
+
 def format_duration(ms: int) -> str:
     """The shortest exact text, as Prometheus prints a duration: 90_000 -> `1m30s`, 0 -> `0s`."""
     if ms == 0:
