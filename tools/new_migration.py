@@ -19,8 +19,9 @@ with tempfile.TemporaryDirectory() as folder:
         config.attributes["connection"] = connection
         number = f"{len(list(revisions.glob('*.py'))) + 1:04d}"
         command.revision(config, sys.argv[1], autogenerate=True, rev_id=number)
-    # Rendered from SQLite, where false is 0; PostgreSQL wants the word.
+    # Rendered from SQLite, where a boolean is 0 or 1; PostgreSQL wants the word.
     written = max(revisions.glob("*.py"))
-    written.write_text(
-        written.read_text().replace("sa.Boolean(), server_default=sa.text('0')", "sa.Boolean(), server_default=sa.false()")
-    )
+    text = written.read_text()
+    for number, word in (("0", "false"), ("1", "true")):
+        text = text.replace(f"sa.Boolean(), server_default=sa.text('{number}')", f"sa.Boolean(), server_default=sa.{word}()")
+    written.write_text(text)
