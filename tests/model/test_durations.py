@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tocsin.model.duration import duration_setting_ms, format_duration, parse_duration_ms
 
 
-@given(st.integers(0, 10**15))
+@given(st.integers(0, 9 * 10**12))
 def test_what_is_printed_is_read_back(ms: int) -> None:
     assert parse_duration_ms(format_duration(ms)) == ms
 

@@ -94,6 +94,7 @@ CALLS = [
     ("GET", "parse_query", [("query", 'sum by (job) (rate(http_requests_total{code=~"5.."}[5m] offset 1m)) > bool 1')]),
     ("GET", "parse_query", [("query", "max_over_time(deriv(up[5m:1m] @ end())[10m:]) + on (a) group_left (b) foo")]),
     ("GET", "parse_query", [("query", '-topk(3, {"http.requests", x!="y"} @ 12.5) ^ (2 or vector(NaN))')]),
+    ("GET", "parse_query", [("query", "up or on (job) foo unless bar and ignoring (x) up")]),
     ("GET", "parse_query", [("query", "foo{")]),
     ("GET", "status/walreplay", []),
     ("GET", "unknown", []),

@@ -6,7 +6,6 @@ Every function yields (name, labels, value); a source that this kernel or contai
 from __future__ import annotations
 
 import os
-import platform
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,8 +215,3 @@ SOURCES: tuple[Callable[[], Iterator[HostSample]], ...] = (
     virtual_memory,
     containers,
 )
-
-
-def host_name() -> str:
-    """What `instance` says of this host."""
-    return platform.node() or "localhost"

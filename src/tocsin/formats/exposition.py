@@ -18,9 +18,6 @@ from tocsin.metrics import Family
 from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import METRIC_NAME, Labels
 
-CONTENT_TYPE_TEXT = "text/plain; version=0.0.4; charset=utf-8"
-CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
 Format = Literal["text", "openmetrics"]
 
 _KINDS = {

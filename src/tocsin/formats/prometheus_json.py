@@ -57,12 +57,6 @@ def encode_data(data: Any, *, warnings: Sequence[str] = (), infos: Sequence[str]
     return b'{"status":"success","data":' + orjson.dumps(data) + _annotations(warnings, infos) + b"}"
 
 
-def encode_error(error_type: str, message: str, *, data: Any = None) -> bytes:
-    """`{"status":"error","errorType":...,"error":...}`."""
-    body = {"status": "error"} | ({"data": data} if data is not None else {})
-    return orjson.dumps(body | {"errorType": error_type, "error": message})
-
-
 def encode_series(series: Iterable[Labels], *, warnings: Sequence[str] = ()) -> bytes:
     """Answer of /api/v1/series."""
     items = b",".join(_metric(labels) for labels in series)

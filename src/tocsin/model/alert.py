@@ -45,7 +45,6 @@ class AlertReason(enum.StrEnum):
     ON_PROBATION = "on_probation"
     RULE_REMOVED = "rule_removed"
     RULE_CHANGED = "rule_changed"
-    RESTORED = "restored_after_restart"
     LOST = "no_data_for_a_day"
 
 

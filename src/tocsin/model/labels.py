@@ -81,10 +81,6 @@ class Labels(Mapping[str, str]):
     def __reduce__(self) -> tuple[Any, ...]:
         return (Labels.from_sorted, (self.pairs,))
 
-    def with_(self, **changes: str) -> Labels:
-        """A copy with labels set; an empty value removes."""
-        return Labels({**self._map, **changes})
-
     def merged(self, changes: Mapping[str, str]) -> Labels:
         """A copy with `changes` set over these; an empty value removes."""
         return Labels({**self._map, **changes})

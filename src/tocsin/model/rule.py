@@ -9,11 +9,6 @@ from dataclasses import dataclass, field
 from tocsin.errors import Place
 
 
-class RuleKind(enum.StrEnum):
-    ALERTING = "alerting"
-    RECORDING = "recording"
-
-
 class Semantics(enum.StrEnum):
     NATIVE = "native"
     """Three-valued, with everything the `tocsin` annotation may say. Checks and shipped rules."""

@@ -35,14 +35,6 @@ def parse_series(text: str) -> tuple[Labels, list[float | None]]:
     return labels, values
 
 
-def parse_metric(text: str) -> Labels:
-    """Labels of `name{a="b"}`. Raises ParseError."""
-    labels, rest = split_metric(text)
-    if rest.strip():
-        raise fail(text, Span(len(text) - len(rest), len(text)), f"unexpected {rest.strip()!r} behind the metric")
-    return labels
-
-
 def split_metric(text: str) -> tuple[Labels, str]:
     """Labels of the metric that a text begins with, and what follows it."""
     end = _metric_end(text)

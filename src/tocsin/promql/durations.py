@@ -11,7 +11,6 @@ from tocsin.promql import ast
 from tocsin.promql.text import go_quote
 
 _OCTAL = re.compile(r"0_?[0-7](?:_?[0-7])*$")
-_DECIMAL = re.compile(r"[0-9]+(?:_[0-9]+)*$")
 
 
 def parse_number(text: str) -> float:

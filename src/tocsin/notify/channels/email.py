@@ -17,7 +17,6 @@ from tocsin.notify.channel import Io, Rate, channel
 from tocsin.notify.render import html_body, subject, text_body
 from tocsin.notify.texts import Worded
 
-_SEVERITY_WORDS = {"critical": "CRIT", "warning": "WARN", "info": "INFO"}
 _MAILBOX = re.compile(r"^[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+$")
 _LABEL = re.compile(r"[^A-Za-z0-9]+")
 _SUBJECT_LIMIT = 300

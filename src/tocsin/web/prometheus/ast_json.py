@@ -73,8 +73,9 @@ def _subquery(expr: ast.Subquery) -> dict[str, Any]:
 def _binary(expr: ast.Binary) -> dict[str, Any]:
     matching = None
     if expr.matching is not None and ast.type_of(expr.left) is ast.type_of(expr.right) is ValueType.VECTOR:
+        between_sets = expr.op in ("and", "or", "unless")
         matching = {
-            "card": expr.matching.cardinality.value,
+            "card": (ast.Cardinality.MANY_TO_MANY if between_sets else expr.matching.cardinality).value,
             "labels": list(expr.matching.labels),
             "on": expr.matching.on,
             "include": list(expr.matching.include),
