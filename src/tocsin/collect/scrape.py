@@ -36,6 +36,7 @@ targets_gauge = Gauge("tocsin_collect_targets", "Targets being scraped.")
 
 PHASES = 30
 _LATEST_MS = 100
+_LEARNERS = 2
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class Scraper:
         self._jobs: list[ScrapeJob] = []
         self._pools: dict[str, _Pool] = {}
         self._applied = asyncio.Event()
+        self._learning = asyncio.Semaphore(_LEARNERS)
 
     def apply(self, jobs: Sequence[ScrapeJob]) -> None:
         """Scrape these jobs from now on (`run` does the rest)."""
@@ -168,7 +170,7 @@ class Scraper:
         return wanted, dropped, error
 
     def _start(self, pool: _Pool, target: Target) -> None:
-        scraper = TargetScraper(pool.job, target, self._writer, self._clock, self._exemplars)
+        scraper = TargetScraper(pool.job, target, self._writer, self._clock, self._learning, self._exemplars)
         pool.active[target] = scraper
         pool.tasks[target] = asyncio.create_task(self._loop(pool, target, scraper), name=f"scrape-{target.url}")
 

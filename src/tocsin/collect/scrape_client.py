@@ -118,6 +118,7 @@ class _Exchange(asyncio.Protocol):
                 for name in (b"content-type", b"location", b"content-encoding")
             }
             body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            self._chunks = []  # until the next scrape they would be a second copy of the body
             self._waiter.set_result(
                 Answer(
                     self._parser.get_status_code(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from tocsin.clock import Clock
 from tocsin.collect.layout import BadExposition, Columns, Layout, LimitError, limit_checked
 from tocsin.collect.relabel import relabel
-from tocsin.collect.scrape_client import ScrapeClient, ScrapeFailed
+from tocsin.collect.scrape_client import Answer, ScrapeClient, ScrapeFailed
 from tocsin.collect.target import ScrapeJob, Target
 from tocsin.formats.exposition import Metadata, format_of
 from tocsin.log import get_log
@@ -50,9 +51,17 @@ class TargetScraper:
     """State of one target. `scrape` and `failed` write what belongs to one slot."""
 
     def __init__(
-        self, job: ScrapeJob, target: Target, writer: SampleWriter, clock: Clock, exemplars: ExemplarWriter | None = None
+        self,
+        job: ScrapeJob,
+        target: Target,
+        writer: SampleWriter,
+        clock: Clock,
+        learning: asyncio.Semaphore,
+        exemplars: ExemplarWriter | None = None,
     ) -> None:
+        """`learning` lets few targets at a time read a long body for the first time."""
         self._job = job
+        self._learning = learning
         self._target = target
         self._writer = writer
         self._clock = clock
@@ -88,19 +97,11 @@ class TargetScraper:
         # The timeout is the target's to keep; reading what it sent is ours, and must not be cut in the middle.
         async with asyncio.timeout(self._target.timeout_ms / 1000):
             answer = await self._client.get()
-        try:
-            format = format_of(answer.content_type, self._job.fallback_protocol)
-            limit = _INLINE_BYTES if len(self._refs) else _INLINE_FIRST_BYTES
-            if len(answer.body) > limit:
-                columns = await asyncio.to_thread(self._layout.read, answer.body, format)
-            else:
-                columns = self._layout.read(answer.body, format)
-        except (BadExposition, LimitError, ValueError) as error:
-            self._layout.interrupt()
-            raise ScrapeFailed(str(error)) from None
-        added = 0
-        if not columns.same_layout:
-            added = await self._adopt(columns, t_ms, grid_ms)
+        # A new label set takes 1 KB until the store has it, and what a hundred new targets take at once stays with the process.
+        first = not len(self._refs) and len(answer.body) > _INLINE_FIRST_BYTES
+        async with self._learning if first else contextlib.nullcontext():
+            columns = await self._read(answer)
+            added = 0 if columns.same_layout else await self._adopt(columns, t_ms, grid_ms)
         took_s, kept = self._clock.monotonic_s() - start_s, len(columns.values) + len(columns.timed)
         report = (1.0, took_s, columns.scraped, kept, added, len(answer.body))
         # A copy: the layout updates its array in place at the next scrape.
@@ -109,6 +110,17 @@ class TargetScraper:
         self._tell(columns.metadata)
         self.health, self._last_error, self.last_ms, self._last_s = "up", self._refusal, t_ms, took_s
         self._last_samples = columns.scraped
+
+    async def _read(self, answer: Answer) -> Columns:
+        """Raises ScrapeFailed."""
+        try:
+            format = format_of(answer.content_type, self._job.fallback_protocol)
+            if len(answer.body) > (_INLINE_BYTES if len(self._refs) else _INLINE_FIRST_BYTES):
+                return await asyncio.to_thread(self._layout.read, answer.body, format)
+            return self._layout.read(answer.body, format)
+        except (BadExposition, LimitError, ValueError) as error:
+            self._layout.interrupt()
+            raise ScrapeFailed(str(error)) from None
 
     def failed(self, t_ms: int, grid_ms: int, duration_s: float, error: str) -> None:
         """`up` 0, and every series of the target ends at this moment."""
