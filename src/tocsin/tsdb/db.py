@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tocsin.clock import Clock
+from tocsin.clock import Clock, until_woken
 from tocsin.errors import DiskFull, StoreError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
@@ -41,12 +41,12 @@ _log = get_log("tsdb")
 HEAD_SERIES = Gauge("tocsin_head_series", "Series in the head.")
 FSYNC_SECONDS = Histogram("tocsin_wal_fsync_duration_seconds", "Duration of fsyncs of the write-ahead log.")
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part",))
-
 EXEMPLARS_TOTAL = Counter("tocsin_exemplars_total", "Exemplars that were kept.")
 
 _KNOWN_REFS = 200_000
 _UNKNOWN = -2
 _LOOK_MS = 1000
+_NOTHING_LOGGED_MS = 5000
 _GRACE_MS = 15_000
 _REST_MS = 60_000
 _MEASURE_MS = 30_000
@@ -69,6 +69,7 @@ class Store(Reading):
         self._clock = clock
         self.disk = disk
         self._wal: Writer | None = None
+        self._logged = asyncio.Event()
         self._layouts = Layouts()
         self._known_refs: dict[Labels, int] = {}
         self._lock_fd = -1
@@ -156,9 +157,9 @@ class Store(Reading):
 
     def start_segment(self) -> Writer | None:
         """Go on in a new WAL segment; answers the writer of the old one, still open. Raises OSError."""
-        existing = numbered(self.path / "wal", WAL_SUFFIX)
-        number = existing[-1][0] + 1 if existing else 1
-        old, self._wal = self._wal, Writer(self.path / "wal" / file_name(number, WAL_SUFFIX), self.disk)
+        number = 1 + max((number for number, _ in numbered(self.path / "wal", WAL_SUFFIX)), default=0)
+        path = self.path / "wal" / file_name(number, WAL_SUFFIX)
+        old, self._wal = self._wal, Writer(path, self.disk, began=self._logged.set)
         self.head.segment = number
         self._segment_began_ms = self._clock.now_ms()
         return old
@@ -315,6 +316,9 @@ class Store(Reading):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._maintain())
             while True:
+                if (wal := self._wal) and not wal.waiting_bytes and not wal.unsynced:
+                    await until_woken(self._clock, self._logged, self._clock.now_ms() + _NOTHING_LOGGED_MS)
+                self._logged.clear()
                 now_ms = self._clock.now_ms()
                 await self._clock.sleep_until_ms(now_ms + self.settings.flush_ms)
                 try:

@@ -1,31 +1,34 @@
 """The store as another process sees it: loads what the core has written and follows its log without end.
 
-Freshness is the core's flush period plus one look (100 ms). When a segment it needs is gone, it loads everything again
-and says so. It writes nothing.
+Freshness is the core's flush period: the kernel tells when the log has grown (`watch`), and nothing ticks while it has not.
+When a segment it needs is gone, it loads everything again and says so. It writes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tocsin.clock import Clock
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.tsdb.chunkfile import ChunkFiles
-from tocsin.tsdb.disk import SYSTEM_DISK, numbered
+from tocsin.tsdb.disk import SYSTEM_DISK, file_name, numbered
 from tocsin.tsdb.grid import Window
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.load import WAL_SUFFIX, drain, load
 from tocsin.tsdb.query import Reading
 from tocsin.tsdb.replay import Replay
 from tocsin.tsdb.wal import Reader
+from tocsin.tsdb.watch import FolderWatch
 
 _log = get_log("tsdb.follower")
 LAG_SECONDS = Gauge("tocsin_follower_lag_seconds", "Time since the follower last reached the end of the store's log.")
-_LOOK_MS = 100
-_LOOKS_AT_LEAST = 50
+_LOOK_S = 5.0
+"""A step at least this often, whatever the kernel told: it also finds that the log went on without us."""
+_REST_S = 0.1
+"""Between two steps: many small pushes a second are read together."""
 _KEPT_WINDOWS = 256
 """Closed windows in memory that the log never accounted for; with more the follower has lost its place."""
 
@@ -72,21 +75,41 @@ class Follower(Reading):
 
     def lag_ms(self) -> int:
         """Time since everything written so far was known here."""
-        return int((self._clock.monotonic_s() - self._reached_s) * 1000)
+        return int((self._clock.monotonic_s() - self._reached_s) * 1000) if self.has_news() else 0
 
     async def run(self) -> None:
-        """Follow until cancelled."""
-        for look in itertools.count():
-            # The step itself now and then: it also finds that the log went on without us.
-            if look % _LOOKS_AT_LEAST == 0 or self.has_news():
-                await asyncio.to_thread(self.step)
+        """Follow until cancelled, in a thread of its own: the loop is not woken for it."""
+        watch = FolderWatch(self.path / "wal")
+        with ThreadPoolExecutor(1, "follow") as thread:
+            following = asyncio.get_running_loop().run_in_executor(thread, self._follow, watch)
+            try:
+                await asyncio.shield(following)
+            finally:
+                watch.stop()
+                await asyncio.wait([following])
+                watch.close()
+
+    def _follow(self, watch: FolderWatch) -> None:
+        stepped_s = -_LOOK_S
+        while not watch.stopped:
+            told = watch.wait(_LOOK_S if self._reader is not None else _REST_S)
+            now_s = self._clock.monotonic_s()
+            if told:
+                watch.pause(stepped_s + _REST_S - now_s)
+            if told or now_s - stepped_s >= _LOOK_S or self.has_news():
+                stepped_s = self._clock.monotonic_s()
+                self.step()
             LAG_SECONDS.set(self.lag_ms() / 1000)
-            await self._clock.sleep_until_ms(self._clock.now_ms() + _LOOK_MS)
 
     def has_news(self) -> bool:
-        """Whether a step has something to do: two questions to the disk instead of a thread ten times a second."""
+        """Whether a step has something to do: two questions to the disk."""
         reader, after = self._reader, self.head.segment + 1
-        if reader is None or reader.size() != reader.position or (self.path / "wal" / f"{after:08d}{WAL_SUFFIX}").exists():
+        try:
+            if reader is None or reader.size() != reader.position:
+                return True
+            if (self.path / "wal" / file_name(after, WAL_SUFFIX)).exists():
+                return True
+        except OSError:  # asked from another thread, while the reader went on to the next segment
             return True
         self._reached_s = self._clock.monotonic_s()
         return False

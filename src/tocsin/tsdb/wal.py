@@ -15,7 +15,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -226,10 +226,11 @@ def _plausible(data: _Body) -> bool:
 
 
 class Writer:
-    """One open segment. Records wait in memory until `flush`; `sync` may run in a thread."""
+    """One open segment. Records wait in memory until `flush`; `sync` may run in a thread. `began`: one waits, the first."""
 
-    def __init__(self, path: Path, disk: Disk) -> None:
+    def __init__(self, path: Path, disk: Disk, *, began: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        self._began = began
         self._disk = disk
         self._pages = Paginator()
         self._waiting: list[tuple[int, bytes]] = []
@@ -246,6 +247,8 @@ class Writer:
 
     def add(self, kind: int, payload: bytes) -> None:
         assert len(payload) <= MAX_RECORD
+        if not self._waiting:
+            self._began()
         self._waiting.append((kind, payload))
         self.waiting_bytes += len(payload) + FRAME_HEADER
 
