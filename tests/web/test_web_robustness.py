@@ -126,6 +126,15 @@ async def test_a_query_is_stopped_when_its_client_leaves(house):
     assert await asyncio.to_thread(stopped.wait, 10)
 
 
+async def test_targets_say_when_they_were_scraped_and_what_came(house):
+    entry = {"labels": {"job": "shop", "instance": "shop:80"}, "scrapeUrl": "http://shop:80/metrics", "health": "up"}
+    scraped = {**entry, "lastScrape": "2026-11-22T20:45:50.250Z", "lastScrapeDuration": 0.0014, "lastSamples": 61}
+    fresh = {**entry, "health": "unknown", "lastScrape": "0001-01-01T00:00:00Z"}
+    house.core.answers["targets.state"] = {"activeTargets": [scraped, fresh]}
+    rows = (await (await house.as_role("viewer")).get("/api/tocsin/v1/targets")).json()["targets"]
+    assert [(row["last_ms"], row["samples"], row["up"]) for row in rows] == [(1795380350250, 61, True), (0, 0, None)]
+
+
 async def test_a_page_that_breaks_says_so_without_details_and_the_next_one_works(house):
     def broken(args, actor):
         raise RuntimeError("secret detail")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -233,12 +234,17 @@ def _target(item: dict[str, Any]) -> TargetRow:
         instance=labels.get("instance", ""),
         url=item.get("scrapeUrl", ""),
         up={"up": True, "down": False}.get(item.get("health", "")),
-        last_ms=int(item.get("last_ms", 0)),
+        last_ms=_scraped_ms(item.get("lastScrape", "")),
         duration_s=float(item.get("lastScrapeDuration", 0)),
-        samples=int(item.get("samples", 0)),
+        samples=int(item.get("lastSamples", 0)),
         error=item.get("lastError", ""),
         labels=labels,
     )
+
+
+def _scraped_ms(text: str) -> int:
+    """0 = never, which Prometheus writes as the first second of the year 1."""
+    return max(0, round(datetime.fromisoformat(text).timestamp() * 1000)) if text else 0
 
 
 def _incident_titles(tx: sa.engine.Connection, text: str) -> list[Any]:
