@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, bytes, clock, duration, inUnit, number, percent, seconds } from '../src/lib/format'
+import { ago, bytes, clock, duration, inUnit, number, percent, seconds, spanOfDays } from '../src/lib/format'
 
 const NOW = Date.UTC(2026, 10, 22, 12, 0, 0)
 
@@ -33,6 +33,11 @@ describe('numbers', () => {
 })
 
 describe('times', () => {
+  it('names the days of a span no longer than it must', () => {
+    const days = (from: string, to: string) => spanOfDays(Date.parse(from), Date.parse(to), 'UTC').replace(/\s/g, ' ')
+    expect(days('2026-11-15T12:00Z', '2026-11-22T12:00Z')).toMatch(/^15\s?–\s?22 Nov 2026$/)
+    expect(days('2026-10-31T12:00Z', '2026-11-22T12:00Z')).toMatch(/^31 Oct\s?–\s?22 Nov 2026$/)
+  })
   it.each([
     [0.000213, '213 µs'],
     [0.0031, '3.1 ms'],

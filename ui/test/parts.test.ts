@@ -7,7 +7,7 @@ import { evidence } from '../src/lib/evidence'
 import { meaning } from '../src/lib/keys'
 import { match } from '../src/lib/match'
 import { compared, durations, errors } from '../src/lib/red'
-import { limits, type Rule, type RuleGroup } from '../src/lib/rules'
+import { limits, ruleLook, ruleWord, type Rule, type RuleGroup } from '../src/lib/rules'
 import { actorName, tone } from '../src/lib/timeline'
 
 describe('addresses', () => {
@@ -37,8 +37,8 @@ describe('errors of the server', () => {
 
 describe('evidence', () => {
   it('answers first, and keeps everything text', () => {
-    const facts = { body: '<b>x</b>', status: 503, headers: { server: 'nginx' }, ok: false, empty: null, list: [1, 2] }
-    expect(evidence({ facts } as unknown as CheckResult)).toEqual([['Status', '503'], ['Body', '<b>x</b>'], ['Headers', '{\n  "server": "nginx"\n}'], ['Ok', 'no'], ['List', '1, 2']])
+    const facts = { body: '<b>x</b>', status: 503, headers: { server: 'nginx', date: 'Sun' }, http_version: '1.1', tree: { a: { b: 1 } }, ok: false, empty: null, list: [1, 2] }
+    expect(evidence({ facts } as unknown as CheckResult)).toEqual([['Status', '503'], ['Body', '<b>x</b>'], ['Headers', 'server: nginx\ndate: Sun'], ['HTTP version', '1.1'], ['Tree', JSON.stringify({ a: { b: 1 } }, null, 2)], ['Ok', 'no'], ['List', '1, 2']])
   })
 })
 
@@ -79,5 +79,19 @@ describe('charts and timelines', () => {
     expect(actorName('system:escalate')).toBe('Tocsin (escalate)')
     expect(tone('acknowledged')).toBe('person')
     expect(tone('fired')).toBe('bad')
+  })
+})
+
+describe('state of a rule', () => {
+  const rule = (more: Partial<Rule>) => ({ type: 'alerting', name: 'r', query: 'up', health: 'ok', state: 'inactive', evaluationTime: 0, lastEvaluation: '', ...more }) as Rule
+  it('has the look that its alerts have', () => {
+    const severities = ['info', 'warning', 'critical']
+    const firing = (severity: string) => ruleLook(rule({ state: 'firing', labels: { severity } }), severities)
+    expect(severities.map(firing)).toEqual(['info', 'warning', 'critical'])
+    expect(ruleLook(rule({ health: 'err', state: 'firing' }))).toBe('critical')
+    expect([ruleLook(rule({})), ruleLook(rule({ type: 'recording' }))]).toEqual(['ok', 'info'])
+  })
+  it('has a word of its own', () => {
+    expect([rule({}), rule({ state: 'pending' }), rule({ state: 'firing' }), rule({ health: 'err' }), rule({ type: 'recording' })].map(ruleWord)).toEqual(['quiet', 'pending', 'firing', 'fails', 'records'])
   })
 })

@@ -18,7 +18,7 @@ export function picture(result: CheckResult): string {
 }
 
 export function words(name: string): string {
-  const spaced = name.replace(/_/g, ' ')
+  const spaced = name.replace(/_/g, ' ').replace(/\b(?:url|http|https|tls|dns|tcp|udp|ip|ttl|sql|id|alpn|smtp|ssh|rtt)\b/gi, (word) => word.toUpperCase())
   return spaced.charAt(0).toUpperCase() + spaced.slice(1)
 }
 
@@ -28,5 +28,8 @@ export function text(value: unknown): string {
   if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)))
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   if (Array.isArray(value) && value.every((one) => typeof one !== 'object')) return value.join(', ')
+  const parts = Object.values(value)
+  // Headers and the like are lines of names and values; only what is nested deeper keeps its braces.
+  if (!Array.isArray(value) && parts.length && parts.every((one) => typeof one !== 'object')) return Object.entries(value).map(([name, one]) => `${name}: ${one}`).join('\n')
   return JSON.stringify(value, null, 2)
 }

@@ -80,6 +80,11 @@ export function day(t_ms: number, zone: string | undefined): string {
   return format({ year: 'numeric', month: '2-digit', day: '2-digit', timeZone: zone }).format(t_ms)
 }
 
+/** "16 – 22 Nov 2026": the days from the first to the last, each written no longer than it must be. */
+export function spanOfDays(start_ms: number, end_ms: number, zone: string | undefined): string {
+  return format({ day: 'numeric', month: 'short', year: 'numeric', timeZone: zone }).formatRange(start_ms, end_ms)
+}
+
 // Building a formatter costs 50 µs; a list of 2,000 rows would feel it.
 const formatters = new Map<string, Intl.DateTimeFormat>()
 function format(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {

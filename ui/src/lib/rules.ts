@@ -4,7 +4,7 @@ import type { Labels } from './api'
 import type { Threshold } from './chart'
 import { prometheus } from './client'
 import { splitComparison } from './expression'
-import { severityLook } from './status'
+import { severityLook, type Look } from './status'
 
 export interface Rule {
   type: 'alerting' | 'recording'
@@ -42,9 +42,15 @@ export function limits(groups: RuleGroup[], signal: 'latency' | 'errors', severi
   return [...found.values()].sort((a, b) => a.value - b.value)
 }
 
-export function ruleLook(rule: Rule): 'critical' | 'warning' | 'pending' | 'ok' | 'info' {
+export function ruleLook(rule: Rule, severities: string[] = []): Look {
   if (rule.health === 'err') return 'critical'
-  if (rule.state === 'firing') return severityLook(rule.labels?.severity ?? '', []) === 'critical' ? 'critical' : 'warning'
+  if (rule.state === 'firing') return severityLook(rule.labels?.severity ?? '', severities)
   if (rule.state === 'pending') return 'pending'
   return rule.type === 'recording' ? 'info' : 'ok'
+}
+
+export function ruleWord(rule: Rule): string {
+  if (rule.health === 'err') return 'fails'
+  if (rule.state === 'firing' || rule.state === 'pending') return rule.state
+  return rule.type === 'recording' ? 'records' : 'quiet'
 }
