@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { columns, seriesName, summary, unitOf } from '../src/lib/prom'
+import { columns, seriesName, summary, totalOf, unitOf } from '../src/lib/prom'
 
 describe('columns', () => {
   it('keep a gap of the data as a gap of the line; NaN and Inf are gaps', () => {
@@ -18,6 +18,15 @@ describe('columns', () => {
     expect(hidden).toBe(99_988)
     expect(lines[0]?.values).toEqual([99_999])
   })
+})
+
+describe('how many series there are', () => {
+  it.each([
+    [['highest: 20 of 100000 series'], 100_000],
+    [['PromQL info: metric might not be a counter', 'highest: 12 of 13 series'], 13],
+    [['PromQL info: highest: 1 of 2 series in a label'], undefined],
+    [undefined, undefined],
+  ])('%j', (infos, total) => expect(totalOf(infos)).toBe(total))
 })
 
 describe('names, summaries and units', () => {

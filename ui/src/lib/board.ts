@@ -40,7 +40,7 @@ export function legend(template: string, labels: Labels): string {
 /** The answers of a panel's queries as lines of one chart, named by their legends. */
 export function boardLines(answers: { name: string; columns: Columns }[]): Columns {
   const lines = answers.flatMap((answer) => answer.columns.lines.map((line) => ({ ...line, name: legend(answer.name, line.labels) })))
-  return { t_s: answers[0]?.columns.t_s ?? [], lines, hidden: answers.reduce((sum, one) => sum + one.columns.hidden, 0), cut: answers.some((one) => one.columns.cut) }
+  return { t_s: answers[0]?.columns.t_s ?? [], lines, hidden: answers.reduce((sum, one) => sum + one.columns.hidden, 0) }
 }
 
 export interface Row { name: string; labels: Labels; value: number; level: Level }

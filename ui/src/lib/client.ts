@@ -76,9 +76,13 @@ export function remove(path: string, etag = ''): Promise<void> {
 
 /** One call of the Prometheus HTTP API; its `data`, or ApiError with Prometheus's own error text. */
 export async function prometheus<T>(path: string, parameters: URLSearchParams, signal?: AbortSignal): Promise<T> {
+  return (await prometheusAnswer<T>(path, parameters, signal)).data
+}
+
+/** The same with the notes beside it. */
+export function prometheusAnswer<T>(path: string, parameters: URLSearchParams, signal?: AbortSignal): Promise<{ data: T; infos?: string[] }> {
   const query = parameters.toString()
-  const answer = await read<{ data: T }>(absolute(`/api/v1/${path}${query ? `?${query}` : ''}`), signal)
-  return answer.data
+  return read(absolute(`/api/v1/${path}${query ? `?${query}` : ''}`), signal)
 }
 
 async function read<T>(url: string, signal?: AbortSignal, asked: RequestInit = {}): Promise<T> {

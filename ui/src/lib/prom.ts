@@ -6,8 +6,8 @@ export interface PromSeries { metric: Labels; values?: [number, string][]; value
 export interface PromResult { resultType: 'matrix' | 'vector' | 'scalar' | 'string'; result: PromSeries[] | [number, string] }
 
 export interface Line { name: string; labels: Labels; values: (number | null)[] }
-/** `hidden`: series that are not drawn; `cut`: there may be more than that, the server was told to stop. */
-export interface Columns { t_s: number[]; lines: Line[]; hidden: number; cut?: boolean }
+/** `hidden`: series that are not drawn. */
+export interface Columns { t_s: number[]; lines: Line[]; hidden: number }
 
 /** A chart with more lines tells nothing; the rest is counted. */
 export const MOST_LINES = 12
@@ -28,6 +28,12 @@ export function columns(result: PromSeries[], start_s: number, end_s: number, st
   })
   name(lines)
   return { t_s, lines, hidden: result.length - shown.length }
+}
+
+/** How many series there are when the server sent the highest of them only (its info `highest: 20 of 100000 series`). */
+export function totalOf(infos: string[] = []): number | undefined {
+  const found = infos.map((one) => /^highest: \d+ of (\d+) series$/.exec(one)?.[1]).find((count) => count !== undefined)
+  return found === undefined ? undefined : Number(found)
 }
 
 function last(series: PromSeries): number {

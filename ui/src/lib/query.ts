@@ -1,31 +1,47 @@
 // Range and instant queries of the Prometheus API.
 
-import { prometheus } from './client'
-import { columns, type Columns, type PromResult, type PromSeries } from './prom'
+import { prometheus, prometheusAnswer } from './client'
+import { columns, MOST_LINES, totalOf, type Columns, type PromResult, type PromSeries } from './prom'
 import { stepFor, type Span } from './timerange'
 
-/** More series are not asked for: a chart shows a dozen, and says that there are more. */
-export const MOST_SERIES = 2000
+/** More series are not asked for where all of them are wanted. */
+const MOST_SERIES = 2000
 
-export interface RangeAnswer { series: PromSeries[]; start: number; end: number; step: number }
+export interface RangeAnswer { series: PromSeries[]; start: number; end: number; step: number; total: number }
 
-/** About `points` points; the grid starts on a multiple of the step, so that a moving window does not make lines dance. */
-export async function rangeSeries(query: string, span: Span, points: number, signal?: AbortSignal): Promise<RangeAnswer> {
+/** About `points` points; the grid starts on a multiple of the step, so that a moving window does not make lines dance.
+ *  `highest`: only so many series, those that end highest; of how many, `total` says. */
+export async function rangeSeries(query: string, span: Span, points: number, signal?: AbortSignal, highest?: number): Promise<RangeAnswer> {
   const step = stepFor(span, points)
   const start = Math.ceil(span.from_ms / 1000 / step) * step
   const end = Math.max(start, Math.floor(span.to_ms / 1000 / step) * step)
-  const parameters = new URLSearchParams({ query, start: String(start), end: String(end), step: String(step), limit: String(MOST_SERIES) })
-  const answer = await prometheus<PromResult>('query_range', parameters, signal)
-  return { series: answer.resultType === 'matrix' ? (answer.result as PromSeries[]) : [], start, end, step }
+  const parameters = new URLSearchParams({ query, start: String(start), end: String(end), step: String(step), ...few(highest) })
+  const { data, infos } = await prometheusAnswer<PromResult>('query_range', parameters, signal)
+  const series = data.resultType === 'matrix' ? (data.result as PromSeries[]) : []
+  return { series, start, end, step, total: totalOf(infos) ?? series.length }
 }
 
-export async function rangeQuery(query: string, span: Span, points: number, signal?: AbortSignal, most?: number): Promise<Columns> {
-  const { series, start, end, step } = await rangeSeries(query, span, points, signal)
-  return { ...columns(series, start, end, step, most), cut: series.length >= MOST_SERIES }
+/** What a chart draws: a dozen lines, the highest, and how many there are besides. The others do not cross the network. */
+export async function rangeQuery(query: string, span: Span, points: number, signal?: AbortSignal, most = MOST_LINES): Promise<Columns> {
+  const { series, start, end, step, total } = await rangeSeries(query, span, points, signal, most)
+  const drawn = columns(series, start, end, step, most)
+  return { ...drawn, hidden: total - drawn.lines.length }
 }
 
 export async function instantQuery(query: string, t_ms: number, signal?: AbortSignal): Promise<PromSeries[]> {
-  const answer = await prometheus<PromResult>('query', new URLSearchParams({ query, time: String(t_ms / 1000), limit: String(MOST_SERIES) }), signal)
+  return seriesOf(await prometheus<PromResult>('query', new URLSearchParams({ query, time: String(t_ms / 1000), ...few() }), signal))
+}
+
+/** The highest series at an instant, and how many there are. */
+export async function highestQuery(query: string, t_ms: number, most: number, signal?: AbortSignal): Promise<{ rows: PromSeries[]; total: number }> {
+  const { data, infos } = await prometheusAnswer<PromResult>('query', new URLSearchParams({ query, time: String(t_ms / 1000), ...few(most) }), signal)
+  const rows = seriesOf(data)
+  return { rows, total: totalOf(infos) ?? rows.length }
+}
+
+const few = (highest?: number): Record<string, string> => (highest ? { highest: String(highest) } : { limit: String(MOST_SERIES) })
+
+function seriesOf(answer: PromResult): PromSeries[] {
   if (answer.resultType === 'scalar' || answer.resultType === 'string') return [{ metric: {}, value: answer.result as [number, string] }]
   return answer.result as PromSeries[]
 }

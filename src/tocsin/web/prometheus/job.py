@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tocsin.formats.prometheus_json import encode_result, stream_result
 from tocsin.model.series import QueryResult
 from tocsin.promql.engine import Engine
+from tocsin.web.prometheus.highest import highest
 
 _LONG_TEXT = 4096
 _STREAM_CELLS = 200_000
@@ -26,6 +27,8 @@ class QueryJob:
     lookback_ms: int = 0
     timeout_s: float = 0.0
     limit: int = 0
+    highest: int = 0
+    """Of more series than this only the highest; 0 = all."""
     stats: bool = False
     per_step: bool = False
     kind: str = "query"
@@ -57,6 +60,8 @@ class QueryJob:
 
     def encoded(self, result: QueryResult) -> bytes | Iterator[bytes]:
         """The answer's body, in pieces when it is large."""
+        if self.highest:
+            result = highest(result, self.highest)
         cells = result.matrix.values.size if result.matrix is not None else 0
         if cells > _STREAM_CELLS:
             return stream_result(result, limit=self.limit, stats=self.stats, per_step=self.per_step)
