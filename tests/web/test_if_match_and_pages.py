@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.web.conftest import START_MS
 from tests.web.test_tocsin_api import broken  # noqa: F401  (a fixture)
 
 from tocsin.errors import CommandError
 from tocsin.incidents import publish
+from tocsin.state.schema import incidents
 from tocsin.web.api.rows import cut
 from tocsin.web.problem import Refused
 
@@ -74,6 +76,22 @@ async def test_who_is_late_by_a_moment_hears_what_it_is_now(broken: Any) -> None
     ):
         assert (late.status, late.headers["etag"]) == (412, head["if-match"])
     assert [broken.core.commanded(f"silence.{verb}")[0]["seen"] for verb in ("set", "expire")] == [[silence["etag"]]] * 2
+
+
+async def test_a_check_says_its_mark_and_a_row_of_an_alert_who_has_it(broken: Any) -> None:  # noqa: F811
+    responder = await broken.as_role("responder")
+    broken.core.answers["check.pause"] = {}
+    [row, *_] = (await responder.get(API + "/checks")).json()["checks"]
+    one = await responder.get(f"{API}/checks/{row['id']}")
+    assert one.json()["etag"] and one.headers["etag"].startswith(f'"{one.json()["etag"]}.')
+    path, head = f"{API}/checks/{row['id']}/pause", {"if-match": f'"{one.json()["etag"]}"'}
+    assert (await responder.post(path, headers=head)).status == 200
+    assert broken.core.commanded("check.pause")[0]["seen"] == [one.json()["etag"]]
+    [alert] = [one for one in (await responder.get(API + "/alerts")).json()["alerts"] if one["incident"]]
+    assert alert["acknowledged_by"] == ""
+    broken.db.write_now(lambda tx: tx.execute(sa.update(incidents).values(state="acknowledged", acknowledged_by="ana")))
+    [alert] = [one for one in (await responder.get(API + "/alerts")).json()["alerts"] if one["incident"]]
+    assert alert["acknowledged_by"] == "ana"
 
 
 async def test_an_update_is_corrected_by_the_version_that_was_seen(house: Any) -> None:

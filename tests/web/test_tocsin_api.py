@@ -180,7 +180,7 @@ async def test_the_runs_of_a_check_one_of_them_and_its_uptime_by_day(broken, vie
 
 async def test_a_check_that_has_not_run_yet_has_no_runs_and_no_uptime_rather_than_no_address(broken, viewer):
     broken.core.answers["check.list"] = [{"id": "new", "name": "New", "every_ms": 60_000}]
-    assert (await viewer.get(f"{API}/checks/new/runs")).json() == {"runs": [], "before": 0}
+    assert (await viewer.get(f"{API}/checks/new/runs")).json() == {"runs": [], "before": 0, "next": ""}
     days = (await viewer.get(f"{API}/checks/new/uptime?count=2")).json()["periods"]
     assert [day["ratio"] for day in days] == [None, None]
     assert (await viewer.get(f"{API}/checks/none/uptime")).status == 404

@@ -1,8 +1,9 @@
 // What people do to incidents, alerts and checks. Acknowledge and silence ask nothing and can be undone; the page follows by the stream.
 
-import type { CheckResult, CheckRow, IncidentRow, SilenceRow } from './api'
+import type { CheckDetail, CheckResult, IncidentDetail, IncidentRow, SilenceRow } from './api'
 import { post, remove } from './client'
 import { clock } from './format'
+import { asItClimbs, asItStands, doTo } from './held'
 import type { Matcher } from './matchers'
 import { router } from './router.svelte'
 import { attempt, toasts } from './toast.svelte'
@@ -23,26 +24,48 @@ export async function acknowledgeAll(numbers: number[]): Promise<void> {
   answers.forEach((answer, i) => answer.status === 'rejected' && toasts.fail(`Could not acknowledge #${numbers[i]}`, answer.reason))
 }
 
-export function escalate(number: number): Promise<boolean> {
-  return attempt(`Could not escalate #${number}`, () => post(`/incidents/${number}/escalate`), `Escalated #${number}: the next step is being paged`)
+/** One command to an incident, if what one decides it by is as it was looked at. */
+const say = (incident: IncidentDetail, command: string, by = asItStands, body: unknown = {}) => () =>
+  doTo(incident, by, (etag) => post(`/incidents/${incident.number}/${command}`, body, undefined, etag))
+
+export function escalate(incident: IncidentDetail): Promise<boolean> {
+  const { number } = incident
+  return attempt(`Could not escalate #${number}`, say(incident, 'escalate', asItClimbs), `Escalated #${number}: the next step is being paged`)
 }
 
-export function resolve(number: number): Promise<boolean> {
-  return attempt(`Could not resolve #${number}`, () => post(`/incidents/${number}/resolve`), `Resolved #${number}`)
+export function resolve(incident: IncidentDetail): Promise<boolean> {
+  return attempt(`Could not resolve #${incident.number}`, say(incident, 'resolve'), `Resolved #${incident.number}`)
 }
 
-export function snooze(number: number, until_ms: number): Promise<boolean> {
+export function giveBack(incident: IncidentDetail): Promise<boolean> {
+  return attempt('Could not give it back', say(incident, 'unacknowledge'), `#${incident.number} is open to everybody again`)
+}
+
+export function snooze(incident: IncidentDetail, until_ms: number): Promise<boolean> {
+  const { number } = incident
   const done = `#${number} snoozed until ${clock(until_ms, live.now, router.zone)}`
   const undo = async () => void (await post(`/incidents/${number}/unacknowledge`))
-  return attempt(`Could not snooze #${number}`, () => post(`/incidents/${number}/snooze`, { until_ms }), done, undo)
+  return attempt(`Could not snooze #${number}`, say(incident, 'snooze', asItStands, { until_ms }), done, undo)
+}
+
+export function assign(incident: IncidentDetail, to: string): Promise<boolean> {
+  return attempt(`Could not assign #${incident.number}`, say(incident, 'assign', (one) => one.assignee, { to }), `#${incident.number} is ${to}’s`)
+}
+
+/** Several at once: somebody gets what is open of them. */
+export async function assignAll(numbers: number[], to: string): Promise<void> {
+  const answers = await Promise.allSettled(numbers.map((number) => post(`/incidents/${number}/assign`, { to })))
+  const done = numbers.filter((_, i) => answers[i]?.status === 'fulfilled')
+  if (done.length) toasts.say(`${done.map((number) => `#${number}`).join(', ')} ${done.length === 1 ? 'is' : 'are'} ${to}’s`)
+  answers.forEach((answer, i) => answer.status === 'rejected' && toasts.fail(`Could not assign #${numbers[i]}`, answer.reason))
 }
 
 export function note(number: number, text: string): Promise<boolean> {
   return attempt('Could not save the note', () => post(`/incidents/${number}/note`, { text }))
 }
 
-export function verdict(number: number, value: 'real' | 'noise' | 'duplicate'): Promise<boolean> {
-  return attempt('Could not save the verdict', () => post(`/incidents/${number}/verdict`, { verdict: value }), `#${number}: ${value}`)
+export function verdict(incident: IncidentDetail, value: 'real' | 'noise' | 'duplicate'): Promise<boolean> {
+  return attempt('Could not save the verdict', say(incident, 'verdict', (one) => one.verdict, { verdict: value }), `#${incident.number}: ${value}`)
 }
 
 export interface NewSilence { matchers: Matcher[]; ends_at_ms: number; comment: string; starts_at_ms?: number; id?: string }
@@ -59,16 +82,17 @@ export async function silence(wanted: NewSilence): Promise<boolean> {
 export function expireSilence(row: SilenceRow): Promise<boolean> {
   const { matchers, ends_at_ms, comment } = row
   const undo = async () => void (await post('/silences', { matchers, ends_at_ms, comment }))
-  return attempt('Could not end the silence', () => remove(`/silences/${row.id}`), 'Silence ended', undo)
+  return attempt('Could not end the silence', () => remove(`/silences/${row.id}`, row.etag), 'Silence ended', undo)
 }
 
 export async function runNow(id: string): Promise<CheckResult> {
   return post<CheckResult>(`/checks/${encodeURIComponent(id)}/run`)
 }
 
-export function pauseCheck(check: CheckRow): Promise<boolean> {
+export function pauseCheck(check: CheckDetail): Promise<boolean> {
   const paused = check.state === 'paused'
   const address = `/checks/${encodeURIComponent(check.id)}`
   const undo = async () => void (await post(`${address}/${paused ? 'pause' : 'resume'}`))
-  return attempt(`Could not ${paused ? 'resume' : 'pause'} ${check.name}`, () => post(`${address}/${paused ? 'resume' : 'pause'}`), `${check.name} ${paused ? 'resumed' : 'paused'}`, undo)
+  const work = () => post(`${address}/${paused ? 'resume' : 'pause'}`, {}, undefined, check.etag)
+  return attempt(`Could not ${paused ? 'resume' : 'pause'} ${check.name}`, work, `${check.name} ${paused ? 'resumed' : 'paused'}`, undo)
 }

@@ -1,6 +1,8 @@
 // Alerts in tabs and groups.
 
 import type { AlertRow } from './api'
+import { matchersOf, type Matcher } from './matchers'
+import { csv } from './reports'
 
 /** A clearing alert still fires until its quiet time has passed. */
 export function tabOf(alert: AlertRow): string {
@@ -32,4 +34,33 @@ export function labelNames(alerts: AlertRow[]): string[] {
 export function incidentsOf(alerts: AlertRow[]): number[] {
   const numbers = alerts.filter((alert) => alert.incident > 0 && alert.state !== 'resolved').map((alert) => alert.incident)
   return [...new Set(numbers)].sort((a, b) => a - b)
+}
+
+/** Longer alternatives are left out: the server refuses matchers above 4096 characters. */
+const LONGEST = 2000
+
+/** One silence for all of them: each label that all have, with the values it has among them. What else that covers is shown before it is made. */
+export function matchersOfAll(alerts: AlertRow[]): Matcher[] {
+  const [first, ...others] = alerts
+  if (!first) return []
+  return matchersOf(first.labels).flatMap(({ name }) => {
+    if (others.some((one) => !one.labels[name])) return []
+    const values = [...new Set(alerts.map((one) => one.labels[name] ?? ''))]
+    const value = values.length === 1 ? (values[0] ?? '') : values.map(literally).join('|')
+    return value.length > LONGEST ? [] : [{ name, value, isRegex: values.length > 1, isEqual: true }]
+  })
+}
+
+/** A value as a regular expression that takes nothing else. */
+function literally(value: string): string {
+  return value.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&')
+}
+
+const COLUMNS = ['name', 'severity', 'state', 'starts', 'ends', 'value', 'incident', 'acknowledged by', 'told', 'labels'] as const
+
+/** For a spreadsheet. */
+export function alertsCsv(alerts: AlertRow[]): string {
+  const when = (t_ms: number) => (t_ms ? new Date(t_ms).toISOString() : '')
+  const labels = (one: AlertRow) => Object.entries(one.labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(' ')
+  return csv([[...COLUMNS], ...alerts.map((one) => [one.name, one.severity, one.state, when(one.starts_at_ms), when(one.ends_at_ms), one.value, one.incident || null, one.acknowledged_by ?? '', one.explanation, labels(one)])])
 }

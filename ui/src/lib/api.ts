@@ -97,6 +97,7 @@ export interface CheckDetail extends CheckRow {
   uptime_by_window: Record<'24h' | '7d' | '30d' | '90d', number | null>
   latency: { t_ms: number[]; values: (number | null)[] } // seconds, last 6 h
   runbook: string
+  etag: string // for If-Match: pause, resume, DELETE
   now_ms: number
   cursor: number
 }
@@ -135,6 +136,7 @@ export interface AlertRow {
   suppressed_by: { kind: string; by: string }[]
   explanation: string // one sentence: told to whom, or why not
   incident: number
+  acknowledged_by?: string // who has the open incident that it belongs to; empty = nobody yet
   flapping: string // why it is called flapping; empty while it is steady
   rule: { group: string; name: string; expr: string; for_ms: number; source: string }
   source: string
@@ -271,16 +273,16 @@ export interface TokenRow { id: string; name: string; role: string; created_ms: 
 // GET /openapi.json describes all of this. POST /logout ends the session (303 to /login). 401 on any call: send the browser to /login?next=<path>.
 
 // GET /dashboards -> { dashboards: { name, title, description, panels, source }[] }; GET /dashboards/{name} (lib/board.ts); GET /dashboards/{name}/grafana.json
-// GET /markers?from=&to=&service= -> { markers: { id, t_ms, kind, service, text, data }[] }, oldest first
+// GET /markers?from=&to=&service= -> { markers: { id, t_ms, kind, service, text, data }[] }, oldest first, and next: what was before them
 // POST /explain: rows also carry `query`, the query as asked, narrowed by the row's matcher
 // GET /coverage -> { findings: { kind, subject, text }[], watched }
 // GET /maintenance -> { now_ms, cursor, windows: MaintenanceRow[], next } (lib/maintenance.ts); POST /maintenance {name, matchers, start, end | duration, rrule?, ...} -> 201
 // PUT | DELETE /maintenance/{id}; POST /maintenance/{id}/end; POST /maintenance/preview { window, id? } -> { upcoming, now, last_7d, checks }
-// GET /status-pages -> { now_ms, cursor, pages: StatusPageRow[] } (lib/statuspages.ts); POST /status-pages/{slug}/updates { state, text, title?, incident? | story?, components? } -> 201
+// GET /status-pages -> { now_ms, cursor, pages: StatusPageRow[], next } (lib/statuspages.ts); POST /status-pages/{slug}/updates { state, text, title?, incident? | story?, components? } -> 201
 // GET | PATCH | DELETE /status-pages/{slug}/updates/{id}
 // If-Match: `etag` of a row, or the ETag of one thing's own answer, on every write that edits a thing; 412 with the current ETag when somebody was first. Any list: `next` as ?cursor=.
 // POST /config/preview { text } (admin) -> { jobs, checks, people, files, problems }; nothing is taken over
-// ?at=<RFC 3339 or ms> on /overview, /alerts, /incidents, /incidents/{n}, /checks, /checks/{id}, /silences, /oncall, /maintenance: as it was then
+// ?at=<RFC 3339 or ms> on /overview, /alerts, /alerts/{fingerprint}, /incidents, /incidents/{n}, /checks, /checks/{id}, /silences, /oncall, /maintenance: as it was then
 
 // GET /stream?cursor=  (Server-Sent Events): event `change`, data { id, topics: string[], subjects: string[] }; event `reset`; event `beat`, data { now_ms, engine: Engine }
 // Explore uses the Prometheus API: /api/v1/query_range, /api/v1/query, /api/v1/labels, /api/v1/label/{name}/values, /api/v1/metadata

@@ -18,3 +18,21 @@ export function remediationBody(one: Pick<Remediation, 'action' | 'summary' | 'c
   const { action, held } = one
   return { action, summary: one.summary.trim(), cause: one.cause.trim(), ...(held === null ? {} : { held }) }
 }
+
+/** What is in the boxes of the form. */
+export interface RemediationForm { action: string; summary: string; cause: string; held: string }
+
+export function formOf(one: Remediation): RemediationForm {
+  return { action: one.action, summary: one.summary, cause: one.cause, held: one.held === null ? '' : one.held ? 'yes' : 'no' }
+}
+
+/** Half a report that was kept, and what it was begun from; null = there is none, or another version wrote it. */
+export function draftOf(text: string): { form: RemediationForm; from: string } | null {
+  try {
+    const { action, summary, cause, held, from } = JSON.parse(text) as Record<string, unknown>
+    const as = (value: unknown) => (typeof value === 'string' ? value : '')
+    return { form: { action: as(action), summary: as(summary), cause: as(cause), held: as(held) }, from: as(from) }
+  } catch {
+    return null
+  }
+}

@@ -15,10 +15,10 @@ export function step(by: 1 | -1): void {
   next.querySelector<HTMLElement>('a')?.focus({ preventScroll: true })
 }
 
-/** The row's own link, checkbox or button; false when there is none. */
+/** The button for all that is selected, or the row's own link, checkbox or button, or without a row the page's; false when there is none. */
 export function press(selector: string): boolean {
   const place = current() ?? document.getElementById('main')
-  const found = place?.querySelector<HTMLElement>(selector)
+  const found = document.querySelector<HTMLElement>(`#main [data-bulk] ${selector}`) ?? place?.querySelector<HTMLElement>(selector)
   found?.click()
   return found !== null && found !== undefined
 }

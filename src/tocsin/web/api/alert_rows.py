@@ -91,7 +91,7 @@ def alerts_at(tx: Connection, rules: RuleIndex, at_ms: int) -> list[AlertRow]:
     query = sa.select(episodes).where(then).order_by(episodes.c.starts_at_ms.desc()).limit(_MOST_PAST)
     context = AlertContext.read(tx, at_ms)
     rows = [context.from_episode(row, rules) for row in tx.execute(query)]
-    return [replace(row, state="firing", ends_at_ms=0, explanation="as it was then") for row in rows]
+    return [replace(row, state="firing", ends_at_ms=0, explanation="as it was then", acknowledged_by="") for row in rows]
 
 
 def _firing(tx: Connection, now_ms: int) -> list[Any]:
@@ -109,18 +109,22 @@ class AlertContext:
 
     now_ms: int
     incident_of: Mapping[str, int]
+    holders: Mapping[int, str]
+    """Who has which open incident."""
     spells: Mapping[str, Sequence[tuple[int, int]]]
     flapping: Mapping[str, str]
 
     @classmethod
     def read(cls, tx: Connection, now_ms: int) -> AlertContext:
         joined = (
-            sa.select(incident_alerts.c.fingerprint, incident_alerts.c.incident)
+            sa.select(incident_alerts.c.fingerprint, incident_alerts.c.incident, incidents.c.acknowledged_by)
             .join(incidents, incidents.c.number == incident_alerts.c.incident)
             .where(incidents.c.state.in_(OPEN))
             .order_by(incident_alerts.c.incident)
         )
-        incident_of = {row.fingerprint: row.incident for row in tx.execute(joined)}
+        found = tx.execute(joined).all()
+        incident_of = {row.fingerprint: row.incident for row in found}
+        holders = {row.incident: row.acknowledged_by for row in found}
         since_ms = now_ms - _CELLS * _CELL_MS
         recent = sa.select(episodes.c.fingerprint, episodes.c.starts_at_ms, episodes.c.ends_at_ms).where(
             sa.or_(episodes.c.ends_at_ms == 0, episodes.c.ends_at_ms > since_ms)
@@ -129,7 +133,7 @@ class AlertContext:
         for row in tx.execute(recent):
             spells[row.fingerprint].append((row.starts_at_ms, row.ends_at_ms or now_ms))
         flags = sa.select(alert_states.c.told_as, alert_states.c.note).where(alert_states.c.flapping_since_ms > 0)
-        return cls(now_ms, incident_of, spells, {row.told_as: row.note for row in tx.execute(flags)})
+        return cls(now_ms, incident_of, holders, spells, {row.told_as: row.note for row in tx.execute(flags)})
 
     def from_alert(self, row: Any, rules: RuleIndex, state: str) -> AlertRow:
         return self._row(row, rules, state, row.starts_at_ms, row.ends_at_ms, row.suppressed_by, row.explanation, row.source)
@@ -168,6 +172,7 @@ class AlertContext:
         incident: int = 0,
     ) -> AlertRow:
         name = row.labels.get("alertname", "")
+        number = incident or self.incident_of.get(row.fingerprint, 0)
         return AlertRow(
             fingerprint=row.fingerprint,
             name=name,
@@ -181,11 +186,12 @@ class AlertContext:
             fires_in_ms=fires_in_ms,
             suppressed_by=suppressed_by,
             explanation=explanation,
-            incident=incident or self.incident_of.get(row.fingerprint, 0),
+            incident=number,
             flapping=self.flapping.get(row.fingerprint, ""),
             rule=rules.find(source.removeprefix("rule:"), name),
             source=source,
             strip=self._strip(row.fingerprint),
+            acknowledged_by=self.holders.get(number, ""),
         )
 
     def _strip(self, fingerprint: str) -> str:

@@ -128,7 +128,7 @@ def _detail_at(tx: Connection, fingerprint: str, rules: RuleIndex, at_ms: int) -
     past = _episodes(tx, fingerprint, at_ms)
     if not past:
         return None
-    row = AlertContext.read(tx, at_ms).from_episode(past[0], rules)
+    row = replace(AlertContext.read(tx, at_ms).from_episode(past[0], rules), acknowledged_by="")
     firing = past[0].ends_at_ms == 0 or past[0].ends_at_ms > at_ms
     if firing:
         row = replace(row, state="firing", ends_at_ms=0, explanation="as it was then")

@@ -99,8 +99,9 @@ class Checks:
             [row] = check_rows(tx, [spec], now_ms)
             return detail_of(tx, spec, row, now_ms, latency)
 
-        answer = replace(await self._desk.parts.database.read(read), now_ms=now_ms, cursor=self._desk.hub.cursor)
-        return await thing_answer(request, answer, check_mark(spec))
+        etag = check_mark(spec)
+        answer = replace(await self._desk.parts.database.read(read), now_ms=now_ms, cursor=self._desk.hub.cursor, etag=etag)
+        return await thing_answer(request, answer, etag)
 
     async def _mark(self, request: Request) -> str | None:
         try:

@@ -152,6 +152,8 @@ class CheckDetail(CheckRow):
     runbook: str
     now_ms: int
     cursor: int
+    etag: str = ""
+    """What `If-Match` takes when it is paused, resumed or removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,8 @@ class AlertRow:
     rule: RuleOfAlert
     source: str
     strip: str
+    acknowledged_by: str
+    """Who has the open incident that it belongs to; empty = nobody yet."""
 
 
 @dataclass(frozen=True, slots=True)
