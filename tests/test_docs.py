@@ -22,12 +22,28 @@ def test_generated_reference_pages_are_current() -> None:
         assert (DOCS / "reference" / name).read_text() == text, f"{name} is out of date: run tools/make_reference.py"
 
 
-@pytest.mark.parametrize("page", [str(p.relative_to(ROOT)) for p in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]])
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", [str(p.relative_to(ROOT)) for p in PAGES])
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
-        if "://" not in target:
-            assert (path.parent / target).exists(), f"{page} links to {target}, which does not exist"
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text()):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        file = path.parent / target if target else path
+        assert file.exists(), f"{page} links to {target}, which does not exist"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file.read_text()), f"{page} links to {target}#{anchor}: no heading of that name"
+
+
+def anchors(text: str) -> set[str]:
+    """What a link may name behind `#`: headings as GitHub writes them, and what is marked by hand."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().replace(" ", "-") for heading in plain} | set(
+        re.findall(r'<a id="([^"]+)"', text)
+    )
 
 
 def test_no_file_of_ours_is_too_long_to_live_in() -> None:
