@@ -80,6 +80,9 @@ async def test_an_unknown_path_is_the_plain_404_that_grafana_recognises(house):
     assert (answer.status, answer.text) == (404, "404 page not found\n")
     assert answer.headers["content-type"].startswith("text/plain")
     assert (await house.client.get("/alertmanager/api/v2/status")).status == 404
+    seen = await house.client.get("/alrets", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert seen.status == 404 and seen.headers["content-type"].startswith("text/html")
+    assert "Nothing at this address" in seen.text and "page not found" in seen.text and 'href="/"' in seen.text
 
 
 async def test_every_answer_carries_the_security_headers(house):

@@ -147,7 +147,8 @@ class Gate:
                 404, "no_such_path", "there is nothing at this path; /api/tocsin/v1/openapi.json describes what there is"
             )
         if endpoint is None:
-            await not_found()(scope, receive, answer)
+            home = f"{self._settings.route_prefix}/"
+            await not_found(headers.get("accept", ""), home)(scope, receive, answer)
             return
         if scope["method"] not in (endpoint.methods or ()):
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(endpoint.methods or ()))})

@@ -9,6 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+# In the page itself: a page that is exported to files, or seen without signing in, asks for nothing more.
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='7' "
+    "fill='%2312202e'/%3E%3Cpath fill='%23f2c14e' d='M16 6.5c-4.2 0-6.6 3-6.6 7.2v4.4L7.2 21.6h17.6l-2.2-3.5v-4.4c0-4.2-2.4-7.2"
+    "-6.6-7.2zM13.2 23.4a2.8 2.8 0 0 0 5.6 0z'/%3E%3C/svg%3E"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -66,7 +73,7 @@ def page(
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
-        '<link rel="icon" href="data:,">'
+        f'<link rel="icon" href="{ICON}">'
         f"<title>{escape(title)} - Tocsin</title>"
         f'<link rel="stylesheet" href="{escape(stylesheet or prefix + "/static/pages.css")}">'
         f'{head}</head><body><main><p class="brand">Tocsin</p>{"".join(parts)}</main></body></html>'

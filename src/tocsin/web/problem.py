@@ -36,9 +36,15 @@ class Refused(Exception):
         self.code = code
 
 
-def not_found() -> Response:
-    """What an unknown path answers. Grafana recognises the text (specs/dashboard.md 6.1)."""
-    return PlainTextResponse("404 page not found\n", 404, headers={"X-Content-Type-Options": "nosniff"})
+def not_found(accept: str = "", home: str = "/") -> Response:
+    """What an unknown path answers: a page to a browser (`accept` of its request), else the text that Grafana recognises
+    (specs/dashboard.md 6.1)."""
+    sure = {"X-Content-Type-Options": "nosniff"}
+    if "text/html" not in accept:
+        return PlainTextResponse("404 page not found\n", 404, headers=sure)
+    lines = ("404 page not found. The link may be from another version of Tocsin, or cut off at its end.",)
+    shown = page("Nothing at this address", lines, links=(("Go to the overview", home),), prefix=home.rstrip("/"))
+    return Response(shown, 404, media_type="text/html", headers=sure)
 
 
 def error_response(errors: Errors, status: int, code: str, detail: str, *, request_id: str = "") -> Response:
