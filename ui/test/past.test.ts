@@ -6,7 +6,7 @@ import { knowsThePast, notKept } from '../src/lib/past'
 import { columns, short } from '../src/lib/prom'
 
 describe('the past', () => {
-  it.each([['/', true], ['/alerts', true], ['/services/shop', true], ['/d/hosts', true], ['/checks', true], ['/settings', false], ['/i/4', true], ['/checks/shop', true], ['/targets', false]])('%s can be looked at as it was: %s', (path, knows) =>
+  it.each([['/', true], ['/alerts', true], ['/alerts/00aa', true], ['/services/shop', true], ['/d/hosts', true], ['/checks', true], ['/settings', false], ['/i/4', true], ['/checks/shop', true], ['/targets', false]])('%s can be looked at as it was: %s', (path, knows) =>
     expect(knowsThePast(path)).toBe(knows),
   )
   it('says what of it was not kept', () => {

@@ -68,15 +68,20 @@ export function verdict(incident: IncidentDetail, value: 'real' | 'noise' | 'dup
   return attempt('Could not save the verdict', say(incident, 'verdict', (one) => one.verdict, { verdict: value }), `#${incident.number}: ${value}`)
 }
 
-export interface NewSilence { matchers: Matcher[]; ends_at_ms: number; comment: string; starts_at_ms?: number; id?: string }
+export interface NewSilence { matchers: Matcher[]; ends_at_ms: number; comment: string }
 
-export async function silence(wanted: NewSilence): Promise<boolean> {
-  let made: SilenceRow | null = null
-  const work = async () => (made = await post<SilenceRow>('/silences', wanted))
-  const undo = async () => {
-    if (made) await remove(`/silences/${made.id}`)
-  }
-  return attempt('Could not silence', work, `Silenced until ${clock(wanted.ends_at_ms, live.now, router.zone)}`, undo)
+/** Throws what the server says against it. */
+export async function silence(wanted: NewSilence): Promise<void> {
+  const made = await post<SilenceRow>('/silences', wanted)
+  toasts.say(`Silenced until ${clock(wanted.ends_at_ms, live.now, router.zone)}`, async () => void (await remove(`/silences/${made.id}`)))
+}
+
+/** Alertmanager's rule: other matchers end this one and begin another. Throws 412 when somebody changed it first. */
+export async function changeSilence(row: SilenceRow, wanted: NewSilence, etag: string): Promise<void> {
+  const { starts_at_ms, matchers, ends_at_ms, comment } = row
+  const made = await post<SilenceRow>('/silences', { ...wanted, id: row.id, starts_at_ms }, undefined, etag)
+  const undo = async () => void (await post('/silences', { id: made.id, matchers, starts_at_ms, ends_at_ms, comment }))
+  toasts.say(made.id === row.id ? `Silence changed: until ${clock(made.ends_at_ms, live.now, router.zone)}` : 'A new silence stands for the old one', undo)
 }
 
 export function expireSilence(row: SilenceRow): Promise<boolean> {

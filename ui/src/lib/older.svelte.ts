@@ -21,6 +21,18 @@ export class Older<T> {
     return [...first, ...this.rows.filter((row) => !known.has(key(row)))]
   }
 
+  /** A row that is gone. */
+  drop(gone: (row: T) => boolean): void {
+    this.rows = this.rows.filter((row) => !gone(row))
+  }
+
+  /** Begin anew with the first page: something further down was changed. */
+  forget(): void {
+    this.rows = []
+    this.#next = null
+    this.#of = ''
+  }
+
   async more(path: string, field: string, first: string): Promise<void> {
     if (path !== this.#of) {
       this.#of = path

@@ -35,6 +35,7 @@ export const ROUTES: Route[] = [
   page('/oncall/:schedule', 'On-call', '/oncall', () => import('../pages/OnCall.svelte')),
   page('/notifications', 'Notifications', '/notifications', () => import('../pages/Notifications.svelte')),
   page('/silences', 'Silences', '/silences', () => import('../pages/Silences.svelte')),
+  page('/silences/new', 'New silence', '/silences', () => import('../pages/Silences.svelte')),
   page('/statuspages', 'Status pages', '/statuspages', () => import('../pages/StatusPages.svelte')),
   page('/targets', 'Targets', '/targets', () => import('../pages/Targets.svelte')),
   page('/proof', 'Is the pager alive?', '/proof', () => import('../pages/Proof.svelte')),
