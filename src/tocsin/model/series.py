@@ -68,15 +68,58 @@ class SeriesGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """What a store answers to one selector. A series stands in one group only."""
+class Ragged:
+    """Series at times of their own, laid end to end: no Python object per series but its labels.
 
-    groups: tuple[SeriesGroup, ...]
+    labels [k], starts int64 [k + 1], t_ms int64 [n], values float64 [n]: series i has the samples starts[i] <= j <
+    starts[i + 1], in the order of time. Nothing is ABSENT in here; STALE marks the end of a series as everywhere.
+    """
+
+    labels: tuple[Labels, ...]
+    starts: Int64
+    t_ms: Int64
+    values: Float64
+
+    def part(self, first: int, last: int) -> Ragged:
+        """Series first <= i < last, without a copy."""
+        begin, end = int(self.starts[first]), int(self.starts[last])
+        return Ragged(
+            self.labels[first:last], self.starts[first : last + 1] - begin, self.t_ms[begin:end], self.values[begin:end]
+        )
+
+    def groups(self) -> tuple[SeriesGroup, ...]:
+        """The same as groups; series with equal times share one."""
+        shared: dict[bytes, list[int]] = {}
+        bounds = self.starts.tolist()
+        for place in range(len(self.labels)):
+            shared.setdefault(self.t_ms[bounds[place] : bounds[place + 1]].tobytes(), []).append(place)
+        return tuple(
+            SeriesGroup(
+                tuple([self.labels[place] for place in places]),
+                self.t_ms[bounds[places[0]] : bounds[places[0] + 1]],
+                np.stack([self.values[bounds[place] : bounds[place + 1]] for place in places]),
+            )
+            for places in shared.values()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a store answers to one selector. A series stands in one group only, or in `ragged`."""
+
+    shared: tuple[SeriesGroup, ...]
     warnings: tuple[str, ...] = ()
+    ragged: Ragged | None = None
+
+    @property
+    def groups(self) -> tuple[SeriesGroup, ...]:
+        """All series as groups: for those who look at each by itself."""
+        return self.shared if self.ragged is None else (*self.shared, *self.ragged.groups())
 
     @property
     def series_count(self) -> int:
-        return sum(len(group.labels) for group in self.groups)
+        count = sum([len(group.labels) for group in self.shared])
+        return count if self.ragged is None else count + len(self.ragged.labels)
 
 
 class ValueType(enum.StrEnum):

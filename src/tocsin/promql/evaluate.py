@@ -111,8 +111,8 @@ class Evaluator:
         fixed = anchors[at] if isinstance(at, ast.AtAnchor) else at
         return np.full_like(t_ms, fixed - offset_ms)
 
-    def instant(self, selector: ast.VectorSelector, t_ms: Int64) -> tuple[Frame, Float64]:
-        """Values, and the seconds at which they were taken; rows may be empty."""
+    def instant(self, selector: ast.VectorSelector, t_ms: Int64) -> tuple[Frame, Int64]:
+        """Values, and the instants (ms) at which they were taken; rows may be empty."""
         moments = self.moments(selector.at, selector.offset_ms, t_ms)
         lookback_ms = self.scope.lookback_ms
         selection = self._select(selector, int(moments.min()) - lookback_ms + 1, int(moments.max()), 0, "")

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from tocsin.model.labels import Labels
-from tocsin.model.series import Bool, Float64, Int64, Selection, SeriesGroup, is_absent, is_stale
+from tocsin.model.series import Bool, Float64, Int64, Ragged, Selection, SeriesGroup, is_absent, is_stale
 from tocsin.promql.frame import Frame, concatenate
+from tocsin.promql.ragged import behind, lay_out, without_stale
 from tocsin.promql.window import Windows
 
 _BLOCK_ROWS = 256
 """Rows per kernel call at least: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
 _BLOCK_CELLS = 32_768
 """Short rows come in larger blocks, so many cells in one: a kernel's call costs as much as hundreds of them."""
-_FEW_INSTANTS = 4
 _SMALL_GROUP = 8
 """Groups of up to this many series are laid end to end and handled together."""
 
@@ -31,33 +30,38 @@ class Piece:
     windows: Windows
 
 
-def instants(selection: Selection, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Float64]:
-    """The newest sample in (t - lookback, t] of each series at each instant, and when it was taken (seconds).
+def instants(selection: Selection, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Int64]:
+    """The newest sample in (t - lookback, t] of each series at each instant, and when it was taken (ms).
 
-    at_ms [s] -> Frame [k, s], float64 [k, s]. A staleness marker ends a series: nothing there.
+    at_ms [s] -> Frame [k, s], int64 [k, s]. A staleness marker ends a series: nothing there.
     """
-    frames, taken = [], []
-    small = [group for group in selection.groups if len(group.labels) <= _SMALL_GROUP]
-    large = [group for group in selection.groups if len(group.labels) > _SMALL_GROUP]
-    if len(small) > 1:
-        frame, when = _instants_of_many(small, at_ms, lookback_ms)
-        frames.append(frame)
-        taken.append(when)
-    else:
-        large += small
-    for group in large:
-        frame, when = _instants_of_group(group, at_ms, lookback_ms)
-        frames.append(frame)
-        taken.append(when)
-    if not frames:
-        return concatenate([], at_ms.size), np.empty((0, at_ms.size))
-    return concatenate(frames, at_ms.size), np.concatenate([when for when in taken if len(when)] or taken[:1])
+    large, ragged = _by_layout(selection)
+    found = [_instants_of_group(group, at_ms, lookback_ms) for group in large]
+    for flat in ragged:
+        found += [_instants_of_ragged(some, at_ms, lookback_ms) for some in _some_rows(flat)]
+    if not found:
+        return concatenate([], at_ms.size), np.empty((0, at_ms.size), np.int64)
+    if len(found) == 1:
+        return found[0]
+    return concatenate([frame for frame, _ in found], at_ms.size), np.concatenate([when for _, when in found])
 
 
-def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Float64]:
+def _by_layout(selection: Selection) -> tuple[list[SeriesGroup], list[Ragged]]:
+    """Groups that are worth a kernel call of their own, and all others end to end."""
+    shared, ragged = selection.shared, [] if selection.ragged is None else [selection.ragged]
+    if len(shared) <= 1:
+        return list(shared), ragged
+    large = [group for group in shared if len(group.labels) > _SMALL_GROUP]
+    small = [group for group in shared if len(group.labels) <= _SMALL_GROUP]
+    if len(small) == 1:
+        return [*large, *small], ragged
+    return large, [lay_out(small), *ragged] if small else ragged
+
+
+def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Int64]:
     shape = (len(group.labels), at_ms.size)
     if not group.t_ms.size:
-        return Frame(group.labels, np.zeros(shape), np.zeros(shape, bool)), np.zeros(shape)
+        return Frame(group.labels, np.zeros(shape), np.zeros(shape, bool)), np.zeros(shape, np.int64)
     column = np.searchsorted(group.t_ms, at_ms, "right") - 1
     found = column >= 0
     column = np.maximum(column, 0)
@@ -75,7 +79,7 @@ def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tu
     if np.isnan(values).any():
         present = present & ~is_stale(np.ascontiguousarray(values))
     full = bool(present.all())
-    return Frame(group.labels, values, None if full else present), np.broadcast_to(when / 1000, shape)
+    return Frame(group.labels, values, None if full else present), np.broadcast_to(when, shape)
 
 
 def _columns(values: Float64, column: Int64) -> Float64:
@@ -86,34 +90,28 @@ def _columns(values: Float64, column: Int64) -> Float64:
     return np.ascontiguousarray(values[:, column])
 
 
-def _instants_of_many(groups: Sequence[SeriesGroup], at_ms: Int64, lookback_ms: int) -> tuple[Frame, Float64]:
-    """Series on their own timestamps, laid end to end."""
-    flat = _lay_out(groups, keep_stale=True)
-    hi = flat.search(at_ms)
-    lo = flat.search(at_ms - lookback_ms)
-    present = hi > lo
+def _instants_of_ragged(flat: Ragged, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Int64]:
+    position = behind(flat, at_ms)
     if not flat.values.size:
-        return Frame(flat.labels, np.zeros(hi.shape), present), np.zeros(hi.shape)
-    index = np.maximum(hi - 1, 0)
-    values = flat.values[index]
-    if np.isnan(values).any():
-        present &= ~is_stale(values)
-    return Frame(flat.labels, values, None if present.all() else present), flat.t_ms[index] / 1000
+        return Frame(flat.labels, np.zeros(position.shape), np.zeros(position.shape, bool)), np.zeros_like(position)
+    found = position > flat.starts[:-1, None]
+    position -= 1
+    np.maximum(position, 0, out=position)
+    values, when = flat.values[position], flat.t_ms[position]
+    found &= when > at_ms - lookback_ms
+    if np.isnan(flat.values).any():
+        found &= ~is_stale(values)
+    return Frame(flat.labels, values, None if found.all() else found), when
 
 
 def windows(selection: Selection, end_ms: Int64, range_ms: int) -> tuple[tuple[Labels, ...], Iterator[Piece]]:
     """Labels of all series, and their windows (end - range, end] in pieces of at most a few hundred rows."""
-    small = [group for group in selection.groups if len(group.labels) <= _SMALL_GROUP]
-    large = [group for group in selection.groups if len(group.labels) > _SMALL_GROUP]
-    if len(small) == 1:
-        large, small = large + small, []
-    labels = (
-        large[0].labels if len(large) == 1 and not small else tuple([each for group in large + small for each in group.labels])
-    )
-    return labels, _pieces(large, small, end_ms, range_ms)
+    large, ragged = _by_layout(selection)
+    labels = tuple([each for group in large for each in group.labels] + [each for flat in ragged for each in flat.labels])
+    return labels, _pieces(large, ragged, end_ms, range_ms)
 
 
-def _pieces(large: Sequence[SeriesGroup], small: Sequence[SeriesGroup], end_ms: Int64, range_ms: int) -> Iterator[Piece]:
+def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int64, range_ms: int) -> Iterator[Piece]:
     offset = 0
     for group in large:
         block = max(_BLOCK_ROWS, _BLOCK_CELLS // max(group.t_ms.size, end_ms.size, 1))
@@ -121,11 +119,19 @@ def _pieces(large: Sequence[SeriesGroup], small: Sequence[SeriesGroup], end_ms: 
             part = SeriesGroup(group.labels[start : start + block], group.t_ms, group.values[start : start + block])
             yield from _windows_of_group(part, offset + start, end_ms, range_ms)
         offset += len(group.labels)
-    for start in range(0, len(small), _BLOCK_ROWS):
-        flat = _lay_out(small[start : start + _BLOCK_ROWS])
-        rows = np.arange(offset, offset + len(flat.labels))
-        yield Piece(rows, flat.windows(end_ms, range_ms))
-        offset += len(flat.labels)
+    for flat in ragged:
+        for some in _some_rows(flat):
+            real = without_stale(some)
+            lo, hi = behind(real, end_ms - range_ms), behind(real, end_ms)
+            rows = np.arange(offset, offset + len(real.labels))
+            yield Piece(rows, Windows(_padded(real.values), _padded(real.t_ms), lo, hi, end_ms, range_ms))
+            offset += len(real.labels)
+
+
+def _some_rows(flat: Ragged) -> Iterator[Ragged]:
+    """As many series at a time as a kernel likes."""
+    for start in range(0, len(flat.labels), _BLOCK_ROWS):
+        yield flat.part(start, min(start + _BLOCK_ROWS, len(flat.labels)))
 
 
 def _windows_of_group(group: SeriesGroup, offset: int, end_ms: Int64, range_ms: int) -> Iterator[Piece]:
@@ -175,46 +181,3 @@ def _without_holes(values: Float64, missing: Bool, t_ms: Int64, end_ms: Int64, r
     hi = np.searchsorted(t_ms, end_ms, "right")
     flat_t = np.broadcast_to(t_ms, values.shape)[real]
     return Windows(_padded(values[real]), _padded(flat_t), starts + running[:, lo], starts + running[:, hi], end_ms, range_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class _Flat:
-    """Series end to end: values and t_ms [n], series i at [starts[i], starts[i + 1])."""
-
-    labels: tuple[Labels, ...]
-    values: Float64
-    t_ms: Int64
-    starts: Int64
-
-    def search(self, at_ms: Int64) -> Int64:
-        """Position behind the last sample at or before each instant, [k, s], inside each series."""
-        if at_ms.size <= _FEW_INSTANTS and self.t_ms.size:
-            # One search for all: each series is moved behind the one before it.
-            first, last = int(self.t_ms.min()) - 1, int(self.t_ms.max()) + 1
-            behind = np.arange(len(self.labels)) * (last - first + 1) - first
-            at_ms = np.clip(at_ms, first, last)
-            found: Int64 = np.searchsorted(self.t_ms + np.repeat(behind, np.diff(self.starts)), behind[:, None] + at_ms, "right")
-            return found
-        out = np.empty((len(self.labels), at_ms.size), np.int64)
-        bounds = self.starts.tolist()
-        for row, (start, end) in enumerate(pairwise(bounds)):
-            out[row] = self.t_ms[start:end].searchsorted(at_ms, "right")
-        out += self.starts[:-1, None]
-        return out
-
-    def windows(self, end_ms: Int64, range_ms: int) -> Windows:
-        lo, hi = self.search(end_ms - range_ms), self.search(end_ms)
-        return Windows(_padded(self.values), _padded(self.t_ms), lo, hi, end_ms, range_ms)
-
-
-def _lay_out(groups: Sequence[SeriesGroup], *, keep_stale: bool = False) -> _Flat:
-    labels = tuple([each for group in groups for each in group.labels])
-    values = np.concatenate([group.values.ravel() for group in groups])
-    t_ms = np.concatenate([group.t_ms if len(group.labels) == 1 else np.tile(group.t_ms, len(group.labels)) for group in groups])
-    counts = np.repeat([group.t_ms.size for group in groups], [len(group.labels) for group in groups])
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    if np.isnan(values).any():
-        real = ~is_absent(values) if keep_stale else ~_missing(values)
-        values, t_ms = values[real], t_ms[real]
-        starts = np.concatenate([[0], np.cumsum(real)])[starts]
-    return _Flat(labels, values, t_ms, starts)

@@ -1,20 +1,21 @@
 """Put the pieces of head, chunks and blocks together into groups that share a time grid.
 
 A series stands in one group. Regular samples stay matrices; a loose sample that falls on its series' grid fills the cell
-there; a series with samples on two grids, or off its grid, gets its own timestamps, shared with those that have the same.
+there; a series with samples on two grids, or off its grid, has its own timestamps, and is laid end to end with others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tocsin.model.labels import Labels
-from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Selection, SeriesGroup, absent, is_absent
+from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Ragged, Selection, SeriesGroup, absent, is_absent
 from tocsin.tsdb.piece import GridPiece, Loose, Part
-from tocsin.tsdb.run import Run
+from tocsin.tsdb.regular import worth_a_look
+from tocsin.tsdb.run import Laid, Run, beginnings, joined
 
 LabelsOf = Callable[[Int64], tuple[Sequence[Labels], bool]]
 """Names for ids, and whether it is known that no two of them have the same: comparing labels is Python work per series."""
@@ -47,18 +48,23 @@ def assemble(pieces: Sequence[GridPiece], parts: Sequence[Part], labels_of: Labe
         if distinct:
             group = _without_empty(only.values, named, only.first, only)
             return Selection((group,) if group is not None else ())
-    ids = np.unique(np.concatenate([*(piece.ids for piece in pieces), *(part.ids for part in parts), np.empty(0, np.int64)]))
-    if not len(ids):
+    if not filled:
         return Selection(())
+    ids = np.unique(np.concatenate([_owners(part) for part in filled]))
     labels, distinct = labels_of(ids)
     if distinct:
         series_of_id = np.arange(len(ids))
     else:
         series_of_id, labels = _merge_equal(labels)
     numbered, loose = _settled(pieces, parts, lambda known: series_of_id[np.searchsorted(ids, known)])
+    if not any(len(series) for _, series in numbered):
+        laid = Laid.of(loose)
+        if len(laid.t_ms) < _WORTH_SORTING or not worth_a_look(laid.starts, laid.t_ms):
+            return _at_own_times([], laid, labels)
+        loose = [Loose(np.repeat(laid.ids, np.diff(laid.starts)), laid.t_ms, laid.values)]
     home = np.full(len(labels), -1, np.int64)
     grids = _grids(numbered, home, [])
-    samples = _join_loose(loose)
+    samples = Loose(*joined(loose)) if loose else None
     if samples is not None and len(samples.ids) >= _WORTH_SORTING:
         samples = _find_grids(samples, grids, home)
     own = home == -2
@@ -73,9 +79,20 @@ def assemble(pieces: Sequence[GridPiece], parts: Sequence[Part], labels_of: Labe
         group = _grid_group(grid, np.flatnonzero((home == number) & ~own), patch, labels)
         if group is not None:
             groups.append(group)
-    if own.any():
-        groups.extend(_own_groups(grids, samples, own, labels))
-    return Selection(tuple(groups))
+    return _at_own_times(groups, Laid.of(_own(grids, samples, own)), labels) if own.any() else Selection(tuple(groups))
+
+
+def _at_own_times(groups: list[SeriesGroup], laid: Laid, labels: Sequence[Labels]) -> Selection:
+    """The groups, and the series that have times of their own; one alone is a group too."""
+    names = tuple([labels[number] for number in laid.ids.tolist()])
+    if len(names) == 1:
+        return Selection((*groups, SeriesGroup(names, laid.t_ms, laid.values[None, :])))
+    return Selection(tuple(groups), ragged=Ragged(names, laid.starts, laid.t_ms, laid.values) if names else None)
+
+
+def _owners(part: Part) -> Int64:
+    """The ids that a part has samples of, some of them again and again."""
+    return part.ids if isinstance(part, GridPiece) else part.ids[beginnings(part.ids)]
 
 
 def _settled(
@@ -88,11 +105,14 @@ def _settled(
     matrices = [(piece, series_of(piece.ids)) for piece in pieces]
     loose: list[Loose] = []
     for part in parts:
-        series = series_of(part.ids)
         if isinstance(part, Loose):
-            if len(series):
+            if len(part.ids):
+                begins = beginnings(part.ids)
+                series = np.repeat(series_of(part.ids[begins]), np.diff(np.append(begins, len(part.ids))))
                 loose.append(Loose(series, part.t_ms, part.values))
-        elif any(_covers(part, series, before) for before in loose):
+            continue
+        series = series_of(part.ids)
+        if any(_covers(part, series, before) for before in loose):
             # Loose samples win over matrices: an older one would hide the newer one in here.
             loose.append(flatten(part, series))
         else:
@@ -142,13 +162,6 @@ def _grids(matrices: Sequence[tuple[GridPiece, Int64]], home: Int64, known: list
     return list(grids.values())
 
 
-def _join_loose(parts: Sequence[Loose]) -> Loose | None:
-    """All loose samples, in order of precedence."""
-    if not parts:
-        return None
-    return Loose(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "t_ms", "values")))
-
-
 def _find_grids(samples: Loose, grids: list[_Grid], home: Int64) -> Loose | None:
     """Lay the series that have no grid yet on those that several of them share; answers the samples that stay loose."""
     homeless = home[samples.ids] == -1
@@ -160,7 +173,7 @@ def _find_grids(samples: Loose, grids: list[_Grid], home: Int64) -> Loose | None
         return Loose(run.ids, run.t_ms, run.values) if homeless.all() else samples
     grids[:] = _grids([(piece, piece.ids) for piece in split.pieces], home, grids)
     rest = split.rest
-    return _join_loose([_taken(samples, ~homeless) or _NOTHING, Loose(rest.ids, rest.t_ms, rest.values)])
+    return Loose(*joined([_taken(samples, ~homeless) or _NOTHING, Loose(rest.ids, rest.t_ms, rest.values)]))
 
 
 def _fits(samples: Loose, grids: Sequence[_Grid], home: Int64) -> Bool:
@@ -229,6 +242,10 @@ def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:
         columns = slice(piece.first - low, piece.first - low + part.shape[1])
         if (written_to[at] < piece.first).all():
             out[at, columns] = part
+        elif (at[1:] > at[:-1]).all():
+            cells = out[at, columns]
+            np.copyto(cells, part, where=part.view(np.uint64) != _ABSENT)
+            out[at, columns] = cells
         else:
             for row, fresh in zip(at.tolist(), part, strict=True):  # two ids of one series may stand in one piece
                 there = fresh.view(np.uint64) != _ABSENT
@@ -237,52 +254,16 @@ def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:
     return out
 
 
-def _own_groups(grids: Sequence[_Grid], samples: Loose | None, own: Bool, labels: Sequence[Labels]) -> list[SeriesGroup]:
-    """Series with timestamps of their own; those with equal timestamps share a group."""
-    series, t_ms, values = [], [], []
+def _own(grids: Sequence[_Grid], samples: Loose | None, own: Bool) -> list[Loose]:
+    """The samples of the series [k] that have timestamps of their own, in order of precedence."""
+    found = []
     for grid in grids:
         for piece, rows in grid.pieces:
             mine = np.flatnonzero(own[rows])
-            part = piece.values[mine]
-            row, column = np.nonzero(part.view(np.uint64) != _ABSENT)
-            series.append(rows[mine][row])
-            t_ms.append((piece.first + column) * grid.interval_ms + grid.offset_ms)
-            values.append(part[row, column])
+            if len(mine):
+                whose = rows[mine]
+                found.append(flatten(GridPiece(grid.interval_ms, grid.offset_ms, piece.first, whose, piece.values[mine]), whose))
     if samples is not None and len(samples.ids):
         mine = np.flatnonzero(own[samples.ids])
-        series.append(samples.ids[mine])
-        t_ms.append(samples.t_ms[mine])
-        values.append(samples.values[mine])
-    return group_by_times(np.concatenate(series), np.concatenate(t_ms), np.concatenate(values), labels)
-
-
-def group_by_times(series: Int64, t_ms: Int64, values: Float64, labels: Sequence[Labels]) -> list[SeriesGroup]:
-    """Samples in order of precedence -> groups of series with equal timestamps. O(n log n), O(n) when they are sorted."""
-    run = Run.of(series, t_ms, values)
-    series, t_ms, values = run.ids, run.t_ms, run.values
-    if not len(series):
-        return []
-    starts = np.flatnonzero(np.concatenate([[True], series[1:] != series[:-1]]))
-    bounds = [*starts.tolist(), len(series)]
-    owners = series[starts].tolist()
-    # Only series that begin at the same instant and have as many samples need a closer look.
-    alike: dict[tuple[int, int], list[int]] = {}
-    for place, begin_ms in enumerate(t_ms[starts].tolist()):
-        alike.setdefault((begin_ms, bounds[place + 1] - bounds[place]), []).append(place)
-    groups = []
-    for places in alike.values():
-        for members in _same_times(places, bounds, t_ms) if len(places) > 1 else [places]:
-            start, end = bounds[members[0]], bounds[members[0] + 1]
-            named = tuple([labels[owners[place]] for place in members])
-            rows = (
-                values[None, start:end] if len(members) == 1 else np.stack([values[bounds[i] : bounds[i + 1]] for i in members])
-            )
-            groups.append(SeriesGroup(named, t_ms[start:end], rows))
-    return groups
-
-
-def _same_times(places: list[int], bounds: list[int], t_ms: Int64) -> Iterable[list[int]]:
-    shared: dict[bytes, list[int]] = {}
-    for place in places:
-        shared.setdefault(t_ms[bounds[place] : bounds[place + 1]].tobytes(), []).append(place)
-    return shared.values()
+        found.append(Loose(samples.ids[mine], samples.t_ms[mine], samples.values[mine]))
+    return found

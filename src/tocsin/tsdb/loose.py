@@ -11,7 +11,7 @@ import numpy as np
 
 from tocsin.model.series import Bool, Float64, Int64
 from tocsin.tsdb.piece import Loose
-from tocsin.tsdb.run import Run
+from tocsin.tsdb.run import Run, joined
 
 __all__ = ["RUNS_SAMPLES", "LooseHead", "Run"]
 
@@ -97,13 +97,11 @@ class LooseHead:
 
     def read(self, wanted: Int64, start_ms: int = _NEVER, end_ms: int = np.iinfo(np.int64).max) -> Loose:
         """Open samples of series ids `wanted` (sorted, unique) within [start, end], oldest writes first."""
-        parts = [(run.ids, run.t_ms, run.values, run.of_series(wanted)) for run in self.runs_within(start_ms, end_ms)]
-        open_ = self.read_open(wanted, start_ms, end_ms)
-        ids = np.concatenate([*(part[0][part[3]] for part in parts), open_.ids])
-        t_ms = np.concatenate([*(part[1][part[3]] for part in parts), open_.t_ms])
-        values = np.concatenate([*(part[2][part[3]] for part in parts), open_.values])
-        inside = (t_ms >= start_ms) & (t_ms <= end_ms)
-        return Loose(ids[inside], t_ms[inside], values[inside])
+        parts = []
+        for run in self.runs_within(start_ms, end_ms):
+            places = run.of_series(wanted, start_ms, end_ms)
+            parts.append(Loose(run.ids[places], run.t_ms[places], run.values[places]))
+        return Loose(*joined([*parts, self.read_open(wanted, start_ms, end_ms)]))
 
     def runs_within(self, start_ms: int, end_ms: int) -> list[Run]:
         """Runs with samples within [start, end], oldest writes first; they may be read outside the lock."""

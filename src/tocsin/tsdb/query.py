@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -106,7 +107,7 @@ class Reading:
                 names.add(block, rows)
         more = read_view(view, self.files, start_ms, end_ms, self.tombstones)
         found = assemble(pieces + more[0], loose + more[1], names.of)
-        return Selection(found.groups, warnings) if warnings and found.groups else found
+        return replace(found, warnings=warnings) if warnings and found.series_count else found
 
     def _older(self, start_ms: int, end_ms: int) -> bool:
         """Whether blocks have a part in the answer."""

@@ -52,6 +52,26 @@ def on_grids(ids: Int64, t_ms: Int64, values: Float64) -> tuple[list[GridPiece],
     return pieces, taken
 
 
+def worth_a_look(starts: Int64, t_ms: Int64) -> bool:
+    """Whether some series may share a grid, as their first samples go: a look that costs next to nothing.
+
+    Series i has the samples starts[i] <= j < starts[i + 1] of t_ms [n].
+    """
+    counts = np.diff(starts)
+    begin = starts[:-1][counts > 1]
+    if len(begin) < LEAST_SERIES:
+        return False
+    last = starts[1:][counts > 1] - 1
+    interval = t_ms[begin + 1] - t_ms[begin]
+    for step in range(1, _SURE - 1):
+        later = np.minimum(begin + step + 1, last)
+        gap = t_ms[later] - t_ms[later - 1]
+        interval = np.minimum(interval, gap)
+    even = interval < _LONGEST_MS
+    _, often = np.unique(interval[even] << 31 | t_ms[begin][even] % interval[even], return_counts=True)
+    return bool(often.max(initial=0) >= LEAST_SERIES)
+
+
 def _rows(ids: Int64, t_ms: Int64) -> _Rows:
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
     ends = np.append(starts[1:], len(ids))

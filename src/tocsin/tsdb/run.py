@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from tocsin.tsdb.piece import GridPiece, Loose, Part
 from tocsin.tsdb.regular import on_grids, spans
 
 _KEY_LIMIT = 1 << 62
+_NEVER, _FOREVER = -(1 << 62), 1 << 62
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,21 @@ class Run:
         last[:-1] = (ids[1:] != ids[:-1]) | (t_ms[1:] != t_ms[:-1])
         return cls(ids, t_ms, values) if last.all() else cls(ids[last], t_ms[last], values[last])
 
-    def of_series(self, wanted: Int64) -> Int64:
-        """Places of samples whose id is in `wanted` (sorted, unique)."""
-        left = np.searchsorted(self.ids, wanted, "left")
-        return spans(left, np.searchsorted(self.ids, wanted, "right"))
+    def of_series(self, wanted: Int64, start_ms: int = _NEVER, end_ms: int = _FOREVER) -> Int64 | slice:
+        """Places of samples within [start, end] whose id is in `wanted` (sorted, unique); a slice where they are neighbours."""
+        left, right = np.searchsorted(self.ids, wanted, "left"), np.searchsorted(self.ids, wanted, "right")
+        first_ms, last_ms = self.span_ms
+        if first_ms < start_ms:
+            left = bisected(self.t_ms, left, right, start_ms - 1)
+        if last_ms > end_ms:
+            right = bisected(self.t_ms, left, right, end_ms)
+        filled = np.flatnonzero(right > left)
+        if not len(filled):
+            return slice(0, 0)
+        begin, end = int(left[filled[0]]), int(right[filled[-1]])
+        if end - begin == int((right - left).sum()):
+            return slice(begin, end)
+        return spans(left, right)
 
     @cached_property
     def span_ms(self) -> tuple[int, int]:
@@ -75,12 +88,76 @@ class Split:
                 parts.append(inside)
         rest = self.rest
         if len(rest.ids):
-            places = rest.of_series(wanted)
-            t_ms = rest.t_ms[places]
-            places = places[(t_ms >= start_ms) & (t_ms <= end_ms)]
-            if len(places):
-                parts.append(Loose(rest.ids[places], rest.t_ms[places], rest.values[places]))
+            places = rest.of_series(wanted, start_ms, end_ms)
+            ids = rest.ids[places]
+            if len(ids):
+                parts.append(Loose(ids, rest.t_ms[places], rest.values[places]))
         return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Samples series by series: ids [k] ascending, series i has starts[i] <= j < starts[i + 1] of t_ms and values [n]."""
+
+    ids: Int64
+    starts: Int64
+    t_ms: Int64
+    values: Float64
+
+    @classmethod
+    def of(cls, parts: Sequence[Loose]) -> Laid:
+        """Lay out parts in order of precedence. Stretches of one series are moved as they are; only samples that are really
+        out of order are sorted. Of equal (id, t) the last one stays."""
+        ids, t_ms, values = joined(parts)
+        begins = beginnings(ids)
+        ends = np.append(begins[1:], len(ids))
+        owners = ids[begins]
+        if (owners[1:] < owners[:-1]).any():
+            order = np.argsort(owners, kind="stable")
+            begins, ends, owners = begins[order], ends[order], owners[order]
+            places = spans(begins, ends)
+            t_ms, values = t_ms[places], values[places]
+        first = beginnings(owners)
+        counts = np.add.reduceat(ends - begins, first) if len(first) else first
+        starts = np.zeros(len(first) + 1, np.int64)
+        np.cumsum(counts, out=starts[1:])
+        rising = t_ms[1:] > t_ms[:-1]
+        rising[starts[1:-1] - 1] = True
+        if rising.all():
+            return cls(owners[first], starts, t_ms, values)
+        run = Run.of(np.repeat(owners[first], counts), t_ms, values)
+        first = beginnings(run.ids)
+        return cls(run.ids[first], np.append(first, len(run.ids)), run.t_ms, run.values)
+
+
+def joined(parts: Sequence[Loose]) -> tuple[Int64, Int64, Float64]:
+    """ids, t_ms and values of all parts."""
+    if len(parts) == 1:
+        return parts[0].ids, parts[0].t_ms, parts[0].values
+    return (
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.t_ms for part in parts]),
+        np.concatenate([part.values for part in parts]),
+    )
+
+
+def beginnings(ids: Int64) -> Int64:
+    """Where each stretch of equal ids begins."""
+    changes = np.flatnonzero(ids[1:] != ids[:-1])
+    out = np.zeros(len(changes) + min(len(ids), 1), np.int64)
+    out[1:] = changes + 1
+    return out
+
+
+def bisected(t_ms: Int64, left: Int64, right: Int64, at_ms: int) -> Int64:
+    """Behind the last sample at or before this instant, of each of the stretches [left, right); all at once."""
+    left, right = left.copy(), right.copy()
+    while (open_ := left < right).any():
+        middle = (left + right) >> 1
+        early = open_ & (t_ms[np.where(open_, middle, 0)] <= at_ms)
+        left = np.where(early, middle + 1, left)
+        right = np.where(early, right, np.minimum(right, middle))
+    return left
 
 
 def _sorted(ids: Int64, t_ms: Int64) -> Int64:

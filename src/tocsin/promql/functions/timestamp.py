@@ -20,7 +20,8 @@ def timestamp(evaluator: Evaluator, call: Call) -> Frame:
     """Seconds since 1970 of each sample of a selector; of anything computed, the time of the step."""
     argument = ast.unwrap(call.node.args[0])
     if isinstance(argument, ast.VectorSelector):
-        frame, taken = evaluator.instant(argument, call.t_ms)
+        frame, taken_ms = evaluator.instant(argument, call.t_ms)
+        taken = taken_ms / 1000
     else:
         frame = evaluator.vector(argument, call.t_ms)
         taken = np.broadcast_to(call.t_ms / 1000, frame.values.shape)
