@@ -81,6 +81,14 @@ def test_a_way_that_took_anything_is_proven_and_one_that_did_not_for_long_is_not
     assert state_of(tx, "email mail:25", due_ms + 40 * HOUR)["unproven"]
 
 
+def test_the_first_message_that_is_accepted_shows_before_the_table_follows(tx: Connection) -> None:
+    look(tx, Drills(), START_MS)
+    values = {"id": "e" * 32, "settings_ref": MAIL[0].ref, "state": "accepted", "done_ms": START_MS + 9, "dedup_key": "p"}
+    tx.execute(sa.insert(notifications).values(**values, payload={}, extra={}))
+    proven = {row["lane"]: row["proven_ms"] for row in ways_rows(tx, None, START_MS + 10, MAIL + CHAT)}
+    assert proven == {"email mail:25": START_MS + 9, "slack T": 0}
+
+
 def test_a_failed_drill_is_a_doubt_at_once_until_something_goes_through(tx: Connection) -> None:
     drills = Drills(AT_TEN)
     due_ms = look(tx, drills, START_MS)

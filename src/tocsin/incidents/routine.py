@@ -106,4 +106,4 @@ class Routine:
     async def ways(self) -> list[dict[str, object]]:
         """What is known of each way by which people are paged."""
         settings = self._drills.settings
-        return await self._db.read(lambda tx: list(ways_rows(tx, settings, self._clock.now_ms())))
+        return await self._db.read(lambda tx: list(ways_rows(tx, settings, self._clock.now_ms(), self._ways)))
