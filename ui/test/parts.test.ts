@@ -8,7 +8,7 @@ import { meaning } from '../src/lib/keys'
 import { match } from '../src/lib/match'
 import { compared, durations, errors } from '../src/lib/red'
 import { limits, ruleLook, ruleWord, type Rule, type RuleGroup } from '../src/lib/rules'
-import { actorName, tone } from '../src/lib/timeline'
+import { actorName, byLine, tone } from '../src/lib/timeline'
 
 describe('addresses', () => {
   it.each([
@@ -94,4 +94,13 @@ describe('state of a rule', () => {
   it('has a word of its own', () => {
     expect([rule({}), rule({ state: 'pending' }), rule({ state: 'firing' }), rule({ health: 'err' }), rule({ type: 'recording' })].map(ruleWord)).toEqual(['quiet', 'pending', 'firing', 'fails', 'records'])
   })
+})
+
+describe('whose line it is', () => {
+  it.each([
+    ['user:ana', '', 'ana acknowledged by ui after 45s', ''],
+    ['user:ana', '', 'Rolling back 8f2c.', 'ana'],
+    ['system:deliver', 'accepted', 'page to ben by email, attempt 1: accepted in 18 ms', 'Tocsin'],
+    ['system:tocsin', 'held_back', 'message to ben', 'Tocsin · held back'],
+  ])('%s %s', (actor, cause, text, by) => expect(byLine({ actor, cause, text })).toBe(by))
 })

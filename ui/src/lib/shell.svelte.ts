@@ -3,7 +3,15 @@
 import { router } from './router.svelte'
 import { toasts } from './toast.svelte'
 
-export const shell = $state({ searching: false })
+export const shell = $state({ searching: false, subject: '' })
+
+/** Names the tab after what the page shows, for as long as it shows it: many tabs are open in an incident. */
+export function entitle(subject: () => string): void {
+  $effect(() => {
+    shell.subject = subject()
+    return () => (shell.subject = '')
+  })
+}
 
 export async function copyLink(): Promise<void> {
   const link = router.share()

@@ -8,6 +8,14 @@ export function tone(verb: string): 'person' | 'bad' | 'plain' {
   return BY_PEOPLE.has(verb) ? 'person' : 'plain'
 }
 
+/** Who, and why, as far as the line does not say it itself. */
+export function byLine(entry: { actor: string; cause: string; text: string }): string {
+  const name = actorName(entry.actor).replace(/ \(.*\)$/, '')
+  const cause = entry.cause.replace(/_/g, ' ')
+  const said = entry.text.toLowerCase()
+  return [said.startsWith(name.toLowerCase()) ? '' : name, said.includes(cause.toLowerCase()) ? '' : cause].filter(Boolean).join(' · ')
+}
+
 /** `user:ana` -> "ana", `system:escalate` -> "Tocsin (escalate)", `integration:slack` -> "slack". */
 export function actorName(actor: string): string {
   const [kind, ...rest] = actor.split(':')
