@@ -6,12 +6,12 @@ waits until other series are there, a pending one also for the end of its `for`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tocsin.backtest.columns import ColumnQueryable
+from tocsin.backtest.columns import ColumnQueryable, Columns
 from tocsin.errors import QueryError
 from tocsin.model.alert import AlertPhase, AlertState, Transition
 from tocsin.model.rule import AlertRule, RuleGroup, Semantics
@@ -55,6 +55,10 @@ class Lane:
         except QueryError as error:
             self.error = str(error)
             return
+        self._plan(main, others, silent)
+
+    def _plan(self, main: Sequence[Columns], others: Sequence[Columns], silent: Bool | None) -> None:
+        """Where to look, given the results that make the rule TRUE, those that hold it open, and where nothing has data."""
         awake: Bool = np.logical_or.reduce([found.any() for found in main])
         moved: Bool = np.logical_or.reduce([found.moved() for found in (*main, *others)])
         if silent is not None:
@@ -77,13 +81,17 @@ class Lane:
     def step(self, around: Surroundings) -> tuple[Transition, ...]:
         """Evaluate at `next_ms` and move on."""
         place = self._next
+        transitions = self._evaluate(place, around)
+        self._next = self._after(place, int(self._t_ms[place]))
+        return transitions
+
+    def _evaluate(self, place: int, around: Surroundings) -> tuple[Transition, ...]:
         t_ms = int(self._t_ms[place])
         if self.run.evaluated_ms:
             self.run.evaluated_ms = t_ms - self.group.interval_ms  # what lies between was evaluated, with nothing to see
         (outcome,) = self._group_run.evaluate([self.run], t_ms, around)
         self.looks += 1
         self.error = self.error or outcome.run.error
-        self._next = self._after(place, t_ms)
         return outcome.transitions
 
     def _after(self, place: int, t_ms: int) -> int:
@@ -101,11 +109,14 @@ class Lane:
     def _waits(self, t_ms: int) -> Iterator[int]:
         """For each alert that time alone can move, the first instant at which it may."""
         for state in self.run.states.values():
-            if state.phase is AlertPhase.FIRING and state.last_true_ms == t_ms:
-                continue
-            yield self._deadline(state, t_ms)
+            wait_ms = self._deadline(state, t_ms)
+            if wait_ms is not None:
+                yield wait_ms
 
-    def _deadline(self, state: AlertState, t_ms: int) -> int:
+    def _deadline(self, state: AlertState, t_ms: int) -> int | None:
+        """When time alone can move an alert; None: it fires, and goes on as long as its result is there."""
+        if state.phase is AlertPhase.FIRING and state.last_true_ms == t_ms:
+            return None
         rule, native = self.rule, self.rule.native
         is_native = rule.semantics is Semantics.NATIVE
         if state.phase is AlertPhase.PENDING and state.last_true_ms == t_ms and not (is_native and native.hold_m):

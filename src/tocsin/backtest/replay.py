@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tocsin.backtest.columns import ColumnQueryable
-from tocsin.backtest.lane import Lane
 from tocsin.backtest.recorded import Overlay, needed, samples_of
+from tocsin.backtest.rows import lane_of
 from tocsin.errors import QueryError
 from tocsin.model.alert import AlertReason, Transition
 from tocsin.model.labels import Labels
@@ -116,7 +116,7 @@ class Replayer:
         self._around = Surroundings(self._columns, unsighted=sight.unsighted if sight else nobody_blind)
         if sight is None and any(rule.semantics is not Semantics.PROMETHEUS for _, rule in alerts):
             self._result.notes.append("optimistic: without the store nothing tells a blind target from a recovered one")
-        self._lanes = [Lane(group, rule, sighted=sight is not None) for group, rule in alerts]
+        self._lanes = [lane_of(group, rule, sighted=sight is not None) for group, rule in alerts]
         self._note_what_is_left_out()
         self._open: dict[tuple[str, Labels], Firing] = {}
 

@@ -284,7 +284,7 @@ def alerts_of(rule: AlertRule, vector: Vector, context: Context, *, bare: bool =
     texts = {name: text for name, text in rule.annotations.items() if bare or name != ANNOTATION}
     for series, value in zip(vector.labels, vector.values.tolist(), strict=True):
         own = {name: expand(text, series, value, context, name=rule.name) for name, text in rule.labels.items()}
-        labels = _alert_labels(series, rule.name, tuple(own.items()))
+        labels = alert_labels(series, rule.name, tuple(own.items()))
         if labels in found:
             raise ExecutionError("vector contains metrics with the same labelset after applying alert labels")
         found[labels] = Seen(value, {name: expand(text, series, value, context, name=rule.name) for name, text in texts.items()})
@@ -292,7 +292,8 @@ def alerts_of(rule: AlertRule, vector: Vector, context: Context, *, bare: bool =
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _alert_labels(series: Labels, name: str, own: tuple[tuple[str, str], ...]) -> Labels:
+def alert_labels(series: Labels, name: str, own: tuple[tuple[str, str], ...]) -> Labels:
+    """Of an element of a rule's result; `own` are the rule's labels, expanded."""
     return series.merged({METRIC_NAME: "", **dict(own), "alertname": name})
 
 
