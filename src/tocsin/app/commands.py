@@ -282,16 +282,19 @@ class _Handlers:
         """Somebody else is on call for a while."""
         now_ms, directory = self._core.clock.now_ms(), self._configuration.config.directory
         made = await self._core.db.write(lambda tx: overrides.add(tx, args, directory, actor, now_ms))
-        self._core.routine.wake()
-        self._core.changes("incidents")
+        self._duty_changed()
         return made
 
     async def override_remove(self, args: Args, actor: Actor) -> Any:
         now_ms = self._core.clock.now_ms()
         await self._core.db.write(lambda tx: overrides.remove(tx, str(args["id"]), actor, now_ms))
-        self._core.routine.wake()
-        self._core.changes("incidents")
+        self._duty_changed()
         return {}
+
+    def _duty_changed(self) -> None:
+        self._core.routine.wake()
+        self._core.changes("oncall")
+        self._core.changes("incidents")  # who is paged next is another
 
     async def process_metrics(self, args: Args, _actor: Actor) -> Any:
         """A process reports its own metrics."""
