@@ -12,17 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.model.labels import Labels
-from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Ragged, Selection, SeriesGroup, absent, is_absent
+from tocsin.model.series import ABSENT_BITS, Bool, Float64, Int64, Ragged, Selection, SeriesGroup, absent, is_absent, some_nan
 from tocsin.tsdb.piece import GridPiece, Loose, Part
-from tocsin.tsdb.regular import worth_a_look
-from tocsin.tsdb.run import Laid, Run, beginnings, joined
+from tocsin.tsdb.regular import on_grids, worth_a_look
+from tocsin.tsdb.run import Laid, beginnings
 
 LabelsOf = Callable[[Int64], tuple[Sequence[Labels], bool]]
 """Names for ids, and whether it is known that no two of them have the same: comparing labels is Python work per series."""
 _ABSENT = np.uint64(ABSENT_BITS)
 _WORTH_SORTING = 256
 """Fewer loose samples are grouped by their times faster than they are looked at for a grid."""
-_NOTHING = Loose(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 _SPREAD = 4096
 """Scrape numbers by which a loose sample may widen its grid's matrix."""
 
@@ -57,29 +56,19 @@ def assemble(pieces: Sequence[GridPiece], parts: Sequence[Part], labels_of: Labe
     else:
         series_of_id, labels = _merge_equal(labels)
     numbered, loose = _settled(pieces, parts, lambda known: series_of_id[np.searchsorted(ids, known)])
-    if not any(len(series) for _, series in numbered):
-        laid = Laid.of(loose)
-        if len(laid.t_ms) < _WORTH_SORTING or not worth_a_look(laid.starts, laid.t_ms):
-            return _at_own_times([], laid, labels)
-        loose = [Loose(np.repeat(laid.ids, np.diff(laid.starts)), laid.t_ms, laid.values)]
     home = np.full(len(labels), -1, np.int64)
     grids = _grids(numbered, home, [])
-    samples = Loose(*joined(loose)) if loose else None
-    if samples is not None and len(samples.ids) >= _WORTH_SORTING:
-        samples = _find_grids(samples, grids, home)
-    own = home == -2
-    fits = np.empty(0, np.bool_)
-    if samples is not None:
-        fits = _fits(samples, grids, home)
-        own[samples.ids[~fits]] = True
-        fits &= ~own[samples.ids]
+    laid = Laid.of(loose)
+    if len(laid.t_ms) >= _WORTH_SORTING:
+        laid = _find_grids(laid, grids, home)
+    near = _near(laid, grids, home)
     groups = []
     for number, grid in enumerate(grids):
-        patch = None if samples is None else _taken(samples, fits & (home[samples.ids] == number))
-        group = _grid_group(grid, np.flatnonzero((home == number) & ~own), patch, labels)
+        patch = None if near is None else _taken(near, home[near.ids] == number)
+        group = _grid_group(grid, np.flatnonzero(home == number), patch, labels)
         if group is not None:
             groups.append(group)
-    return _at_own_times(groups, Laid.of(_own(grids, samples, own)), labels) if own.any() else Selection(tuple(groups))
+    return _at_own_times(groups, _own(grids, laid, home < 0), labels)
 
 
 def _at_own_times(groups: list[SeriesGroup], laid: Laid, labels: Sequence[Labels]) -> Selection:
@@ -162,30 +151,35 @@ def _grids(matrices: Sequence[tuple[GridPiece, Int64]], home: Int64, known: list
     return list(grids.values())
 
 
-def _find_grids(samples: Loose, grids: list[_Grid], home: Int64) -> Loose | None:
+def _find_grids(laid: Laid, grids: list[_Grid], home: Int64) -> Laid:
     """Lay the series that have no grid yet on those that several of them share; answers the samples that stay loose."""
-    homeless = home[samples.ids] == -1
-    if not homeless.any():
-        return samples
-    run = Run.of(samples.ids[homeless], samples.t_ms[homeless], samples.values[homeless])
-    split = run.split
-    if not split.pieces:
-        return Loose(run.ids, run.t_ms, run.values) if homeless.all() else samples
-    grids[:] = _grids([(piece, piece.ids) for piece in split.pieces], home, grids)
-    rest = split.rest
-    return Loose(*joined([_taken(samples, ~homeless) or _NOTHING, Loose(rest.ids, rest.t_ms, rest.values)]))
+    homeless = home[laid.ids] == -1
+    alone = laid.some(homeless)
+    if not worth_a_look(alone.starts, alone.t_ms):
+        return laid
+    samples = alone.loose()
+    pieces, taken = on_grids(samples.ids, samples.t_ms, samples.values)
+    if not pieces:
+        return laid
+    grids[:] = _grids([(piece, piece.ids) for piece in pieces], home, grids)
+    rest = _taken(samples, ~taken)
+    return Laid.of([laid.some(~homeless).loose(), *([] if rest is None else [rest])])
 
 
-def _fits(samples: Loose, grids: Sequence[_Grid], home: Int64) -> Bool:
-    """Per sample: whether it lies on the only grid of its series, near the rest."""
+def _near(laid: Laid, grids: Sequence[_Grid], home: Int64) -> Loose | None:
+    """The samples that fill cells of their series' only grid. A series with others leaves its grid: its home is -2 then."""
+    housed = home[laid.ids] >= 0
+    if not housed.any():
+        return None
+    samples = laid.some(housed).loose()
     number = home[samples.ids]
     fits = np.zeros(len(number), np.bool_)
     for which, grid in enumerate(grids):
         mine = np.flatnonzero(number == which)
         step, rest = np.divmod(samples.t_ms[mine] - grid.offset_ms, grid.interval_ms)
-        good = (rest == 0) & (step > grid.low - _SPREAD) & (step < grid.high + _SPREAD)
-        fits[mine] = good
-    return fits
+        fits[mine] = (rest == 0) & (step > grid.low - _SPREAD) & (step < grid.high + _SPREAD)
+    home[samples.ids[~fits]] = -2
+    return _taken(samples, home[samples.ids] >= 0)
 
 
 def _taken(samples: Loose, mask: Bool) -> Loose | None:
@@ -210,8 +204,7 @@ def _grid_group(grid: _Grid, series: Int64, patch: Loose | None, labels: Sequenc
 
 def _without_empty(values: Float64, labels: Sequence[Labels], low: int, grid: _Grid | GridPiece) -> SeriesGroup | None:
     """The group of these rows, from number `low` on, without what holds no sample at its edges."""
-    present = values.view(np.uint64) != _ABSENT
-    if not present.all():
+    if some_nan(values) and not (present := values.view(np.uint64) != _ABSENT).all():
         rows, columns = present.any(1), np.flatnonzero(present.any(0))
         if not len(columns):
             return None
@@ -229,6 +222,8 @@ def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:
         piece, rows = grid.pieces[0]
         if len(rows) == len(series) and (rows == series).all():
             return piece.values
+    if _tiled(grid, series, low, high):
+        return np.concatenate([piece.values for piece, _ in grid.pieces], axis=1)
     out = absent((len(series), high - low + 1))
     written_to = np.full(len(series), np.iinfo(np.int64).min, np.int64)
     for piece, rows in grid.pieces:
@@ -254,8 +249,17 @@ def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:
     return out
 
 
-def _own(grids: Sequence[_Grid], samples: Loose | None, own: Bool) -> list[Loose]:
-    """The samples of the series [k] that have timestamps of their own, in order of precedence."""
+def _tiled(grid: _Grid, series: Int64, low: int, high: int) -> bool:
+    """Whether the pieces, one behind the other, are the matrix."""
+    for piece, rows in grid.pieces:
+        if piece.first != low or not np.array_equal(rows, series):
+            return False
+        low += piece.values.shape[1]
+    return low == high + 1
+
+
+def _own(grids: Sequence[_Grid], laid: Laid, own: Bool) -> Laid:
+    """The samples of the series [k] that have timestamps of their own."""
     found = []
     for grid in grids:
         for piece, rows in grid.pieces:
@@ -263,7 +267,5 @@ def _own(grids: Sequence[_Grid], samples: Loose | None, own: Bool) -> list[Loose
             if len(mine):
                 whose = rows[mine]
                 found.append(flatten(GridPiece(grid.interval_ms, grid.offset_ms, piece.first, whose, piece.values[mine]), whose))
-    if samples is not None and len(samples.ids):
-        mine = np.flatnonzero(own[samples.ids])
-        found.append(Loose(samples.ids[mine], samples.t_ms[mine], samples.values[mine]))
-    return found
+    loose = laid.some(own[laid.ids])
+    return Laid.of([*found, loose.loose()]) if found else loose

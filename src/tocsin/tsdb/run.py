@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from tocsin.model.series import Float64, Int64
+from tocsin.model.series import Bool, Float64, Int64
 from tocsin.tsdb.piece import GridPiece, Loose, Part
 from tocsin.tsdb.regular import on_grids, spans
 
 _KEY_LIMIT = 1 << 62
 _NEVER, _FOREVER = -(1 << 62), 1 << 62
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,8 @@ class Laid:
     def of(cls, parts: Sequence[Loose]) -> Laid:
         """Lay out parts in order of precedence. Stretches of one series are moved as they are; only samples that are really
         out of order are sorted. Of equal (id, t) the last one stays."""
+        if not parts:
+            return cls(_NONE, np.zeros(1, np.int64), _NONE, _NONE.astype(np.float64))
         ids, t_ms, values = joined(parts)
         begins = beginnings(ids)
         ends = np.append(begins[1:], len(ids))
@@ -128,6 +131,19 @@ class Laid:
         run = Run.of(np.repeat(owners[first], counts), t_ms, values)
         first = beginnings(run.ids)
         return cls(run.ids[first], np.append(first, len(run.ids)), run.t_ms, run.values)
+
+    def some(self, which: Bool) -> Laid:
+        """Only these series [k]."""
+        if which.all():
+            return self
+        begins, ends = self.starts[:-1][which], self.starts[1:][which]
+        starts = np.zeros(len(begins) + 1, np.int64)
+        np.cumsum(ends - begins, out=starts[1:])
+        places = spans(begins, ends)
+        return Laid(self.ids[which], starts, self.t_ms[places], self.values[places])
+
+    def loose(self) -> Loose:
+        return Loose(np.repeat(self.ids, np.diff(self.starts)), self.t_ms, self.values)
 
 
 def joined(parts: Sequence[Loose]) -> tuple[Int64, Int64, Float64]:
