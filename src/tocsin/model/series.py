@@ -40,6 +40,12 @@ def is_absent(values: Float64) -> Bool:
     return np.equal(values.view(np.uint64), np.uint64(ABSENT_BITS))
 
 
+def some_nan(values: Float64) -> bool:
+    """Whether any may be NaN of whatever kind (infinities of both signs say so too). A sum reads them once and writes nothing."""
+    with np.errstate(all="ignore"):
+        return bool(np.isnan(values.sum()))
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Samples to append, as columns. `labels[i]` names the series of sample i.

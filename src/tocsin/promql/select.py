@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tocsin.model.labels import Labels
-from tocsin.model.series import Bool, Float64, Int64, Ragged, Selection, SeriesGroup, is_absent, is_stale
+from tocsin.model.series import Bool, Float64, Int64, Ragged, Selection, SeriesGroup, is_absent, is_stale, some_nan
 from tocsin.promql.frame import Frame, concatenate
 from tocsin.promql.ragged import behind, lay_out, without_stale
 from tocsin.promql.window import Windows
 
 _BLOCK_ROWS = 256
 """Rows per kernel call at least: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
-_BLOCK_CELLS = 32_768
+_BLOCK_CELLS = 16_384
 """Short rows come in larger blocks, so many cells in one: a kernel's call costs as much as hundreds of them."""
 _SMALL_GROUP = 8
 """Groups of up to this many series are laid end to end and handled together."""
@@ -26,7 +26,7 @@ _SMALL_GROUP = 8
 class Piece:
     """Some rows of a selection with their windows; `rows` are positions in `labels`."""
 
-    rows: Int64
+    rows: Int64 | slice
     windows: Windows
 
 
@@ -38,7 +38,7 @@ def instants(selection: Selection, at_ms: Int64, lookback_ms: int) -> tuple[Fram
     large, ragged = _by_layout(selection)
     found = [_instants_of_group(group, at_ms, lookback_ms) for group in large]
     for flat in ragged:
-        found += [_instants_of_ragged(some, at_ms, lookback_ms) for some in _some_rows(flat)]
+        found += [_instants_of_ragged(some, at_ms, lookback_ms) for some in _some_rows(flat, at_ms.size)]
     if not found:
         return concatenate([], at_ms.size), np.empty((0, at_ms.size), np.int64)
     if len(found) == 1:
@@ -65,7 +65,8 @@ def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tu
     column = np.searchsorted(group.t_ms, at_ms, "right") - 1
     found = column >= 0
     column = np.maximum(column, 0)
-    if np.isnan(group.values).any() and (holes := is_absent(group.values)).any():
+    doubtful = some_nan(group.values)
+    if doubtful and (holes := is_absent(group.values)).any():
         filled = np.maximum.accumulate(np.where(holes, -1, np.arange(group.t_ms.size)), axis=1)
         index = filled[:, column]
         found = found & (index >= 0)
@@ -76,7 +77,7 @@ def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tu
         values = _columns(group.values, column)
         when = group.t_ms[column]
     present = np.broadcast_to(found & (when > at_ms - lookback_ms), shape)
-    if np.isnan(values).any():
+    if doubtful and np.isnan(values).any():
         present = present & ~is_stale(np.ascontiguousarray(values))
     full = bool(present.all())
     return Frame(group.labels, values, None if full else present), np.broadcast_to(when, shape)
@@ -112,7 +113,7 @@ def windows(selection: Selection, end_ms: Int64, range_ms: int) -> tuple[tuple[L
 
 
 def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int64, range_ms: int) -> Iterator[Piece]:
-    offset = 0
+    offset, rows = 0, _rows_at_once(end_ms.size)
     for group in large:
         block = max(_BLOCK_ROWS, _BLOCK_CELLS // max(group.t_ms.size, end_ms.size, 1))
         for start in range(0, len(group.labels), block):
@@ -120,7 +121,7 @@ def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int6
             yield from _windows_of_group(part, offset + start, end_ms, range_ms)
         offset += len(group.labels)
     for flat in ragged:
-        for some in _some_rows(flat):
+        for some in _some_rows(flat, end_ms.size):
             real = without_stale(some)
             lo, hi = behind(real, end_ms - range_ms), behind(real, end_ms)
             rows = np.arange(offset, offset + len(real.labels))
@@ -128,19 +129,24 @@ def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int6
             offset += len(real.labels)
 
 
-def _some_rows(flat: Ragged) -> Iterator[Ragged]:
+def _some_rows(flat: Ragged, steps: int) -> Iterator[Ragged]:
     """As many series at a time as a kernel likes."""
-    for start in range(0, len(flat.labels), _BLOCK_ROWS):
-        yield flat.part(start, min(start + _BLOCK_ROWS, len(flat.labels)))
+    rows = _rows_at_once(steps)
+    for start in range(0, len(flat.labels), rows):
+        yield flat.part(start, min(start + rows, len(flat.labels)))
+
+
+def _rows_at_once(steps: int) -> int:
+    return max(1, min(_BLOCK_ROWS, _BLOCK_CELLS // max(steps, 1)))
 
 
 def _windows_of_group(group: SeriesGroup, offset: int, end_ms: Int64, range_ms: int) -> Iterator[Piece]:
     """Rows without holes share one grid; the others are laid end to end without their holes."""
-    rows = np.arange(offset, offset + len(group.labels))
-    missing = _missing(group.values) if np.isnan(group.values).any() else None
+    missing = _missing(group.values) if some_nan(group.values) else None
     if missing is None or not missing.any():
-        yield Piece(rows, _shared(group.values, group.t_ms, end_ms, range_ms))
+        yield Piece(slice(offset, offset + len(group.labels)), _shared(group.values, group.t_ms, end_ms, range_ms))
         return
+    rows = np.arange(offset, offset + len(group.labels))
     somewhere = ~missing.all(axis=0)
     values, t_ms, missing = group.values[:, somewhere], group.t_ms[somewhere], missing[:, somewhere]
     whole = ~missing.any(axis=1)

@@ -61,6 +61,13 @@ class Windows:
         """Values of `column` (anything laid out like `values` or `t_ms`) at these sample indices."""
         return np.take(column, index, axis=-1)
 
+    def read_at(self, index: Int64) -> Float64:
+        """Sample values at these indices, to be looked at only: a view where a shared grid is asked for neighbours."""
+        if index.ndim == 1 and not self.ragged and index.size and (np.diff(index) == 1).all():
+            view: Float64 = self.values[:, int(index[0]) : int(index[-1]) + 1]
+            return view
+        return np.asarray(self.at(self.values, index))
+
     def times(self, index: Int64) -> Int64:
         """Timestamps at these indices, [s] or [k, s]; both broadcast against results."""
         return np.take(self.t_ms, index)

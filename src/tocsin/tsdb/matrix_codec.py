@@ -141,9 +141,7 @@ def decode(data: bytes) -> Float64:
         whole[n_one:, 2:] = standalone.simple_decompress(parts[2]).reshape(n_two, columns - 2)
         np.cumsum(whole[n_one:, 1:], axis=1, out=whole[n_one:, 1:])
     np.cumsum(whole, axis=1, out=whole)
-    scaled = whole.astype(np.float64)
-    if scales.any():
-        scaled /= (10.0**scales)[:, None]
+    scaled = whole / (10.0**scales)[:, None] if scales.any() else whole.astype(np.float64)
     out[order[n_const : n_const + n_one + n_two]] = scaled
     if n_raw:
         raw = standalone.simple_decompress(parts[3]).reshape(n_raw, columns)

@@ -50,9 +50,9 @@ def extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Cells:
     """
     enough = windows.count >= 2
     first, last = windows.first, windows.last
-    at_first = windows.at(windows.values, first)
+    at_first = windows.read_at(first)
     with np.errstate(all="ignore"):
-        change = windows.at(windows.values, last) - at_first
+        change = windows.read_at(last) - at_first
         if counter:
             change = _with_resets(windows, change)
         first_ms, last_ms = windows.times(first), windows.times(last)
@@ -63,9 +63,12 @@ def extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Cells:
         to_start = np.where(to_start >= spacing * 1.1, spacing / 2, to_start)
         to_end = np.where(to_end >= spacing * 1.1, spacing / 2, to_end)
         if counter:
-            to_zero = sampled * (at_first / change)
-            limited = (change > 0) & (at_first >= 0) & (to_zero < to_start)
-            to_start = np.where(limited, to_zero, to_start)
+            to_zero = at_first / change
+            to_zero *= sampled
+            limited = to_zero < to_start
+            if limited.any():
+                limited &= (change > 0) & (at_first >= 0)
+                to_start = np.where(limited, to_zero, to_start)
         factor = (sampled + to_start + to_end) / sampled
         if per_second:
             factor = factor / (windows.range_ms / 1000)
