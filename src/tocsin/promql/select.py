@@ -16,7 +16,7 @@ from tocsin.promql.window import Windows
 
 _BLOCK_ROWS = 256
 """Rows per kernel call at least: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
-_BLOCK_CELLS = 16_384
+_BLOCK_CELLS = 32_768
 """Short rows come in larger blocks, so many cells in one: a kernel's call costs as much as hundreds of them."""
 _SMALL_GROUP = 8
 """Groups of up to this many series are laid end to end and handled together."""
