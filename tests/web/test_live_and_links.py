@@ -262,6 +262,8 @@ async def test_short_addresses_lead_to_the_incident_after_sign_in(house):
     assert (await house.client.get("/i/7")).headers["location"] == "/login?next=/i/7"
     viewer = await house.as_role("viewer")
     assert (await viewer.get("/i/7")).headers["location"] == "/incidents/7"
+    asked = {"at": "2026-11-22T20:00:00Z", "theme": "dark"}
+    assert (await viewer.get("/i/7", query=asked)).headers["location"] == "/incidents/7?at=2026-11-22T20%3A00%3A00Z&theme=dark"
 
 
 # -- pushed ------------------------------------------------------------------------------------------------------------

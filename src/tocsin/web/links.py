@@ -123,8 +123,9 @@ class Links:
         )
 
     async def incident(self, request: Request) -> Response:
-        """The short address of an incident."""
-        return RedirectResponse(self._desk.path(f"/incidents/{request.path_params['number']}"), 303)
+        """The short address of an incident; what the reader looks at (`at`, `tz`, `theme`) goes along."""
+        asked = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(self._desk.path(f"/incidents/{request.path_params['number']}{asked}"), 303)
 
     async def short(self, request: Request) -> Response:
         """A stored short link."""
