@@ -115,6 +115,7 @@ class Store(Reading):
             drain(reader, replay, final=True)
             reader.close()
         self.head.find_strays()
+        self.head.index.settle()
         if not numbered(self.path / "tables", checkpoint.SUFFIX):
             # Blocks without a head (a snapshot of blocks alone): their ids must not be given again.
             self.head.index.next_id = max(self.head.index.next_id, *(block.last_id() + 1 for block in self.blocks.blocks), 1)
@@ -446,8 +447,7 @@ class Store(Reading):
         return sum(path.stat().st_size for _, path in numbered(self.path / "wal", WAL_SUFFIX))
 
     async def _sync(self) -> None:
-        wal = self._wal
-        if wal is None or not wal.unsynced:
+        if (wal := self._wal) is None or not wal.unsynced:
             return
         began = self._clock.monotonic_s()
         try:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tocsin.model.labels import METADATA_LABELS, METRIC_NAME, Labels, Matcher, MatchOp
 from tocsin.model.series import Int64
+from tocsin.tsdb.newseries import NewSeries
 from tocsin.tsdb.symbols import Symbols
 from tocsin.tsdb.table import Table, UInt32, UInt64, Verdicts, match_rows
 
@@ -123,6 +124,16 @@ class Index:
             self._enter(self.tables[number], np.array(taken, np.int64), np.array(rows, np.uint32).reshape(len(rows), -1))
         if len(self._overlay) > max(_OVERLAY_MIN, self.series_count // 4):
             self.settle()
+
+    def define_anew(self, series: NewSeries) -> None:
+        """Enter series that the log tells of, without the dictionary of recent ones: `find` knows them after `settle`."""
+        slots, intern = series.refs & SLOT_MASK, self.symbols.intern
+        self.claim((series.refs >> 32).astype(np.uint32), slots)
+        numbers = np.zeros(len(series.texts), np.uint32)
+        for shape in series.shapes():
+            for number in np.unique(shape.values).tolist():
+                numbers[number] = numbers[number] or intern(series.texts[number])
+            self._enter(self.table(shape.metric, shape.names), slots[shape.places], numbers[shape.values])
 
     def claim(self, ids: Sequence[int] | UInt32, slots: Sequence[int] | UInt32 | Int64) -> None:
         """Mark slots as taken by ids."""

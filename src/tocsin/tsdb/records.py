@@ -67,7 +67,10 @@ _SEALED = struct.Struct("<IIqqqqI4x")
 
 
 def pack_series(refs: Sequence[int], labels: Sequence[Labels]) -> bytes:
-    """count, texts, pairs | refs i64 | labels per series u16 | text numbers u32 (name, value, ...) | texts as JSON."""
+    """count, texts, pairs | refs i64 | labels per series u16 | text numbers u32 (name, value, ...) | texts as JSON.
+
+    Read by `newseries.unpack_series`.
+    """
     texts: dict[str, int] = {}
     counts, numbers = [], []
     for one in labels:
@@ -84,23 +87,6 @@ def pack_series(refs: Sequence[int], labels: Sequence[Labels]) -> bytes:
             orjson.dumps(list(texts)),
         )
     )
-
-
-def unpack_series(data: bytes) -> tuple[list[int], list[Labels]]:
-    count, _, pair_numbers = _SERIES.unpack_from(data)
-    at = _SERIES.size
-    refs = np.frombuffer(data, np.int64, count, at).tolist()
-    at += 8 * count
-    counts = np.frombuffer(data, np.uint16, count, at).tolist()
-    at += 2 * count
-    numbers = np.frombuffer(data, np.uint32, pair_numbers, at).tolist()
-    texts = orjson.loads(data[at + 4 * pair_numbers :])
-    labels, place = [], 0
-    for pairs in counts:
-        mine = numbers[place : place + 2 * pairs]
-        place += 2 * pairs
-        labels.append(Labels.from_sorted(tuple([(texts[n], texts[v]) for n, v in zip(mine[::2], mine[1::2], strict=True)])))
-    return refs, labels
 
 
 def pack_layout(layout: int, refs: Int64) -> bytes:

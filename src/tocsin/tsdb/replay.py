@@ -17,6 +17,7 @@ from tocsin.tsdb.grid import BLOCK_ROWS
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
 from tocsin.tsdb.layout import Layout
+from tocsin.tsdb.newseries import NewSeries, unpack_series
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.wal import Record
 
@@ -88,7 +89,7 @@ class Replay:
             case Kind.EXEMPLARS:
                 head.take_exemplars(*exemplars.unpack(data))
             case Kind.SERIES if definitions:
-                head.define(*records.unpack_series(data))
+                _define(head, unpack_series(data))
             case Kind.PLACED if definitions:
                 head.place(records.unpack_placed(data))
             case Kind.GONE if definitions:
@@ -188,6 +189,16 @@ class Replay:
             head.loose_chunks.extend(fresh)
             del head.loose.runs[:count]
             self._batches = {number: runs - count for number, runs in self._batches.items() if number > batch}
+
+
+def _define(head: Head, series: NewSeries) -> None:
+    """Enter new series; slots that are taken are left alone. Who wants to find them by labels settles the index first."""
+    with head.lock:
+        ids, slots = head.index.ids, series.refs & SLOT_MASK
+        taken = slots < len(ids)
+        taken[taken] = ids[slots[taken]] != 0
+        head.index.define_anew(series.only(~taken))
+        head.widen()
 
 
 def settle_and_place(head: Head, layout: Layout, grid_ms: int, offset_ms: int) -> records.Placed | None:
