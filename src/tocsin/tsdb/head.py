@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from tocsin.model.labels import Labels, Matcher
-from tocsin.model.series import Bool, Float64, Int64, is_absent
+from tocsin.model.series import Bool, Float64, Int64
 from tocsin.tsdb.assemble import flatten
 from tocsin.tsdb.chunkfile import ChunkFiles, GridChunk, LooseChunk, rows_of
 from tocsin.tsdb.exemplars import ExemplarStore, Named
@@ -367,7 +367,7 @@ class Head:
             busy = np.isin(refs >> 32, np.unique(self.loose.read(np.sort(refs >> 32)).ids))
             for interval, grid in self.grids.items():
                 mine = np.flatnonzero((rows >= 0) & (intervals == interval))
-                busy[mine] |= ~is_absent(grid.values[rows[mine]]).all(1)
+                busy[mine] |= grid.hold(rows[mine])
             return refs[~busy]
 
     def find_strays(self) -> None:
@@ -375,9 +375,10 @@ class Head:
         ids = self.index.ids
         live = np.flatnonzero(ids)
         order = live[np.argsort(ids[live])]
+        ordered = ids[order]
         for (interval, block), chunks in self.chunks.items():
             for chunk in chunks:
-                at = np.minimum(np.searchsorted(ids[order], chunk.ids), max(len(order) - 1, 0))
+                at = np.minimum(np.searchsorted(ordered, chunk.ids), max(len(order) - 1, 0))
                 slots = order[at] if len(order) else np.zeros(len(chunk.ids), np.int64)
                 known = (ids[slots] == chunk.ids) & (chunk.ids != 0)
                 there = self._row_of[slots] == block * BLOCK_ROWS + np.arange(len(chunk.ids))

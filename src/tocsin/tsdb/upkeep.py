@@ -21,9 +21,9 @@ from tocsin.metrics import Gauge
 from tocsin.tsdb import checkpoint, exemplars, records, tail, tombstones
 from tocsin.tsdb.chunkfile import LooseChunk
 from tocsin.tsdb.disk import numbered
-from tocsin.tsdb.grid import SLOTS
 from tocsin.tsdb.load import WAL_SUFFIX
 from tocsin.tsdb.loose import Run
+from tocsin.tsdb.memory import SLOTS
 from tocsin.tsdb.records import Kind
 from tocsin.tsdb.workshop import Work
 
