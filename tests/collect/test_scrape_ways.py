@@ -13,9 +13,9 @@ from tests.collect.fakes import FakeProxy, FakeSocks, Pki, Servers, free_port, h
 
 from tocsin.collect.discover_http import http_groups
 from tocsin.collect.scrape_client import ScrapeClient, ScrapeFailed
-from tocsin.collect.target import HttpDiscovery, HttpSettings, TlsSettings
+from tocsin.collect.target import HttpDiscovery, HttpSettings
 from tocsin.config.prometheus_http import HttpClientConfig
-from tocsin.model.httpclient import OAuth2, Proxy
+from tocsin.model.httpclient import OAuth2, Proxy, Tls
 
 
 async def _get(url: str, **settings: Any) -> bytes:
@@ -40,7 +40,7 @@ async def test_plain_targets_are_asked_through_the_proxy_by_their_whole_address(
 async def test_tls_targets_go_through_a_tunnel(servers: Servers, pki: Pki) -> None:
     proxy = FakeProxy(signed_in=True)
     target = await servers.start(http_answer(b"up 1\n"), tls=pki.context(pki.good))
-    way, url, tls = await servers.start(proxy), f"https://127.0.0.1:{target}/metrics", TlsSettings(ca_file=str(pki.ca))
+    way, url, tls = await servers.start(proxy), f"https://127.0.0.1:{target}/metrics", Tls(ca_file=str(pki.ca))
     through = Proxy(f"http://ana:right@127.0.0.1:{way}", connect_header={"X-Way": ("a", "b")})
     assert await _get(url, proxy=through, tls=tls, credentials="canary") == b"up 1\n"
     assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{target} HTTP/1.1\r\n")
@@ -64,7 +64,7 @@ async def _every_way(servers: Servers, pki: Pki) -> None:
     )
     for way in ways:
         for url in targets:
-            assert await _get(url, proxy=Proxy(way), tls=TlsSettings(ca_file=str(pki.ca))) == b"up 1\n", (way, url)
+            assert await _get(url, proxy=Proxy(way), tls=Tls(ca_file=str(pki.ca))) == b"up 1\n", (way, url)
     assert [head.split(" ")[0] for head in http.heads] == ["GET", "CONNECT"]
     assert socks.asked == [(1, b"\x7f\x00\x00\x01"), (3, b"localhost")], "names are resolved by the proxy"
 
@@ -87,7 +87,7 @@ async def test_discovery_asks_through_a_proxy_that_speaks_tls(servers: Servers, 
     plain = await servers.start(http_answer(body, headers=["Content-Type: application/json"]))
     secure = await servers.start(http_answer(body, headers=["Content-Type: application/json"]), tls=pki.context(pki.good))
     way = Proxy(f"https://localhost:{await servers.start(proxy, tls=pki.context(pki.good))}")
-    settings = HttpSettings(proxy=way, tls=TlsSettings(ca_file=str(pki.ca)))
+    settings = HttpSettings(proxy=way, tls=Tls(ca_file=str(pki.ca)))
     for url in (f"http://127.0.0.1:{plain}/", f"https://localhost:{secure}/"):
         (group,) = await http_groups(HttpDiscovery(url, http=settings))
         assert group.targets == ("10.0.0.1:9100",)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tocsin.formats.otlp import decode, partial_success
 from tocsin.formats.otlp_names import label_name, metric_name, unit_name
-from tocsin.formats.remote_write import BodyError
+from tocsin.formats.protobuf import BodyError
 from tocsin.model.series import is_stale
 
 T_MS = 1_700_000_000_123

@@ -16,8 +16,8 @@ from tests.web.conftest import START_MS
 from tests.web.prometheus_pair import ask, demo_batch, free_port, peer_binary, prometheus, push, served, wait_until_ready
 from tests.web.remote_read_client import post, read_chunks, read_samples, request_body
 
+from tocsin.formats.protobuf import BodyError
 from tocsin.formats.remote_read import decode_request
-from tocsin.formats.remote_write import BodyError
 from tocsin.model.labels import MatchOp
 
 HOUR = (START_MS - 3_600_000, START_MS)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from tocsin.bus.wire import IngestAnswer, IngestHandler, IngestRequest
 from tocsin.errors import StoreError
 from tocsin.formats import otlp, pushgateway
+from tocsin.formats.protobuf import BodyError
 from tocsin.formats.pushgateway import PushError
-from tocsin.formats.remote_write import PROTO_V1, BodyError, Decoder, WriteRequest, decompress
+from tocsin.formats.remote_write import PROTO_V1, Decoder, WriteRequest, decompress
 
 if TYPE_CHECKING:
     from tocsin.app.core import Core

@@ -17,10 +17,11 @@ from tocsin.clock import Clock
 from tocsin.collect.api_client import ApiClient, ApiFailed
 from tocsin.collect.discover import DiscoveryFailed
 from tocsin.collect.kubernetes_targets import Object, groups_of_role, key_of
-from tocsin.collect.target import HttpSettings, KubernetesDiscovery, TargetGroup, TlsSettings
+from tocsin.collect.target import HttpSettings, KubernetesDiscovery, TargetGroup
 from tocsin.errors import ConfigError
 from tocsin.formats.yaml_tree import parse_yaml
 from tocsin.log import get_log
+from tocsin.model.httpclient import Tls
 
 log = get_log("collect.kubernetes")
 
@@ -224,11 +225,11 @@ def _from_kubeconfig(path: Path) -> tuple[str, HttpSettings, str]:
     def text(name: str, of: Mapping[str, Any]) -> str:
         return base64.b64decode(of[name]).decode() if of.get(name) else ""
 
-    tls = TlsSettings(
+    tls = Tls(
         ca=text("certificate-authority-data", cluster),
         ca_file=file("certificate-authority", cluster),
-        certificate=text("client-certificate-data", user),
-        certificate_file=file("client-certificate", user),
+        cert=text("client-certificate-data", user),
+        cert_file=file("client-certificate", user),
         key=text("client-key-data", user),
         key_file=file("client-key", user),
         server_name=str(cluster.get("tls-server-name") or ""),

@@ -11,7 +11,6 @@ import aiohttp
 import orjson
 
 from tocsin.collect.scrape_client import ScrapeFailed, secret_of, tls_context
-from tocsin.collect.target import TlsSettings
 from tocsin.model.httpclient import OAuth2, proxy_for
 
 _TIMEOUT_S = 10.0
@@ -40,15 +39,11 @@ async def _ask(grant: OAuth2) -> tuple[str, float]:
     form = {"grant_type": "client_credentials", **dict(grant.endpoint_params)}
     if grant.scopes:
         form["scope"] = " ".join(grant.scopes)
-    tls = grant.tls
-    settings = TlsSettings(
-        tls.ca, tls.ca_file, tls.cert, tls.cert_file, tls.key, tls.key_file, tls.server_name, tls.insecure_skip_verify
-    )
     try:
         # RFC 6749 2.3.1: id and secret are form-encoded before they become user and password.
         pair = f"{quote(grant.client_id, safe='')}:{quote(secret, safe='')}"
         headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-        context = tls_context(settings) if grant.token_url.startswith("https:") else False
+        context = tls_context(grant.tls) if grant.token_url.startswith("https:") else False
         proxy = proxy_for(grant.token_url, grant.proxy) or None
         async with (
             asyncio.timeout(_TIMEOUT_S),

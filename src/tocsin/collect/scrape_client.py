@@ -20,9 +20,9 @@ import httptools
 
 from tocsin import __version__
 from tocsin.collect.proxied import connect_through, host_text
-from tocsin.collect.target import HttpSettings, TlsSettings
+from tocsin.collect.target import HttpSettings
 from tocsin.collect.tunnel import is_socks, proxy_credentials
-from tocsin.model.httpclient import proxy_for
+from tocsin.model.httpclient import Tls, proxy_for
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -302,17 +302,17 @@ def is_near(host: str) -> bool:
         return host == "localhost"
 
 
-_CONTEXTS: dict[tuple[TlsSettings, tuple[float, ...]], ssl.SSLContext] = {}
+_CONTEXTS: dict[tuple[Tls, tuple[float, ...]], ssl.SSLContext] = {}
 
 
-def tls_context(tls: TlsSettings) -> ssl.SSLContext:
+def tls_context(tls: Tls) -> ssl.SSLContext:
     """For these settings and the files as they are now. Raises ScrapeFailed, OSError, ssl.SSLError."""
     return _context(tls, _stamps(tls))
 
 
-def _stamps(tls: TlsSettings) -> tuple[float, ...]:
+def _stamps(tls: Tls) -> tuple[float, ...]:
     """When the files last changed: a rotated certificate is used from the next connection on."""
-    files = (tls.ca_file, tls.certificate_file, tls.key_file)
+    files = (tls.ca_file, tls.cert_file, tls.key_file)
     try:
         return tuple(Path(file).stat().st_mtime for file in files if file)
     except OSError as error:
@@ -327,7 +327,7 @@ _VERSIONS = {
 }
 
 
-def _context(tls: TlsSettings, stamps: tuple[float, ...]) -> ssl.SSLContext:
+def _context(tls: Tls, stamps: tuple[float, ...]) -> ssl.SSLContext:
     """Loading the system's authorities takes 10-30 ms: once per settings and version of the files."""
     if (found := _CONTEXTS.get((tls, stamps))) is not None:
         return found
@@ -335,9 +335,9 @@ def _context(tls: TlsSettings, stamps: tuple[float, ...]) -> ssl.SSLContext:
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if tls.certificate_file:
-        context.load_cert_chain(tls.certificate_file, tls.key_file or None)
-    elif tls.certificate:
+    if tls.cert_file:
+        context.load_cert_chain(tls.cert_file, tls.key_file or None)
+    elif tls.cert:
         _load_inline(context, tls)
     if tls.min_version:
         context.minimum_version = _VERSIONS[tls.min_version]
@@ -348,11 +348,11 @@ def _context(tls: TlsSettings, stamps: tuple[float, ...]) -> ssl.SSLContext:
     return _CONTEXTS.setdefault((tls, stamps), context)
 
 
-def _load_inline(context: ssl.SSLContext, tls: TlsSettings) -> None:
+def _load_inline(context: ssl.SSLContext, tls: Tls) -> None:
     # The ssl module reads certificates from files only: a private one that lives for this call.
     descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
     try:
-        os.write(descriptor, f"{tls.certificate}\n{tls.key}\n".encode())
+        os.write(descriptor, f"{tls.cert}\n{tls.key}\n".encode())
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)

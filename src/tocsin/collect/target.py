@@ -11,24 +11,8 @@ from urllib.parse import urlencode
 
 from tocsin.collect.relabel import RelabelRule, relabel
 from tocsin.model.duration import format_duration, parse_duration_ms
-from tocsin.model.httpclient import OAuth2, Proxy
+from tocsin.model.httpclient import OAuth2, Proxy, Tls
 from tocsin.model.labels import EMPTY_LABELS, Labels
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """How to trust, and how to be trusted. Texts are PEM; empty = the system's."""
-
-    ca: str = ""
-    ca_file: str = ""
-    certificate: str = ""
-    certificate_file: str = ""
-    key: str = ""
-    key_file: str = ""
-    server_name: str = ""
-    insecure_skip_verify: bool = False
-    min_version: str = ""
-    max_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +27,7 @@ class HttpSettings:
     credentials: str = field(default="", repr=False)
     credentials_file: str = ""
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    tls: TlsSettings = TlsSettings()
+    tls: Tls = field(default_factory=Tls)
     follow_redirects: bool = True
     proxy: Proxy = field(default_factory=Proxy, repr=False)
     oauth2: OAuth2 | None = None

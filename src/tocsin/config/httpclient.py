@@ -9,13 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError, field_validator
 
-from tocsin.config.prometheus_http import (
-    Authorization,
-    BasicAuth,
-    HttpClientKeys,
-    OAuth2Section,
-    TlsConfig,
-)
+from tocsin.config.prometheus_http import Authorization, BasicAuth, HttpClientKeys, path_of
 from tocsin.model import httpclient
 
 Place = tuple[str | int, ...]
@@ -68,53 +62,25 @@ def build_http_client(section: HttpClientSection, base: Path, environment: Mappi
     return httpclient.HttpClient(
         basic_auth=_basic(section.basic_auth, base) if section.basic_auth else None,
         authorization=_authorization(authorization, base) if authorization else None,
-        oauth2=_oauth2(section.oauth2, base, environment) if section.oauth2 else None,
-        tls=_tls(section.tls_config, base),
+        oauth2=section.oauth2.grant(base, environment) if section.oauth2 else None,
+        tls=section.tls_config.settings(base),
         proxy=section.proxy(environment),
         follow_redirects=section.follow_redirects,
         headers={
-            name: httpclient.Header((*entry.values, *entry.secrets), tuple(_path(base, file) for file in entry.files))
+            name: httpclient.Header((*entry.values, *entry.secrets), tuple(path_of(base, file) for file in entry.files))
             for name, entry in section.http_headers.items()
         },
     )
 
 
 def _basic(section: BasicAuth, base: Path) -> httpclient.BasicAuth:
-    user_file, password_file = _path(base, section.username_file), _path(base, section.password_file)
+    user_file, password_file = path_of(base, section.username_file), path_of(base, section.password_file)
     return httpclient.BasicAuth(section.username, user_file, section.password, password_file)
 
 
 def _authorization(section: Authorization, base: Path) -> httpclient.Authorization:
     kind = section.type.strip() or "Bearer"
-    return httpclient.Authorization(kind, section.credentials, _path(base, section.credentials_file))
-
-
-def _oauth2(section: OAuth2Section, base: Path, environment: Mapping[str, str]) -> httpclient.OAuth2:
-    return httpclient.OAuth2(
-        section.client_id,
-        section.token_url,
-        section.client_secret,
-        _path(base, section.client_secret_file),
-        tuple(section.scopes),
-        section.endpoint_params,
-        _tls(section.tls_config, base),
-        section.proxy(environment),
-    )
-
-
-def _tls(section: TlsConfig, base: Path) -> httpclient.Tls:
-    return httpclient.Tls(
-        section.ca,
-        _path(base, section.ca_file),
-        section.cert,
-        _path(base, section.cert_file),
-        section.key,
-        _path(base, section.key_file),
-        section.server_name,
-        section.insecure_skip_verify,
-        section.min_version,
-        section.max_version,
-    )
+    return httpclient.Authorization(kind, section.credentials, path_of(base, section.credentials_file))
 
 
 def _files(client: httpclient.HttpClient) -> Iterator[str]:
@@ -128,7 +94,3 @@ def _files(client: httpclient.HttpClient) -> Iterator[str]:
         found += [grant.client_secret_file, grant.tls.ca_file, grant.tls.cert_file, grant.tls.key_file]
     found += [file for header in client.headers.values() for file in header.files]
     return (file for file in found if file)
-
-
-def _path(base: Path, file: str) -> str:
-    return str((base / file).absolute()) if file else ""

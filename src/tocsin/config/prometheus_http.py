@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tocsin.collect.fields import size_bytes
-from tocsin.collect.target import HttpSettings, TlsSettings
+from tocsin.collect.target import HttpSettings
 from tocsin.config.fields import Section, Text, Texts
 from tocsin.model import httpclient
 from tocsin.model.httpclient import OAuth2, Tls
@@ -73,14 +73,14 @@ class TlsConfig(Section):
             raise ValueError("give certificate and key both inline or both as files")
         return self
 
-    def settings(self, base: Path) -> TlsSettings:
-        return TlsSettings(
+    def settings(self, base: Path) -> Tls:
+        return Tls(
             self.ca,
-            _path(base, self.ca_file),
+            path_of(base, self.ca_file),
             self.cert,
-            _path(base, self.cert_file),
+            path_of(base, self.cert_file),
             self.key,
-            _path(base, self.key_file),
+            path_of(base, self.key_file),
             self.server_name,
             self.insecure_skip_verify,
             self.min_version,
@@ -159,6 +159,18 @@ class OAuth2Section(Proxied):
             raise ValueError("at most one of oauth2 client_secret & client_secret_file must be configured")
         return self
 
+    def grant(self, base: Path, environment: Mapping[str, str]) -> OAuth2:
+        return OAuth2(
+            self.client_id,
+            self.token_url,
+            self.client_secret,
+            path_of(base, self.client_secret_file),
+            tuple(self.scopes),
+            self.endpoint_params,
+            self.tls_config.settings(base),
+            self.proxy(environment),
+        )
+
 
 RESERVED_HEADERS = frozenset({
     "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
@@ -209,43 +221,17 @@ class HttpClientConfig(HttpClientKeys):
         )
         return HttpSettings(
             username=basic.username,
-            username_file=_path(base, basic.username_file),
+            username_file=path_of(base, basic.username_file),
             password=basic.password,
-            password_file=_path(base, basic.password_file),
+            password_file=path_of(base, basic.password_file),
             authorization=authorization.type.strip() or "Bearer",
             credentials=authorization.credentials,
-            credentials_file=_path(base, authorization.credentials_file),
+            credentials_file=path_of(base, authorization.credentials_file),
             headers={name: _header(entry, base) for name, entry in self.http_headers.items()},
             tls=self.tls_config.settings(base),
             follow_redirects=self.follow_redirects,
             proxy=self.proxy(os.environ),
-            oauth2=self._oauth2(base),
-        )
-
-    def _oauth2(self, base: Path) -> OAuth2 | None:
-        if (section := self.oauth2) is None:
-            return None
-        tls = section.tls_config
-        return OAuth2(
-            section.client_id,
-            section.token_url,
-            section.client_secret,
-            _path(base, section.client_secret_file),
-            tuple(section.scopes),
-            section.endpoint_params,
-            Tls(
-                tls.ca,
-                _path(base, tls.ca_file),
-                tls.cert,
-                _path(base, tls.cert_file),
-                tls.key,
-                _path(base, tls.key_file),
-                tls.server_name,
-                tls.insecure_skip_verify,
-                tls.min_version,
-                tls.max_version,
-            ),
-            section.proxy(os.environ),
+            oauth2=self.oauth2.grant(base, os.environ) if self.oauth2 else None,
         )
 
 
@@ -259,5 +245,6 @@ def _header(entry: HeaderConfig, base: Path) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _path(base: Path, file: str) -> str:
-    return str(base / file) if file else ""
+def path_of(base: Path, file: str) -> str:
+    """The whole path of a file that stands in a file of the folder `base`; "" stays."""
+    return str((base / file).absolute()) if file else ""

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tocsin.formats.otlp_names import label_name, metric_name, unit_name
-from tocsin.formats.protobuf import BYTES, FIXED64, VARINT, fields, signed, varint
+from tocsin.formats.protobuf import BYTES, FIXED64, VARINT, BodyError, fields, signed, varint
 from tocsin.formats.protobuf_write import to_varint
-from tocsin.formats.remote_write import BodyError
 from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.series import STALE_NAN, Batch

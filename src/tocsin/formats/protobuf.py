@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tocsin.formats.remote_write import BodyError
-
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _MAX_VARINT = 10
 
 
+class BodyError(ValueError):
+    """The body cannot be taken at all; `status` is the HTTP status for the sender."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """A varint and the place after it. Raises BodyError, IndexError."""
-    value = 0
-    for count in range(_MAX_VARINT):
-        byte = data[at + count]
-        value |= (byte & 0x7F) << 7 * count
+    byte = data[at]
+    if byte < 0x80:
+        return byte, at + 1
+    value, shift = byte & 0x7F, 7
+    for place in range(at + 1, at + _MAX_VARINT):
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, at + count + 1
+            return value & 0xFFFFFFFFFFFFFFFF, place + 1
+        shift += 7
     raise BodyError(400, "a varint has more than ten bytes")
 
 

@@ -18,9 +18,9 @@ import re2
 
 from tocsin.formats import xor_chunk
 from tocsin.formats.crc32c import crc32c
-from tocsin.formats.protobuf import BYTES, VARINT, fields, signed, varint
+from tocsin.formats.protobuf import BYTES, VARINT, BodyError, fields, signed, varint
 from tocsin.formats.protobuf_write import delimited, labels_fields, number, sample_fields, to_varint
-from tocsin.formats.remote_write import BodyError, decompress
+from tocsin.formats.remote_write import decompress
 from tocsin.model.labels import Labels, Matcher, MatchOp
 from tocsin.model.ports import SelectHints
 from tocsin.model.series import Float64, Int64

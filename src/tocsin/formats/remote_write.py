@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cramjam
 import numpy as np
 
+from tocsin.formats.protobuf import BYTES, BodyError, fields, signed, varint
 from tocsin.formats.protobuf_write import delimited, labels_fields, sample_fields, to_varint
 from tocsin.model.exemplar import Exemplar
 from tocsin.model.labels import METRIC_NAME, Labels
@@ -23,20 +24,11 @@ PROTO_V1 = "prometheus.WriteRequest"
 PROTO_V2 = "io.prometheus.write.v2.Request"
 DEFAULT_MAX_BYTES = 32 << 20
 _MEMO_BYTES = 64 << 20
-_MAX_VARINT = 10
 _DOUBLE = struct.Struct("<d")
 KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 # An ordinary sample: 0x12 0x10 | 0x09 double | 0x10 varint of 6 bytes (any instant from 2004 to 3084).
 _SAMPLE_BYTES = 16
 _TAIL = 2 + _SAMPLE_BYTES
-
-
-class BodyError(ValueError):
-    """The body cannot be taken at all; `status` is the HTTP status for the sender."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,7 @@ def _check_length(length: int, max_bytes: int) -> None:
 
 
 def _unsnappy(body: bytes, max_bytes: int) -> bytes:
-    length, start = _varint(body, 0)
+    length, start = varint(body, 0)
     _check_length(length, max_bytes)
     # The format cannot expand more than about 22 times per byte of a copy element.
     if length > (len(body) - start) * 64 + 64:
@@ -158,7 +150,7 @@ class Decoder:
             size = data[at + 1]
             at += 2 + size
             if size >= 0x80:
-                length, at = _varint(data, at - size - 1)
+                length, at = varint(data, at - size - 1)
                 at += length
         if at > end:
             raise BodyError(400, "a label runs over the end of its series")
@@ -202,7 +194,7 @@ class Decoder:
     ) -> None:  # fmt: skip
         at = start
         if at < end and data[at] == 0x0A:
-            size, first = _varint(data, at + 1)
+            size, first = varint(data, at + 1)
             at = first + size
             if at > end:
                 raise BodyError(400, "label references run over the end of their series")
@@ -314,11 +306,11 @@ def _columns(data: bytes, places: Int64, odd: Sequence[tuple[int, float]]) -> tu
 
 def _sample(data: bytes, start: int, end: int) -> tuple[int, float]:
     t_ms, value = 0, 0.0
-    for field, wire, at, _ in _scalars(data, start, end):
+    for field, wire, at, _ in fields(data, start, end):
         if field == 1 and wire == 1:
             (value,) = _DOUBLE.unpack_from(data, at)
         elif field == 2 and wire == 0:
-            t_ms = _signed(_varint(data, at)[0])
+            t_ms = signed(varint(data, at)[0])
     return t_ms, value
 
 
@@ -356,27 +348,27 @@ def _resolve(key: bytes, symbols: list[str]) -> Labels | str:
 
 def _exemplar_v1(data: bytes, start: int, end: int) -> Exemplar:
     pairs, value, t_ms = [], 0.0, 0
-    for field, wire, at, stop in _scalars(data, start, end):
+    for field, wire, at, stop in fields(data, start, end):
         if field == 1 and wire == 2:
             pairs.append(_label(data, at, stop))
         elif field == 2 and wire == 1:
             (value,) = _DOUBLE.unpack_from(data, at)
         elif field == 3 and wire == 0:
-            t_ms = _signed(_varint(data, at)[0])
+            t_ms = signed(varint(data, at)[0])
     return Exemplar(Labels(pairs), value, t_ms)
 
 
 def _exemplar_v2(data: bytes, start: int, end: int, symbols: list[str]) -> Exemplar:
     refs, value, t_ms = list[int](), 0.0, 0
-    for field, wire, at, stop in _scalars(data, start, end):
+    for field, wire, at, stop in fields(data, start, end):
         if field == 1 and wire == 2:
             refs += _packed(data, at, stop)
         elif field == 1 and wire == 0:
-            refs.append(_varint(data, at)[0])
+            refs.append(varint(data, at)[0])
         elif field == 2 and wire == 1:
             (value,) = _DOUBLE.unpack_from(data, at)
         elif field == 3 and wire == 0:
-            t_ms = _signed(_varint(data, at)[0])
+            t_ms = signed(varint(data, at)[0])
     pairs = zip(refs[::2], refs[1::2], strict=False)
     return Exemplar(Labels([(symbols[name], symbols[text]) for name, text in pairs]), value, t_ms)
 
@@ -384,16 +376,16 @@ def _exemplar_v2(data: bytes, start: int, end: int, symbols: list[str]) -> Exemp
 def _packed(data: bytes, at: int, end: int) -> list[int]:
     found = []
     while at < end:
-        number, at = _varint(data, at)
+        number, at = varint(data, at)
         found.append(number)
     return found
 
 
 def _metadata_v1(data: bytes, start: int, end: int) -> tuple[str, str, str, str]:
     kind, texts = 0, {2: "", 4: "", 5: ""}
-    for field, wire, at, stop in _scalars(data, start, end):
+    for field, wire, at, stop in fields(data, start, end):
         if field == 1 and wire == 0:
-            kind = _varint(data, at)[0]
+            kind = varint(data, at)[0]
         elif wire == 2 and field in texts:
             texts[field] = data[at:stop].decode()
     return texts[2], KINDS[kind] if kind < len(KINDS) else "unknown", texts[4], texts[5]
@@ -401,9 +393,9 @@ def _metadata_v1(data: bytes, start: int, end: int) -> tuple[str, str, str, str]
 
 def _metadata_v2(data: bytes, start: int, end: int, metric: str, symbols: list[str]) -> tuple[str, str, str, str]:
     numbers = {1: 0, 3: 0, 4: 0}
-    for field, wire, at, _ in _scalars(data, start, end):
+    for field, wire, at, _ in fields(data, start, end):
         if wire == 0 and field in numbers:
-            numbers[field] = _varint(data, at)[0]
+            numbers[field] = varint(data, at)[0]
     kind = KINDS[numbers[1]] if numbers[1] < len(KINDS) else "unknown"
     texts = [symbols[numbers[which]] if numbers[which] < len(symbols) else "" for which in (3, 4)]
     return metric, kind, texts[0], texts[1]
@@ -412,52 +404,10 @@ def _metadata_v2(data: bytes, start: int, end: int, metric: str, symbols: list[s
 # -- the wire format ------------------------------------------------------------------------------------------------------
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A varint and the place after it. Raises BodyError, IndexError."""
-    byte = data[at]
-    if byte < 0x80:
-        return byte, at + 1
-    value, shift = byte & 0x7F, 7
-    for place in range(at + 1, at + _MAX_VARINT):
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, place + 1
-        shift += 7
-    raise BodyError(400, "a varint has more than ten bytes")
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _scalars(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """(field, wire type, start, end) of each field of a message."""
-    at = start
-    while at < end:
-        key, at = _varint(data, at)
-        wire = key & 7
-        first = at
-        if wire == 0:
-            _, at = _varint(data, at)
-        elif wire == 1:
-            at += 8
-        elif wire == 2:
-            length, first = _varint(data, at)
-            at = first + length
-        elif wire == 5:
-            at += 4
-        else:
-            raise BodyError(400, f"wire type {wire} does not exist here")
-        if at > end:
-            raise BodyError(400, "a field runs over the end of its message")
-        yield key >> 3, wire, first, at
-
-
 def _messages(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Length-delimited fields: (field, start, end); others are skipped."""
-    for field, wire, first, stop in _scalars(data, start, end):
-        if wire == 2:
+    for field, wire, first, stop in fields(data, start, end):
+        if wire == BYTES:
             yield field, first, stop
 
 
@@ -471,11 +421,11 @@ def _field(data: bytes, at: int, end: int) -> tuple[int, int, int]:
             start = at + 3
             size = size & 0x7F | data[at + 2] << 7
         else:
-            size, start = _varint(data, at + 1)
+            size, start = varint(data, at + 1)
         if start + size > end:
             raise BodyError(400, "a field runs over the end of its message")
         return key >> 3, start, start + size
-    field, _, first, stop = next(_scalars(data, at, end))
+    field, _, first, stop = next(fields(data, at, end))
     return field, first, stop
 
 

@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from tocsin.errors import QueryCanceled, QueryTimeout
 from tocsin.formats import remote_read
+from tocsin.formats.protobuf import BodyError
 from tocsin.formats.remote_read import ReadQuery, ReadRequest, ResponseType, Series
-from tocsin.formats.remote_write import BodyError
 from tocsin.metrics import Counter
 from tocsin.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from tocsin.model.ports import SampleReader
