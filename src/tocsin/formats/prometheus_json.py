@@ -22,7 +22,8 @@ from tocsin.model.labels import Labels
 from tocsin.model.series import Bool, Float64, Int64, Matrix, QueryResult, QueryStats, RawSeries, ValueType, Vector, is_absent
 
 _PIECE_BYTES = 512 * 1024
-_BLOCK_CELLS = 50_000
+_BLOCK_CELLS = 10_000
+_BLOCK_SERIES = 500
 _MAX_ANNOTATIONS = 10
 """As many warnings, and as many infos, as Prometheus shows."""
 _EXPONENT = (1e-5, 1e16)
@@ -59,7 +60,7 @@ def encode_data(data: Any, *, warnings: Sequence[str] = (), infos: Sequence[str]
 
 def encode_series(series: Iterable[Labels], *, warnings: Sequence[str] = ()) -> bytes:
     """Answer of /api/v1/series."""
-    items = b",".join(_metric(labels) for labels in series)
+    items = b",".join(_metrics(list(series)))
     return b'{"status":"success","data":[' + items + b"]" + _annotations(warnings, ()) + b"}"
 
 
@@ -110,20 +111,23 @@ def _fragments(result: QueryResult, limit: int, stats: bool, per_step: bool) -> 
         case ValueType.STRING:
             yield f"[{format_seconds(result.t_ms)},".encode() + orjson.dumps(_clean(result.text)) + b"]"
         case _:
-            cut = 0 < limit < _series_count(result)
-            yield from _list(_series(result), limit)
+            count = _series_count(result)
+            cut = 0 < limit < count
+            yield from _list(result, limit if cut else count)
     if stats:
         yield b',"stats":' + orjson.dumps(_stats(result.stats, per_step))
     warnings = result.annotations.warnings + (("results truncated due to limit",) if cut else ())
     yield b"}" + _annotations(warnings, result.annotations.infos) + b"}"
 
 
-def _list(items: Iterator[bytes], limit: int) -> Iterator[bytes]:
+def _list(result: QueryResult, most: int) -> Iterator[bytes]:
+    """The first `most` series, several to a piece."""
     yield b"["
-    for number, item in enumerate(items):
-        if limit and number >= limit:
-            break
-        yield b"," + item if number else item
+    separator = b""
+    for piece in _series(result, most):
+        yield separator
+        yield piece
+        separator = b","
     yield b"]"
 
 
@@ -133,34 +137,49 @@ def _series_count(result: QueryResult) -> int:
     return len(result.matrix.labels) if result.matrix is not None else len(result.raw or ())
 
 
-def _series(result: QueryResult) -> Iterator[bytes]:
+def _series(result: QueryResult, most: int) -> Iterator[bytes]:
     if result.vector is not None:
-        return _vector(result.vector)
+        return _vector(result.vector, most)
     if result.matrix is not None:
-        return _matrix(result.matrix)
-    return _raw(result.raw or ())
+        return _matrix(result.matrix, most)
+    return _raw((result.raw or ())[:most])
 
 
-def _vector(vector: Vector) -> Iterator[bytes]:
-    numbers = _numbers(np.ascontiguousarray(vector.values))
-    for labels, number, t_ms in zip(vector.labels, numbers, vector.t_ms.tolist(), strict=True):
-        yield b'{"metric":' + _metric(labels) + b',"value":[' + format_seconds(t_ms).encode() + b',"' + number + b'"]}'
+def _vector(vector: Vector, most: int) -> Iterator[bytes]:
+    for start in range(0, most, _BLOCK_SERIES):
+        part = slice(start, min(start + _BLOCK_SERIES, most))
+        t_ms = vector.t_ms[part].tolist()
+        yield b",".join(_points(vector.labels[part], t_ms, _numbers(np.ascontiguousarray(vector.values[part]))))
 
 
-def _matrix(matrix: Matrix) -> Iterator[bytes]:
+def _points(labels: Sequence[Labels], t_ms: list[int], numbers: list[bytes]) -> list[bytes]:
+    if t_ms[0] == t_ms[-1] and t_ms.count(t_ms[0]) == len(t_ms):
+        between = b',"value":[' + format_seconds(t_ms[0]).encode() + b',"'
+        named = zip(_metrics(labels), numbers, strict=True)
+        return [b'{"metric":' + metric + between + number + b'"]}' for metric, number in named]
+    listed = zip(_metrics(labels), t_ms, numbers, strict=True)
+    return [b'{"metric":%b,"value":[%b,"%b"]}' % (metric, format_seconds(at).encode(), number) for metric, at, number in listed]
+
+
+def _matrix(matrix: Matrix, most: int) -> Iterator[bytes]:
     """Rows without holes go through orjson many at a time; the others one by one."""
     template = _Template(matrix.t_ms)
-    block = max(1, _BLOCK_CELLS // max(matrix.t_ms.size, 1))
-    for start in range(0, len(matrix.labels), block):
-        labels = matrix.labels[start : start + block]
-        values = np.ascontiguousarray(matrix.values[start : start + block])
+    block = max(1, min(_BLOCK_SERIES, _BLOCK_CELLS // max(matrix.t_ms.size, 1)))
+    for start in range(0, most, block):
+        part = slice(start, min(start + block, most))
+        values = np.ascontiguousarray(matrix.values[part])
         plain: Bool = np.asarray(_plain(values).all(axis=1))
-        texts = iter(_rows_of_numbers(values if plain.all() else values[plain]))
-        for row, each in enumerate(labels):
-            if plain[row]:
-                yield template.filled(each, next(texts))
-            else:
-                yield _holed(template, each, values[row])
+        all_plain = bool(plain.all())
+        texts = _rows_of_numbers(values if all_plain else values[plain])
+        metrics = _metrics(matrix.labels[part])
+        if all_plain:
+            rows = [template.filled(metric, numbers) for metric, numbers in zip(metrics, texts, strict=True)]
+        else:
+            rows = [
+                template.filled(metric, next(texts)) if plain[row] else _holed(template, metric, values[row])
+                for row, metric in enumerate(metrics)
+            ]
+        yield b",".join(rows)
 
 
 class _Template:
@@ -181,9 +200,9 @@ class _Template:
         pieces[-1] = b'"]]}'
         return pieces
 
-    def filled(self, labels: Labels, numbers: list[bytes], present: Bool | None = None) -> bytes:
+    def filled(self, metric: bytes, numbers: list[bytes], present: Bool | None = None) -> bytes:
         """A series; `present` [m] says at which instants it has its numbers, None = at all of them."""
-        head = b'{"metric":' + _metric(labels) + b',"values":['
+        head = b'{"metric":' + metric + b',"values":['
         if not numbers:
             return head + b"]}"
         pieces, first = self._pieces, self._between[0]
@@ -195,27 +214,30 @@ class _Template:
         return b"".join(pieces)
 
 
-def _holed(template: _Template, labels: Labels, values: Float64) -> bytes:
+def _holed(template: _Template, metric: bytes, values: Float64) -> bytes:
     """A row that has no plain number at every instant."""
     present: Bool | None = None
     if np.isnan(values).any() and (missing := is_absent(values)).any():
         present = ~missing
         values = values[present]
-    return template.filled(labels, _numbers(values), present)
+    return template.filled(metric, _numbers(values), present)
 
 
-def _rows_of_numbers(values: Float64) -> list[list[bytes]]:
-    """Plain numbers [k, m] as the API prints them."""
+def _rows_of_numbers(values: Float64) -> Iterator[list[bytes]]:
+    """Plain numbers [k, m] as the API prints them, row by row: the pieces of one are gone when those of the next are made."""
     if not values.size:
-        return [[] for _ in values]
+        yield from ([] for _ in values)
+        return
     whole = values == np.rint(values)
     if whole.all() and (np.abs(values) < _EXACT).all() and not np.signbit(values[values == 0]).any():
-        text = orjson.dumps(values.astype(np.int64), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
-    else:
-        text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
-        if whole.any():
-            text = (text + b"]").replace(b".0,", b",").replace(b".0]", b"]")[:-1]
-    return [row.split(b",") for row in text.split(b"],[")]
+        yield from (row.split(b",") for row in _dumped(values.astype(np.int64)))
+        return
+    for row, some_whole in zip(_dumped(values), whole.any(axis=1).tolist(), strict=True):
+        yield ((row + b",").replace(b".0,", b",")[:-1] if some_whole else row).split(b",")
+
+
+def _dumped(numbers: Float64 | Int64) -> list[bytes]:
+    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
 
 
 def _plain(values: Float64) -> Bool:
@@ -224,19 +246,29 @@ def _plain(values: Float64) -> Bool:
 
 
 def _raw(series: Sequence[RawSeries]) -> Iterator[bytes]:
-    return (_holed(_Template(each.t_ms), each.labels, np.ascontiguousarray(each.values)) for each in series)
+    return (_holed(_Template(each.t_ms), _metric(each.labels), np.ascontiguousarray(each.values)) for each in series)
 
 
 def _numbers(values: Float64) -> list[bytes]:
     """Each value as the API prints it; the fast way for many numbers of everyday size."""
     if values.size > _FEW and _plain(values).all():
-        return _rows_of_numbers(values[None, :])[0]
+        return next(_rows_of_numbers(values[None, :]))
     return [format_value(value).encode() for value in values.tolist()]
+
+
+def _metrics(rows: Sequence[Labels]) -> list[bytes]:
+    """Labels of many series as JSON."""
+    try:
+        listed = orjson.dumps([labels.as_dict for labels in rows])[2:-2].split(b"},{")
+    except orjson.JSONEncodeError:
+        listed = []
+    # A value may hold what they are told apart by.
+    return [b"{" + each + b"}" for each in listed] if len(listed) == len(rows) else [_metric(labels) for labels in rows]
 
 
 def _metric(labels: Labels) -> bytes:
     try:
-        return orjson.dumps(dict(labels.pairs))
+        return orjson.dumps(labels.as_dict)
     except orjson.JSONEncodeError:
         return orjson.dumps({_clean(name): _clean(value) for name, value in labels.pairs})
 

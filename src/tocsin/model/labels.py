@@ -31,9 +31,8 @@ class Labels(Mapping[str, str]):
 
     def __init__(self, source: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         items = source.items() if isinstance(source, Mapping) else source
-        mapping = {name: value for name, value in items if value != ""}
-        self.pairs = tuple(sorted(mapping.items()))
-        self._map = mapping
+        self.pairs = tuple(sorted({name: value for name, value in items if value != ""}.items()))
+        self._map = dict(self.pairs)
         self._hash = hash(self.pairs)
 
     @classmethod
@@ -44,6 +43,11 @@ class Labels(Mapping[str, str]):
         self._map = dict(pairs)
         self._hash = hash(pairs)
         return self
+
+    @property
+    def as_dict(self) -> dict[str, str]:
+        """The pairs as a dictionary in their order, for encoders; never to be written to."""
+        return self._map
 
     def __getitem__(self, name: str) -> str:
         return self._map[name]
