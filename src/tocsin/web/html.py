@@ -54,9 +54,14 @@ def page(
     body: str = "",
     head: str = "",
     stylesheet: str = "",
+    brand: bool = True,
 ) -> str:
-    """A whole page. `body` and `head` alone are HTML (built by the caller from escaped parts); everything else is text."""
-    parts = [f"<h1>{escape(title)}</h1>"]
+    """A whole page. `body` and `head` alone are HTML (built by the caller from escaped parts); everything else is text.
+
+    `brand`: Tocsin's name stands on top; not where a page speaks for somebody else.
+    """
+    parts = ['<p class="brand">Tocsin</p>'] if brand else []
+    parts.append(f"<h1>{escape(title)}</h1>")
     if error:
         parts.append(f'<p class="error" role="alert">{escape(error)}</p>')
     parts += [f"<p>{escape(line)}</p>" for line in lines]
@@ -74,9 +79,9 @@ def page(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
         f'<link rel="icon" href="{ICON}">'
-        f"<title>{escape(title)} - Tocsin</title>"
+        f"<title>{escape(title)}{' · Tocsin' if brand else ''}</title>"
         f'<link rel="stylesheet" href="{escape(stylesheet or prefix + "/static/pages.css")}">'
-        f'{head}</head><body><main><p class="brand">Tocsin</p>{"".join(parts)}</main></body></html>'
+        f"{head}</head><body><main>{''.join(parts)}</main></body></html>"
     )
 
 

@@ -53,7 +53,9 @@ def render(view: View, places: Places) -> str:
     coming = [one for one in view.planned if one.start_ms > view.now_ms]
     open_ones = [story for story in view.stories if story.open]
     ended = [story for story in view.stories if not story.open]
+    said = headline(view.components, stale=view.stale, stories=view.stories)
     body = [
+        f'<p class="overall state {_overall(view)}">{escape(said)}</p>',
         _section("Now", [*map(_story, open_ones), *(_work(one, "In progress") for one in running)]),
         f'<h2>Components</h2><ul class="components">{"".join(_item(one, view.now_ms) for one in view.components)}</ul>',
         _section("Planned maintenance", [_work(one, "Planned") for one in coming]),
@@ -67,12 +69,11 @@ def render(view: View, places: Places) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY + target)}">'
         f'<link rel="alternate" type="application/atom+xml" title="{escape(view.title)}" href="{escape(places.feed)}">'
     )
-    lines = [headline(view.components, stale=view.stale, stories=view.stories)]
     note = f"As of {stamp(view.now_ms)}."
     if view.stale and view.heard_ms:
         age_s = (view.now_ms - view.heard_ms) // 1000
-        lines.append(f"Data {age_s} s old: our monitoring was last heard of at {stamp(view.heard_ms)}.")
-    return page(view.title, lines, body="".join(body), note=note, head=head, stylesheet=places.stylesheet)
+        body.insert(1, f"<p>Data {age_s} s old: our monitoring was last heard of at {stamp(view.heard_ms)}.</p>")
+    return page(view.title, body="".join(body), note=note, head=head, stylesheet=places.stylesheet, brand=False)
 
 
 def headline(components: Sequence[Component], *, stale: bool, stories: Iterable[Story] = ()) -> str:
@@ -87,6 +88,20 @@ def headline(components: Sequence[Component], *, stale: bool, stories: Iterable[
     if unknown:
         return f"Not known at the moment: {', '.join(unknown)}."
     return "All systems are operational." if components else "Nothing is listed here."
+
+
+def _overall(view: View) -> str:
+    """The look of the headline: that of the worst component; an incident that no component shows is a warning."""
+    states = {component.state for component in view.components}
+    if view.stale:
+        return CheckState.UNKNOWN.value
+    for state in (CheckState.DOWN, CheckState.DEGRADED):
+        if state in states:
+            return state.value
+    if any(story.open for story in view.stories):
+        return CheckState.DEGRADED.value
+    known = states and not states & {CheckState.UNKNOWN, CheckState.PENDING}
+    return (CheckState.UP if known else CheckState.UNKNOWN).value
 
 
 def stamp(t_ms: int) -> str:
@@ -150,7 +165,8 @@ def _item(component: Component, now_ms: int) -> str:
     return (
         f'<li><span class="state {component.state.value}">{word}</span><strong>{escape(component.name)}</strong><br>{share}'
         f'<svg class="strip" viewBox="0 0 {DAYS * 10} 30" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(share)}">{bars}</svg>{story}</li>'
+        f'aria-label="{escape(share)}">{bars}</svg>'
+        f'<span class="ends"><span>{DAYS} days ago</span><span>today</span></span>{story}</li>'
     )
 
 
