@@ -72,6 +72,7 @@ def serve(settings: ServeSettings) -> int:
     Raises UsageError, StateError and ConfigError before anything is started.
     """
     from tocsin import app
+    from tocsin.app.allocator import one_arena
     from tocsin.app.preflight import preflight
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -84,6 +85,7 @@ def serve(settings: ServeSettings) -> int:
         _Child("probe", app.run_probe, deadline_s=20, oom_score=200),
         _Child("web", app.run_web, deadline_s=60, oom_score=500),
     ]
+    one_arena()
     gc.collect()
     gc.freeze()  # what is loaded now stays in pages that the children share
     return _Parent(settings, children, listener, lock).run()

@@ -11,11 +11,13 @@ import itertools
 import os
 from collections import deque
 
+from tocsin.app.allocator import give_back
 from tocsin.app.supervise import loop_lag_seconds
 
 _LOOK_S = 1.0
 _LOOKS_REMEMBERED = 10
 _LOOKS_PER_BEAT = 3
+_LOOKS_PER_GIVING = 30
 
 
 class Pulse:
@@ -49,3 +51,5 @@ class Pulse:
             await asyncio.sleep(_LOOK_S)
             recent.append(max(0.0, loop.time() - due_s))
             loop_lag_seconds.set(max(recent), self._process)
+            if look % _LOOKS_PER_GIVING == _LOOKS_PER_GIVING - 1:
+                give_back()
