@@ -19,6 +19,13 @@ export function step(by: 1 | -1): void {
 export function press(selector: string): boolean {
   const place = current() ?? document.getElementById('main')
   const found = document.querySelector<HTMLElement>(`#main [data-bulk] ${selector}`) ?? place?.querySelector<HTMLElement>(selector)
-  found?.click()
+  if (found instanceof HTMLSelectElement) advance(found)
+  else found?.click()
   return found !== null && found !== undefined
+}
+
+/** A choice goes on to its next value, and from the last to the first. */
+function advance(select: HTMLSelectElement): void {
+  select.selectedIndex = (select.selectedIndex + 1) % select.options.length
+  select.dispatchEvent(new Event('change', { bubbles: true }))
 }
