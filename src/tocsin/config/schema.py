@@ -139,8 +139,11 @@ class Service(Section):
     owner: str = ""
     policy: str = ""
     tier: str = ""
+    """How much depends on it, in your own words; shown with the service."""
     runbook: str = ""
+    """A link in messages, on the incident and on the service's page."""
     repository: str = ""
+    """A link on the service's page."""
     depends_on: Texts = ()
     urgency: Literal["high", "low", "by_severity"] = "by_severity"
     acknowledge_timeout: DurationMs = 0

@@ -64,6 +64,9 @@ export interface ServiceRow {
   alerts: number
   trend: (number | null)[]
   owner: string
+  tier: string
+  runbook: string
+  repository: string
 }
 
 // GET /checks -> { now_ms, cursor, checks: CheckRow[], next }

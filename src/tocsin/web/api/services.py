@@ -71,6 +71,9 @@ def _row(
         alerts=len(alerts),
         trend=figures.trend,
         owner=str(declared.get("owner", "")),
+        tier=str(declared.get("tier", "")),
+        runbook=str(declared.get("runbook", "")),
+        repository=str(declared.get("repository", "")),
     )
 
 

@@ -90,6 +90,9 @@ class ServiceRow:
     alerts: int
     trend: Trend
     owner: str
+    tier: str = ""
+    runbook: str = ""
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)
