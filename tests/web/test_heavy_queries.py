@@ -9,11 +9,13 @@ import zlib
 import numpy as np
 import orjson
 import pytest
+from starlette.requests import ClientDisconnect, Request
 from tests.web.conftest import START_MS, Client
 
 from tocsin.errors import ExecutionError, QueryTimeout
 from tocsin.model.labels import Labels
 from tocsin.model.series import Batch
+from tocsin.web.answers import stream_answer
 from tocsin.web.heavy import HeavyQueries
 from tocsin.web.prometheus.job import QueryJob
 from tocsin.web.server import create_app
@@ -37,6 +39,32 @@ async def test_an_answer_of_many_points_comes_in_pieces_and_is_whole(house):
     rows = plain.json()["data"]["result"]
     assert len(rows) == 60 and rows[0]["values"][-1][0] == END_S
     assert orjson.loads(zlib.decompress(packed.body, wbits=31)) == plain.json()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_a_client_who_leaves_before_the_first_piece_ends_the_making(encoding):
+    closed = []
+
+    class Unread:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            raise AssertionError("nobody reads it")
+
+        async def aclose(self):
+            closed.append(True)
+
+    async def left():
+        return {"type": "http.disconnect"}
+
+    async def gone(_message):
+        raise OSError("the client has left")
+
+    scope = {"type": "http", "headers": [(b"accept-encoding", encoding.encode())], "asgi": {"spec_version": "2.4"}}
+    with pytest.raises(ClientDisconnect):
+        await stream_answer(Request(scope), Unread())(scope, left, gone)
+    assert closed
 
 
 @pytest.mark.process
@@ -77,6 +105,9 @@ async def test_a_worker_that_takes_too_long_or_too_much_is_killed_and_the_next_q
         left = await heavy.answer(QueryJob("many", START_MS, start_ms=START_MS - 11_000_000, step_ms=1000), timeout_s=60)
         await anext(left)
         await left.aclose()
+        assert b'"20"' in b"".join([piece async for piece in await heavy.answer(small, timeout_s=60)])
+        unread = await heavy.answer(QueryJob("many", START_MS, start_ms=START_MS - 11_000_000, step_ms=1000), timeout_s=60)
+        await unread.aclose()
         assert b'"20"' in b"".join([piece async for piece in await heavy.answer(small, timeout_s=60)])
     finally:
         await heavy.close()

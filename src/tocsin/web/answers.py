@@ -7,12 +7,13 @@ import hashlib
 import re
 import zlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import cramjam
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tocsin.model.labels import Labels
 
@@ -85,16 +86,36 @@ def gzip(body: bytes) -> bytes:
     return bytes(cramjam.gzip.compress(body, level=3))
 
 
-def stream_answer(request: Request, pieces: AsyncIterator[bytes], *, media_type: str = "application/json") -> Response:
+class Pieces(Protocol):
+    """An answer as it is made; closing it, begun or not, ends the making."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def aclose(self) -> None: ...
+
+
+def stream_answer(request: Request, pieces: Pieces, *, media_type: str = "application/json") -> Response:
     """A large answer as it is made, compressed piece by piece (zlib gives the loop back between pieces)."""
     headers = {"vary": "accept-encoding"}
     if accepts_gzip(request):
         headers["content-encoding"] = "gzip"
-        pieces = _gzipped(pieces)
-    return StreamingResponse(pieces, headers=headers, media_type=media_type)
+    return _Stream(pieces, headers, media_type)
 
 
-async def _gzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+class _Stream(StreamingResponse):
+    """Closes its pieces, sent or not: a client who left before the first must not hold up what makes them."""
+
+    def __init__(self, pieces: Pieces, headers: dict[str, str], media_type: str) -> None:
+        self._pieces = pieces
+        super().__init__(_gzipped(pieces) if "content-encoding" in headers else pieces, headers=headers, media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._pieces.aclose()
+
+
+async def _gzipped(pieces: Pieces) -> AsyncIterator[bytes]:
     packer = zlib.compressobj(1, wbits=31)
     async for piece in pieces:
         if packed := await asyncio.to_thread(packer.compress, piece):

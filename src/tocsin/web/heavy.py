@@ -8,7 +8,7 @@ import dataclasses
 import os
 import struct
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from pathlib import Path
 
 import orjson
@@ -25,6 +25,8 @@ heavy_total = Counter("tocsin_web_heavy_queries_total", "Queries that went to th
 
 _IDLE_S = 300.0
 """A worker that nobody needed for so long gives its memory back."""
+_GRACE_S = 3.0
+"""A query that nobody waits for any more may go on for so long: starting another worker takes about as much."""
 _ERRORS: dict[str, type[QueryError]] = {"timeout": QueryTimeout, "canceled": QueryCanceled}
 
 
@@ -37,30 +39,31 @@ class HeavyQueries:
         self._turn = asyncio.Lock()
         self._rest: asyncio.TimerHandle | None = None
 
-    async def answer(self, job: QueryJob | TrialJob, *, timeout_s: float) -> AsyncIterator[bytes]:
+    async def answer(self, job: QueryJob | TrialJob, *, timeout_s: float) -> Begun:
         """The pieces of the answer's body; the first one is there when this returns.
 
-        Raises QueryError. Closing the iterator before its end kills the worker: nobody waits for that query any more.
+        Raises QueryError. Closing the iterator before its end kills the worker, if the query does not end in a moment.
         """
         pieces = self._pieces(job, timeout_s)
         try:
             first = await anext(pieces)
         except StopAsyncIteration:
             raise ExecutionError("the worker for heavy queries gave no answer") from None
-        return _joined(first, pieces)
+        return Begun(first, pieces)
 
-    async def _pieces(self, job: QueryJob | TrialJob, timeout_s: float) -> AsyncIterator[bytes]:
+    async def _pieces(self, job: QueryJob | TrialJob, timeout_s: float) -> AsyncGenerator[bytes, None]:
         async with self._turn:
             if self._rest is not None:
                 self._rest.cancel()
             outcome = "stopped"
             process = await self._started()
+            frames = _Frames(process)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + timeout_s
 
             async def frame() -> bytes:
                 # Not one timeout around it all: the reader may go on in another task than the one that began.
-                return await asyncio.wait_for(_frame(process), deadline - loop.time())
+                return await frames.next(deadline - loop.time())
 
             try:
                 assert process.stdin is not None
@@ -75,12 +78,15 @@ class HeavyQueries:
                     yield piece
                 outcome = "ok"
             except TimeoutError:
+                outcome = "late"
                 raise QueryTimeout("query timed out in the worker for heavy queries") from None
             except (asyncio.IncompleteReadError, ConnectionError):
+                outcome = "lost"
                 raise ExecutionError("the worker for heavy queries ended: the query needed more than it may use") from None
             finally:
                 heavy_total.inc(outcome)
-                if outcome == "stopped":
+                if outcome in ("late", "lost") or (outcome == "stopped" and not await frames.skipped()):
+                    frames.forget()
                     self._kill()
                 else:
                     self._rest = loop.call_later(_IDLE_S, self._kill)
@@ -111,6 +117,34 @@ class HeavyQueries:
             await process.wait()
 
 
+class _Frames:
+    """Frames of one answer. One that nobody waits for any more is still read whole, by who comes next."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._reading: asyncio.Task[bytes] | None = None
+
+    async def next(self, timeout_s: float) -> bytes:
+        self._reading = self._reading or asyncio.create_task(_frame(self._process))
+        frame = await asyncio.wait_for(asyncio.shield(self._reading), timeout_s)
+        self._reading = None
+        return frame
+
+    async def skipped(self) -> bool:
+        """Whether the answer came to its end in a moment: then the worker, which took its time to start, can stay."""
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                while await self.next(_GRACE_S):
+                    pass
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            return False
+        return True
+
+    def forget(self) -> None:
+        if self._reading is not None:
+            self._reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
 async def _frame(process: asyncio.subprocess.Process) -> bytes:
     """One frame; raises IncompleteReadError when the worker is gone."""
     assert process.stdout is not None
@@ -118,11 +152,21 @@ async def _frame(process: asyncio.subprocess.Process) -> bytes:
     return await process.stdout.readexactly(length)
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """`first`, then the rest; closes the rest when the reader leaves early."""
-    try:
-        yield first
-        async for piece in rest:
-            yield piece
-    finally:
-        await rest.aclose()  # type: ignore[attr-defined]
+class Begun:
+    """The first piece of an answer, then the rest. Not a generator: of one that nobody began nothing is closed."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._first: bytes | None = first
+        self._rest = rest
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first is None:
+            return await anext(self._rest)
+        first, self._first = self._first, None
+        return first
+
+    async def aclose(self) -> None:
+        await self._rest.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -68,6 +68,18 @@ class QueryRunner:
             stop.set()
             gone.cancel()
 
+    async def unless_left(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
+        """What another process works at for a request. Raises QueryCanceled, and stops the work, when the client has left."""
+        gone, answer = asyncio.create_task(_left(request)), asyncio.create_task(work)
+        try:
+            await asyncio.wait({gone, answer}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            raise QueryCanceled("query was canceled in query execution")
+        finally:
+            answer.cancel()
+            gone.cancel()
+
     def _timed(self, same: Hashable, work: Callable[[], T]) -> T:
         if same is None:
             return work()
@@ -87,7 +99,7 @@ class QueryRunner:
             self._waiting -= 1
             queries_running.set(self._waiting)
 
-    async def pieces(self, iterator: Iterator[bytes]) -> AsyncIterator[bytes]:
+    async def pieces(self, iterator: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Each piece made in a thread, when the client has taken the one before."""
         while piece := await self._run(lambda: next(iterator, b""), self._threads):
             yield piece

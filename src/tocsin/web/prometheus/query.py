@@ -79,8 +79,8 @@ class Queries:
                 if self._desk.heavy is None or not str(error).startswith(_TOO_MANY):
                     raise
                 longest_s = self._desk.settings.query_timeout_ms / 1000
-                pieces = await self._desk.heavy.answer(job, timeout_s=min(job.timeout_s or longest_s, longest_s))
-                return stream_answer(request, pieces)
+                work = self._desk.heavy.answer(job, timeout_s=min(job.timeout_s or longest_s, longest_s))
+                return stream_answer(request, await self._desk.queries.unless_left(request, work))
         except ParseError as error:
             raise BadParameter("query", str(error)) from None
         except QueryError as error:
@@ -109,7 +109,7 @@ class Queries:
         if end_ms < start_ms:
             raise Refused(400, "bad_data", "end timestamp must not be before start timestamp")
         try:
-            expr = self._engine.parse(parameters.get("query"))
+            expr = self._engine.parse(self._text(parameters))
         except ParseError as error:
             raise Refused(400, "bad_data", str(error)) from None
         reader, sets = self._desk.parts.reader, [selector.matchers for selector in selectors(expr)]
