@@ -17,6 +17,8 @@ from tocsin.formats.remote_write import PROTO_V1, Decoder, WriteRequest, decompr
 
 if TYPE_CHECKING:
     from tocsin.app.core import Core
+    from tocsin.model.ports import AppendResult
+    from tocsin.tsdb.db import Store
 
 _RETRY_S = "30"
 
@@ -48,7 +50,7 @@ class Pushes:
         except PushError as error:
             return IngestAnswer(error.status, f"{error}\n".encode())
         except StoreError as error:
-            return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
+            return _later(error)
         return IngestAnswer(200)
 
 
@@ -75,13 +77,10 @@ class RemoteWrite:
 
     def _store(self, decoded: WriteRequest) -> IngestAnswer:
         store = self._core.store
-        for metric, kind, help_text, unit in decoded.metadata:
-            store.set_metadata(metric, kind, help_text, unit)
         try:
-            store.must_write()
-            result = store.append(decoded.batch)
+            result = _keep(store, decoded)
         except StoreError as error:
-            return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
+            return _later(error)
         # As in Prometheus, an exemplar that is refused is nobody's error.
         lost = sum(store.append_exemplars(decoded.exemplars).values())
         headers = {
@@ -121,17 +120,26 @@ class Otlp:
 
     def _store(self, decoded: otlp.MetricsRequest) -> IngestAnswer:
         store = self._core.store
-        for metric, kind, help_text, unit in decoded.metadata:
-            store.set_metadata(metric, kind, help_text, unit)
         try:
-            store.must_write()
-            result = store.append(decoded.batch)
+            result = _keep(store, decoded)
         except StoreError as error:
-            return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
+            return _later(error)
         store.append_exemplars(decoded.exemplars)
         refused = [f"{count} samples: {reason}" for reason, count in sorted(result.refused.items())]
         body = otlp.partial_success(decoded.rejected + sum(result.refused.values()), "; ".join([*decoded.reasons, *refused]))
         return IngestAnswer(200, body, content_type="application/x-protobuf")
+
+
+def _keep(store: Store, decoded: WriteRequest | otlp.MetricsRequest) -> AppendResult:
+    """Metadata and samples into the store. Raises StoreError: nothing was taken, and the sender keeps them."""
+    for metric, kind, help_text, unit in decoded.metadata:
+        store.set_metadata(metric, kind, help_text, unit)
+    store.must_write()
+    return store.append(decoded.batch)
+
+
+def _later(error: StoreError) -> IngestAnswer:
+    return IngestAnswer(503, f"{error}\n".encode(), headers={"retry-after": _RETRY_S})
 
 
 def _decode_otlp(request: IngestRequest) -> otlp.MetricsRequest:
