@@ -25,10 +25,6 @@ export function severityLook(severity: string, severities: string[]): Look {
   return rank === 0 && severities.length > 2 ? 'info' : 'warning'
 }
 
-export function severityRank(severity: string, severities: string[]): number {
-  return severities.indexOf(severity)
-}
-
 export function alertLook(alert: AlertRow, severities: string[]): Look {
   if (alert.state === 'resolved') return 'ok'
   if (alert.suppressed_by.some((one) => one.kind === 'maintenance')) return 'maintenance'
