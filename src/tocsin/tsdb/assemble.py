@@ -154,10 +154,9 @@ def _grids(matrices: Sequence[tuple[GridPiece, Int64]], home: Int64, known: list
 def _find_grids(laid: Laid, grids: list[_Grid], home: Int64) -> Laid:
     """Lay the series that have no grid yet on those that several of them share; answers the samples that stay loose."""
     homeless = home[laid.ids] == -1
-    alone = laid.some(homeless)
-    if not worth_a_look(alone.starts, alone.t_ms):
+    if not worth_a_look(laid.starts[:-1][homeless], laid.starts[1:][homeless], laid.t_ms):
         return laid
-    samples = alone.loose()
+    samples = laid.some(homeless).loose()
     pieces, taken = on_grids(samples.ids, samples.t_ms, samples.values)
     if not pieces:
         return laid

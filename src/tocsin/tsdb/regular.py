@@ -52,16 +52,15 @@ def on_grids(ids: Int64, t_ms: Int64, values: Float64) -> tuple[list[GridPiece],
     return pieces, taken
 
 
-def worth_a_look(starts: Int64, t_ms: Int64) -> bool:
+def worth_a_look(begins: Int64, ends: Int64, t_ms: Int64) -> bool:
     """Whether some series may share a grid, as their first samples go: a look that costs next to nothing.
 
-    Series i has the samples starts[i] <= j < starts[i + 1] of t_ms [n].
+    Series i has the samples begins[i] <= j < ends[i] of t_ms [n].
     """
-    counts = np.diff(starts)
-    begin = starts[:-1][counts > 1]
+    several = ends - begins > 1
+    begin, last = begins[several], ends[several] - 1
     if len(begin) < LEAST_SERIES:
         return False
-    last = starts[1:][counts > 1] - 1
     interval = t_ms[begin + 1] - t_ms[begin]
     for step in range(1, _SURE - 1):
         later = np.minimum(begin + step + 1, last)

@@ -15,6 +15,8 @@ from tocsin.tsdb.regular import on_grids, spans
 _KEY_LIMIT = 1 << 62
 _NEVER, _FOREVER = -(1 << 62), 1 << 62
 _NONE = np.empty(0, np.int64)
+_FEW = 8
+"""So many series are searched one by one before keys for all are worth their memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +40,46 @@ class Run:
 
     def of_series(self, wanted: Int64, start_ms: int = _NEVER, end_ms: int = _FOREVER) -> Int64 | slice:
         """Places of samples within [start, end] whose id is in `wanted` (sorted, unique); a slice where they are neighbours."""
-        left, right = np.searchsorted(self.ids, wanted, "left"), np.searchsorted(self.ids, wanted, "right")
-        first_ms, last_ms = self.span_ms
-        if first_ms < start_ms:
-            left = bisected(self.t_ms, left, right, start_ms - 1)
-        if last_ms > end_ms:
-            right = bisected(self.t_ms, left, right, end_ms)
-        filled = np.flatnonzero(right > left)
-        if not len(filled):
+        heads, starts = self.stretches
+        rows = np.searchsorted(heads, wanted)
+        there = rows < len(heads)
+        there[there] = heads[rows[there]] == wanted[there]
+        if not there.all():
+            rows = rows[there]
+        if not len(rows):
             return slice(0, 0)
-        begin, end = int(left[filled[0]]), int(right[filled[-1]])
-        if end - begin == int((right - left).sum()):
-            return slice(begin, end)
-        return spans(left, right)
+        first_ms, last_ms = self.span_ms
+        left = starts[rows] if start_ms <= first_ms else self._before(rows, start_ms)
+        right = starts[rows + 1] if end_ms >= last_ms else self._before(rows, end_ms + 1)
+        begin, end = int(left[0]), int(right[-1])
+        return slice(begin, end) if end - begin == int((right - left).sum()) else spans(left, right)
+
+    def _before(self, rows: Int64, at_ms: int) -> Int64:
+        """Behind the last sample before this instant, of each of these stretches."""
+        if len(rows) > _FEW and (keys := self._keys) is not None:
+            first_ms, last_ms = self.span_ms
+            span = last_ms - first_ms + 1
+            return np.searchsorted(keys, rows * span + min(max(at_ms - first_ms, 0), span))
+        starts = self.stretches[1]
+        bounds = zip(starts[rows].tolist(), starts[rows + 1].tolist(), strict=True)
+        return np.array([begin + int(self.t_ms[begin:end].searchsorted(at_ms)) for begin, end in bounds], np.int64)
+
+    @cached_property
+    def stretches(self) -> tuple[Int64, Int64]:
+        """The ids [k] in here, and where the samples of each begin [k + 1]."""
+        starts = beginnings(self.ids)
+        return self.ids[starts], np.append(starts, len(self.ids))
+
+    @cached_property
+    def _keys(self) -> Int64 | None:
+        """One ascending number per sample, by which many series are searched at once; None where it has no room."""
+        first_ms, last_ms = self.span_ms
+        starts = self.stretches[1]
+        span = last_ms - first_ms + 1
+        if len(starts) * span >= _KEY_LIMIT:
+            return None
+        keys: Int64 = self.t_ms + np.repeat(np.arange(len(starts) - 1) * span - first_ms, np.diff(starts))
+        return keys
 
     @cached_property
     def span_ms(self) -> tuple[int, int]:
@@ -76,7 +105,7 @@ class Split:
 
     @property
     def nbytes(self) -> int:
-        return sum(piece.values.nbytes for piece in self.pieces) + 3 * self.rest.ids.nbytes
+        return sum(piece.values.nbytes for piece in self.pieces) + 4 * self.rest.ids.nbytes
 
     def read(self, wanted: Int64, start_ms: int, end_ms: int) -> list[Part]:
         """Samples of series `wanted` (ids, ascending) within [start, end]."""
@@ -163,17 +192,6 @@ def beginnings(ids: Int64) -> Int64:
     out = np.zeros(len(changes) + min(len(ids), 1), np.int64)
     out[1:] = changes + 1
     return out
-
-
-def bisected(t_ms: Int64, left: Int64, right: Int64, at_ms: int) -> Int64:
-    """Behind the last sample at or before this instant, of each of the stretches [left, right); all at once."""
-    left, right = left.copy(), right.copy()
-    while (open_ := left < right).any():
-        middle = (left + right) >> 1
-        early = open_ & (t_ms[np.where(open_, middle, 0)] <= at_ms)
-        left = np.where(early, middle + 1, left)
-        right = np.where(early, right, np.minimum(right, middle))
-    return left
 
 
 def _sorted(ids: Int64, t_ms: Int64) -> Int64:
