@@ -16,6 +16,7 @@ import numpy as np
 from tocsin.backtest.columns import ColumnQueryable
 from tocsin.backtest.recorded import Overlay, needed, samples_of
 from tocsin.backtest.rows import lane_of
+from tocsin.backtest.targets import Targets
 from tocsin.errors import QueryError
 from tocsin.model.alert import AlertReason, Transition
 from tocsin.model.labels import Labels
@@ -99,13 +100,15 @@ class Replayer:
         alerts = [(group, rule) for group in groups for rule in group.rules if isinstance(rule, AlertRule) and only(rule)]
         self._recordings = needed(groups, [rule for _, rule in alerts])
         self._overlay: Overlay | None = None
+        self._targets: Targets | None = None
         sight = None
         if reader is not None:
             assert build is not None
             if self._recordings:
                 reader = self._overlay = Overlay(reader, {rule.name for _, rule in self._recordings})
             queryable = build(reader)
-            sight = Sight(reader)
+            self._targets = Targets(reader)
+            sight = Sight(self._targets)
             sight.recorded = {rule.name: selects_of(rule.expr) for _, rule in self._recordings}
         elif self._recordings:
             names = ", ".join(rule.name for _, rule in self._recordings)
@@ -127,6 +130,8 @@ class Replayer:
         for from_ms, to_ms in self._stretches(begin_ms):
             self._columns.forget()
             self._record(from_ms, to_ms)
+            if self._targets is not None:
+                self._targets.enter(from_ms - self._longest_offset_ms(), to_ms)
             self._replay(from_ms, to_ms)
             if self._overlay is not None:
                 self._overlay.forget_before(to_ms - self._deepest_ms())
@@ -143,6 +148,9 @@ class Replayer:
             to_ms = min(self._end_ms, after_ms + _STRETCH * shortest_ms)
             yield after_ms, to_ms
             after_ms = to_ms
+
+    def _longest_offset_ms(self) -> int:
+        return max((lane.group.query_offset_ms for lane in self._lanes), default=0)
 
     def _warm_up_ms(self) -> int:
         """How long before the start a rule has to run to be in the state it would have been in."""

@@ -5,7 +5,7 @@ With hundreds of alerts that fire for hours, nearly all of them stay as they are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import TypeVar
@@ -72,7 +72,8 @@ class RowLane(Lane):
         states, flaps = run.states, run.flaps
         run.states = {labels: states[labels] for labels in wanted if labels in states}
         run.flaps = {labels: flaps[labels] for labels in wanted if labels in flaps}
-        transitions = self._evaluate(place, replace(around, queryable=rows.part(place, wanted, around.queryable)))
+        rows.show(place, wanted)
+        transitions = self._evaluate(place, rows.around(around))
         for labels in wanted:
             self._wait_for(labels, place)
             _take_over(states, run.states, labels)
@@ -109,6 +110,9 @@ class _Rows:
     def __init__(self, columns: Columns, names: Sequence[Labels], query: str) -> None:
         self.number = {labels: row for row, labels in enumerate(names)}
         self._columns, self._names, self._query = columns, names, query
+        self._seen = Vector((), np.empty(0), np.empty(0, np.int64))
+        self._outside: Surroundings | None = None
+        self._around: Surroundings | None = None
         present = columns.present
         changed = present.copy()
         np.not_equal(present[:, 1:], present[:, :-1], out=changed[:, 1:])
@@ -126,25 +130,35 @@ class _Rows:
         at = int(np.searchsorted(self._places, place, side="right"))
         return int(self._places[at]) if at < self._places.size else self._columns.t_ms.size
 
-    def part(self, place: int, wanted: Iterable[Labels], source: Queryable) -> Queryable:
-        """What the rule sees at a place of these label sets."""
-        columns = self._columns
-        rows = [row for labels in wanted if (row := self.number.get(labels)) is not None and columns.present[row, place]]
-        labels = tuple(columns.labels[row] for row in rows)
-        return _Part(source, self._query, Vector(labels, columns.values[rows, place], np.full(len(rows), columns.t_ms[place])))
+    def show(self, place: int, wanted: Iterable[Labels]) -> None:
+        """From now on the rule sees what there is of these label sets at this place."""
+        columns, number = self._columns, self.number
+        rows = np.array([number[labels] for labels in wanted if labels in number], np.int64)
+        rows = rows[columns.present[rows, place]]
+        labels = tuple([columns.labels[row] for row in rows.tolist()])
+        self._seen = Vector(labels, columns.values[rows, place], np.full(len(rows), columns.t_ms[place]))
+
+    def around(self, around: Surroundings) -> Surroundings:
+        """The same surroundings with the rule's own query answered by what is shown."""
+        if self._around is None or self._outside is not around:
+            self._outside, self._around = (
+                around,
+                replace(around, queryable=_Part(around.queryable, self._query, lambda: self._seen)),
+            )
+        return self._around
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A `Queryable` that has its own answer to one query at the instant it is asked about."""
+    """A `Queryable` with an answer of its own to one query."""
 
     source: Queryable
     query: str
-    vector: Vector
+    seen: Callable[[], Vector]
 
     def instant(self, query: str, t_ms: int) -> QueryResult:
         if query == self.query:
-            return QueryResult(ValueType.VECTOR, t_ms, vector=self.vector)
+            return QueryResult(ValueType.VECTOR, t_ms, vector=self.seen())
         return self.source.instant(query, t_ms)
 
     def range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:

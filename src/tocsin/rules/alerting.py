@@ -176,21 +176,21 @@ def _true(rule: AlertRule, before: AlertState, reading: Reading, now_ms: int) ->
     seen = reading.true[before.labels]
     firing = is_firing(before.phase)
     fresh = before.phase is AlertPhase.INACTIVE
-    state = replace(
-        before,
+    # Written out: `replace` would ask each field in turn, and this runs for every alert at every evaluation.
+    state = AlertState(
+        rule_id=before.rule_id,
+        labels=before.labels,
         phase=AlertPhase.FIRING if firing else AlertPhase.PENDING,
         active_at_ms=now_ms if fresh else before.active_at_ms,
+        fired_at_ms=before.fired_at_ms,
+        resolved_at_ms=before.resolved_at_ms,
+        last_true_ms=now_ms,
         value=seen.value,
         annotations=seen.annotations,
-        last_true_ms=now_ms,
-        unknown_since_ms=0,
-        keep_firing_since_ms=0,
         reason=AlertReason.BECAME_TRUE if fresh else AlertReason.STILL_TRUE,
         history=before.history if firing else 1 if fresh else _pushed(before.history, 1),
         evaluations=before.evaluations if firing else 1 if fresh else before.evaluations + 1,
-        note="",
-        below=None,
-        held_since_ms=0,
+        flapping_since_ms=before.flapping_since_ms,
     )
     if firing:
         return _marked(state, reading, now_ms)

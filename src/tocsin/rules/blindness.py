@@ -20,7 +20,7 @@ from tocsin.model.series import Float64, Int64, is_absent, is_stale
 from tocsin.rules.selects import Select, Selects
 
 _RECENT_MS = 900_000
-_MEMORY_MS = 6 * 3_600_000
+MEMORY_MS = 6 * 3_600_000
 """How long a target whose `up` stopped is remembered as blind (longer than any step of a clock that we promise to bear)."""
 _LOOKBACK_MS = 300_000
 _LONGEST_LOOK_MS = 86_400_000
@@ -133,10 +133,10 @@ class Sight:
             for row, labels in enumerate(group.labels):
                 seen.add(labels)
                 _keep(found, labels, judge(group.t_ms, group.values[row], t_ms))
-        for labels in self._reader.series([matchers], t_ms - _MEMORY_MS, t_ms):
+        for labels in self._reader.series([matchers], t_ms - MEMORY_MS, t_ms):
             if labels not in seen:
                 exact = [Matcher(name, MatchOp.EQUAL, value) for name, value in labels.pairs]
-                for group in self._reader.select(exact, t_ms - _MEMORY_MS, t_ms).groups:
+                for group in self._reader.select(exact, t_ms - MEMORY_MS, t_ms).groups:
                     for row, found_labels in enumerate(group.labels):
                         if found_labels == labels:
                             _keep(found, labels, judge(group.t_ms, group.values[row], t_ms))
@@ -145,6 +145,8 @@ class Sight:
 
 _SCRAPED = (Matcher(METRIC_NAME, MatchOp.EQUAL, "up"),)
 _CHECKED = (Matcher(METRIC_NAME, MatchOp.EQUAL, "tocsin_check_state"), Matcher("state", MatchOp.EQUAL, "unknown"))
+SPEAKING = (_SCRAPED, _CHECKED)
+"""Selectors of the series that speak of targets."""
 
 
 def _keep(found: dict[_Key, _Target], labels: Labels, target: _Target | None) -> None:
