@@ -14,7 +14,7 @@ from tocsin.web.answers import prometheus_answer
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.forms import Parameters
 from tocsin.web.problem import Refused, prometheus_error
-from tocsin.web.prometheus.params import MAX_MS, MIN_MS, BadParameter, time_parameter
+from tocsin.web.prometheus.params import MAX_MS, MIN_MS, BadParameter, selector_texts, time_parameter
 
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
@@ -30,7 +30,7 @@ class Admin:
         """Delete samples of the series that match, within a span."""
         self._check_enabled()
         parameters = await Parameters.of(request)
-        texts = parameters.all("match[]")
+        texts = selector_texts(parameters)
         if not texts:
             raise Refused(400, "bad_data", "no match[] parameter provided")
         start_ms, end_ms = time_parameter(parameters, "start", MIN_MS), time_parameter(parameters, "end", MAX_MS)

@@ -20,6 +20,8 @@ MIN_MS = -(1 << 53)
 MAX_MS = 1 << 53
 """Beyond every instant there is; clamped here so that nothing after us overflows."""
 
+LONGEST_SELECTORS = 1024 * 1024
+"""Characters of all `match[]` together."""
 _MOST_POINTS = 11_000
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 _GO_MIN_TIME = "-292273086-05-16T16:47:06Z"
@@ -142,7 +144,7 @@ def limit_parameter(parameters: Parameters, name: str = "limit") -> int:
 
 def selectors_parameter(parameters: Parameters, *, required: bool = False) -> list[tuple[Matcher, ...]]:
     """`match[]` as matcher sets."""
-    texts = parameters.all("match[]")
+    texts = selector_texts(parameters)
     if required and not texts:
         raise Refused(400, "bad_data", "no match[] parameter provided")
     sets: list[tuple[Matcher, ...]] = []
@@ -155,6 +157,14 @@ def selectors_parameter(parameters: Parameters, *, required: bool = False) -> li
             raise BadParameter("match[]", "match[] must contain at least one non-empty matcher")
         sets.append(matchers)
     return sets
+
+
+def selector_texts(parameters: Parameters) -> list[str]:
+    """`match[]` as it came, if it is not too long to be read: a matcher costs a thousand times its text."""
+    texts = parameters.all("match[]")
+    if sum(map(len, texts)) > LONGEST_SELECTORS:
+        raise BadParameter("match[]", f"longer than {LONGEST_SELECTORS} characters")
+    return texts
 
 
 def unescape_name(name: str) -> str:
