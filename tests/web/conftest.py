@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import random
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import orjson
 import pytest
 import sqlalchemy as sa
+from tests.fakes.ports import SeededRandom
 
 from tocsin.alerts.route import default_routing
 from tocsin.bus.wire import Change, IngestAnswer, IngestRequest
@@ -51,17 +51,6 @@ class StillClock:
 
     async def sleep_until_ms(self, t_ms: int) -> None:
         self.t_ms = max(self.t_ms, t_ms)
-
-
-class SeededRandom:
-    def __init__(self, seed: int = 1) -> None:
-        self._random = random.Random(seed)
-
-    def random(self) -> float:
-        return self._random.random()
-
-    def randbytes(self, n: int) -> bytes:
-        return self._random.randbytes(n)
 
 
 class DirectCore:
