@@ -25,6 +25,7 @@ from tocsin.tsdb.table import UInt32
 
 SUFFIX = ".tables"
 _SYMBOLS, _TABLE, _PLACED, _METADATA, _STATE = 1, 2, 3, 4, 5
+_MANY_SERIES, _QUIET_MS = 5_000, 10_000
 _TABLE_HEAD = struct.Struct("<III")
 
 
@@ -58,6 +59,21 @@ class Snapshot:
         for placed in self.placements():
             yield _PLACED, pack_placed(placed)
         yield _METADATA, orjson.dumps(self.metadata)
+
+
+class Tabled:
+    """Which series the newest tables know, and whether newer tables are worth their writing."""
+
+    def __init__(self) -> None:
+        self.next_id = 1
+        """Of the first series that they do not know."""
+        self._seen = (0, 0)
+
+    def outdated(self, next_id: int, now_ms: int) -> bool:
+        """Many series have come since and no more do: the next start should find them in tables instead of the log."""
+        if next_id != self._seen[0]:
+            self._seen = (next_id, now_ms)
+        return next_id - self.next_id >= _MANY_SERIES and now_ms - self._seen[1] >= _QUIET_MS
 
 
 def take(head: Head) -> Snapshot:

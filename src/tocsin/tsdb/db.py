@@ -26,11 +26,11 @@ from tocsin.tsdb.grid import Window
 from tocsin.tsdb.head import Head
 from tocsin.tsdb.index import SLOT_MASK
 from tocsin.tsdb.layout import Layouts
-from tocsin.tsdb.load import WAL_SUFFIX, drain, load
+from tocsin.tsdb.load import WAL_SUFFIX, recover
 from tocsin.tsdb.loose import RUNS_SAMPLES
 from tocsin.tsdb.query import Reading
 from tocsin.tsdb.records import Kind
-from tocsin.tsdb.replay import Replay, settle_and_place
+from tocsin.tsdb.replay import settle_and_place
 from tocsin.tsdb.room import Room
 from tocsin.tsdb.settings import StoreSettings
 from tocsin.tsdb.tail import Place, Tail
@@ -76,6 +76,7 @@ class Store(Reading):
         self._one_job = asyncio.Lock()
         """Housekeeping and snapshots take turns."""
         self._segment_began_ms = 0
+        self._tabled = checkpoint.Tabled()
         self._measured_ms = 0
         self.merged: set[BlockName] = set()
         """Blocks whose content is in a larger one already; they are about to be deleted."""
@@ -110,12 +111,7 @@ class Store(Reading):
             blocks.sweep()
             blocks.refresh()
         self.tombstones.refresh()
-        replay = Replay(self.head, self.files, verify=True, blocks_changed=lambda: None)
-        for reader in load(self.head, self.files, replay, self.path):
-            drain(reader, replay, final=True)
-            reader.close()
-        self.head.find_strays()
-        self.head.index.settle()
+        replayed, self._tabled.next_id = recover(self.head, self.files, self.path)
         if not numbered(self.path / "tables", checkpoint.SUFFIX):
             # Blocks without a head (a snapshot of blocks alone): their ids must not be given again.
             self.head.index.next_id = max(self.head.index.next_id, *(block.last_id() + 1 for block in self.blocks.blocks), 1)
@@ -123,7 +119,7 @@ class Store(Reading):
         self.start_segment()
         HEAD_SERIES.set(self.head.index.series_count)
         took = round(self._clock.monotonic_s() - began, 3)
-        _log.info("store opened", series=self.head.index.series_count, replayed_samples=replay.samples, seconds=took)
+        _log.info("store opened", series=self.head.index.series_count, replayed_samples=replayed, seconds=took)
 
     def apply(self, settings: StoreSettings) -> None:
         """These settings count from now on."""
@@ -408,8 +404,10 @@ class Store(Reading):
         assert self._wal is not None
         if self.head.kept:
             upkeep.write_kept(self)
-        if self._wal.size >= self.settings.segment_bytes or now_ms - self._segment_began_ms >= self.settings.segment_ms:
+        aged, next_id = now_ms - self._segment_began_ms >= self.settings.segment_ms, self.head.index.next_id
+        if aged or self._wal.size >= self.settings.segment_bytes or self._tabled.outdated(next_id, now_ms):
             yield upkeep.roll(self)
+            self._tabled.next_id = next_id
         elif self.head.loose.sample_count >= RUNS_SAMPLES:
             yield upkeep.seal_loose(self)
         end_ms = compact.cut_end_ms(self, now_ms)

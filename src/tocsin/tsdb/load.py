@@ -16,6 +16,20 @@ from tocsin.tsdb.wal import Gap, Reader
 WAL_SUFFIX = ".wal"
 
 
+def recover(head: Head, files: ChunkFiles, path: Path) -> tuple[int, int]:
+    """Everything that is on disk, for the writer; answers the samples that the log gave and the series (the next id) that the
+    tables knew."""
+    replay = Replay(head, files, verify=True, blocks_changed=lambda: None)
+    tabled = 0
+    for reader in load(head, files, replay, path):
+        tabled = tabled or head.index.next_id
+        drain(reader, replay, final=True)
+        reader.close()
+    head.find_strays()
+    head.index.settle()
+    return replay.samples, tabled
+
+
 def load(head: Head, files: ChunkFiles, replay: Replay, path: Path) -> Iterator[Reader]:
     """Load everything up to the last WAL segment; yields each segment's reader, for the caller to `drain` and close.
 
