@@ -88,6 +88,7 @@ def serve(settings: ServeSettings) -> int:
     one_arena()
     gc.collect()
     gc.freeze()  # what is loaded now stays in pages that the children share
+    gc.enable()
     return _Parent(settings, children, listener, lock).run()
 
 

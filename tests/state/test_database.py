@@ -102,3 +102,13 @@ def test_an_upgrade_from_the_baseline_keeps_rows_and_leaves_a_copy(tmp_path: Pat
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT value FROM meta WHERE key = 'kept'").scalar() == "yes"
     assert current_revision(engine) != ""
+
+
+def test_the_revisions_that_files_name_are_those_of_the_migrations() -> None:
+    from alembic.script import ScriptDirectory
+
+    from tocsin.state import upgrade as module
+
+    script = ScriptDirectory.from_config(module._config())
+    assert module.revisions() == [revision.revision for revision in script.walk_revisions()][::-1]
+    assert module.revisions()[-1] == script.get_current_head()
