@@ -4,8 +4,8 @@ import { prometheus, prometheusAnswer } from './client'
 import { columns, MOST_LINES, totalOf, type Columns, type PromResult, type PromSeries } from './prom'
 import { stepFor, type Span } from './timerange'
 
-/** More series are not asked for where all of them are wanted. */
-const MOST_SERIES = 2000
+/** More series are not asked for where all of them are wanted: so many may be more. */
+export const MOST_SERIES = 2000
 
 export interface RangeAnswer { series: PromSeries[]; start: number; end: number; step: number; total: number }
 
