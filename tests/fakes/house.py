@@ -23,6 +23,7 @@ from tocsin.model.incident import ContactMethod, Person, Policy, PolicyStep, Tar
 from tocsin.model.labels import Labels
 from tocsin.model.route import Destination, Receiver
 from tocsin.notify.deliver import Deliverer
+from tocsin.notify.pictures import Pictures
 from tocsin.notify.settings import ChannelSettings
 from tocsin.state.schema import metadata
 from tocsin.state.sql import Database
@@ -89,6 +90,7 @@ class House:
     defaults: dict[str, dict[str, Any]] = field(default_factory=lambda: {"email": {"smarthost": "mail.example:25"}})
     hints: list[tuple[str, str]] = field(default_factory=list)
     new_database: bool = True
+    pictures: Pictures | None = None
 
     def __post_init__(self) -> None:
         self.db = Database(f"sqlite:///{self.path}", inline=True)
@@ -109,7 +111,7 @@ class House:
         )  # fmt: skip
         self.deliverer = Deliverer(
             db=self.db, clock=self.clock, http=self.http, smtp=self.smtp, random=self.random, changed=changed,
-            undelivered=self.escalator.undelivered, settings=self.settings,
+            undelivered=self.escalator.undelivered, settings=self.settings, pictures=self.pictures,
         )  # fmt: skip
 
     @contextlib.asynccontextmanager

@@ -220,8 +220,9 @@ def breaks(_: Notification) -> bytes:
 @pytest.mark.parametrize("draw", [hangs, breaks])
 def test_a_page_goes_out_although_its_chart_hangs_or_fails(tmp_path: Path, draw: Callable[[Notification], bytes]) -> None:
     async def story() -> None:
-        h = House(directory(person("ana", "email", "slack"), policy=policy(["ana"])), tmp_path / "state.db")
-        h.deliverer._pictures = Pictures(draw)
+        h = House(
+            directory(person("ana", "email", "slack"), policy=policy(["ana"])), tmp_path / "state.db", pictures=Pictures(draw)
+        )
         async with h.running():
             await h.page(page(rule_alert()))
             await h.wait(1)
@@ -234,8 +235,7 @@ def test_a_page_goes_out_although_its_chart_hangs_or_fails(tmp_path: Path, draw:
 
 def test_a_page_of_somebody_elses_rule_has_no_chart(tmp_path: Path) -> None:
     async def story() -> None:
-        h = House(directory(person("ana", "email"), policy=policy(["ana"])), tmp_path / "state.db")
-        h.deliverer._pictures = Pictures(breaks)
+        h = House(directory(person("ana", "email"), policy=policy(["ana"])), tmp_path / "state.db", pictures=Pictures(breaks))
         async with h.running():
             await h.page(page(alert()))
             await h.wait(1)

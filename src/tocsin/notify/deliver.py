@@ -22,13 +22,13 @@ from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.notification import Delivery, Message, Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
-from tocsin.notify import crowd, links, render, threads, trial
+from tocsin.notify import crowd, links, threads, trial
 from tocsin.notify import questions as ask
 from tocsin.notify.channel import Channel, Io
-from tocsin.notify.client import ConfiguredHttp
+from tocsin.notify.compose import Composer
 from tocsin.notify.inbound import Report
 from tocsin.notify.lanes import Lanes
-from tocsin.notify.pictures import NO_PICTURE, Picture, Pictures, has_evidence
+from tocsin.notify.pictures import Pictures
 from tocsin.notify.retry import PERSON_TTL_MS, Next, after
 from tocsin.notify.settings import ChannelSettings
 from tocsin.state import outbox
@@ -75,21 +75,15 @@ class Deliverer:
     ) -> None:
         self._db = db
         self._clock = clock
-        self._http = http
-        self._smtp = smtp
         self._random = random
         self._changed = changed
         self._undelivered = undelivered
-        self._settings = settings or ChannelSettings()
-        self._pictures = pictures
-        self._channels: dict[str, Channel | str] = {}
-        self._clients: dict[str, Http] = {}
+        self._composer = Composer(http=http, smtp=smtp, clock=clock, settings=settings or ChannelSettings(), pictures=pictures)
         self._lanes = Lanes()
         self._asked: set[str] = set()
         self._only_sender = db.url.startswith("sqlite")
         self._steps = Steps(clock, "notify")
         self._owner = ""
-        self._key = b""
         self.looked_ms = 0
         """When the outbox was last looked at."""
         self._woken = asyncio.Event()
@@ -100,9 +94,7 @@ class Deliverer:
 
     def apply(self, settings: ChannelSettings) -> None:
         """Use new channel settings. What is being sent goes on with the old ones."""
-        self._settings = settings
-        self._channels = {}
-        self._clients = {}
+        self._composer.apply(settings)
         self.wake()
 
     def wake(self) -> None:
@@ -166,7 +158,7 @@ class Deliverer:
             now_ms = self._clock.now_ms()
             return key, queue.recover(tx, owner=self._owner, now_ms=now_ms, everything=self._only_sender)
 
-        self._key, again = await self._db.write(work)
+        self._composer.key, again = await self._db.write(work)
         if again:
             log.warning("sending again what was under way when Tocsin ended", notifications=again)
 
@@ -205,7 +197,7 @@ class Deliverer:
 
     def _consider(self, tx: Connection, row: Any, now_ms: int, claimed: list[queue.Claimed]) -> int:
         """Claim or drop one due row; returns how long to wait when its lane has no room, else the longest nap."""
-        channel = self._channel(row.settings_ref)
+        channel = self._composer.channel(row.settings_ref)
         if isinstance(channel, Channel) and (wait := self._lanes.room_in_ms(channel.lane(), channel.rate, self._steady_ms())):
             return wait
         interrupts = isinstance(channel, Channel) and not channel.takes_updates
@@ -232,12 +224,12 @@ class Deliverer:
 
     async def _deliver(self, claimed: queue.Claimed) -> None:
         note = claimed.note
-        channel = self._channel(note.settings_ref)
+        channel = self._composer.channel(note.settings_ref)
         started = self._clock.monotonic_s()
         if note.kind is NotificationKind.PAGE and not note.attempts:
             page_latency.observe(max(self._clock.now_ms() - note.due_at_ms, 0) / 1000)
         refs = dict(claimed.refs)
-        message, io = self._message(channel, claimed, refs)
+        message, io = self._composer.message(channel, claimed, refs)
         delivery = await self._attempt(channel, message, io)
         attempt_seconds.observe(self._clock.monotonic_s() - started, note.channel)
         jitter = self._random.random()
@@ -279,39 +271,6 @@ class Deliverer:
             place=not note.settings_ref.startswith("user:"),
         )
 
-    def _message(self, channel: Channel | str, claimed: queue.Claimed, refs: dict[str, Any]) -> tuple[Message, Io]:
-        note = claimed.note
-        picture = NO_PICTURE if isinstance(channel, str) else self._picture(note)
-        io = Io(
-            http=self._client(note.settings_ref, channel) if isinstance(channel, Channel) else self._http,
-            smtp=self._smtp,
-            now_ms=self._clock.now_ms(),
-            refs=refs,
-            host=self._settings.host,
-            picture=picture,
-        )
-        message = render.message(
-            note,
-            external_url=self._settings.external_url,
-            ack_url=self._ack_url(note),
-            chart_url=picture.url,
-            possible_repeat=claimed.possible_repeat,
-            visitor=self._visitor(note),
-        )
-        return message, io
-
-    def _visitor(self, note: Notification) -> dict[str, str]:
-        """The addresses in a mail to a visitor of a status page: signed here, so that the outbox holds no link that acts."""
-        told = note.payload.get("visitor")
-        return links.visitor_urls(self._settings.external_url, self._key, told, note.created_ms) if told else {}
-
-    def _picture(self, note: Notification) -> Picture:
-        """The chart, begun to be drawn; none where no rule of ours looked at anything."""
-        base = self._settings.external_url
-        if self._pictures is None or not note.incident or not has_evidence(note, base):
-            return NO_PICTURE
-        return self._pictures.of(note, links.chart_url(base, self._key, incident=note.incident, at_ms=note.created_ms))
-
     async def _illustrate(self, channel: Channel, message: Message, io: Io) -> None:
         """Add the chart to what is delivered and recorded already; whatever goes wrong is only logged."""
         problem = ""
@@ -349,17 +308,6 @@ class Deliverer:
                 log.error("cannot record a delivery, trying again", error=str(error))
                 await self._clock.sleep_until_ms(self._clock.now_ms() + _AFTER_ERROR_MS)
 
-    def _ack_url(self, note: Notification) -> str:
-        if not note.settings_ref.startswith("user:") or not note.incident or not self._settings.external_url:
-            return ""
-        return links.ack_url(
-            self._settings.external_url,
-            self._key,
-            incident=note.incident,
-            person=note.recipient,
-            now_ms=note.created_ms,
-        )
-
     def _release(self, channel: Channel | str, delivery: Delivery) -> None:
         if isinstance(channel, str):
             return
@@ -380,26 +328,7 @@ class Deliverer:
             notifications_total.inc(note.channel, note.kind.value, state.value)
         self._changed("notifications", f"incident:{note.incident}" if note.incident else "")
 
-    # -- channels and lanes --
-
-    def _channel(self, ref: str) -> Channel | str:
-        """The channel behind a reference, or why there is none."""
-        found = self._channels.get(ref)
-        if found is None:
-            try:
-                found = self._settings.channel(ref)
-            except ValueError as error:
-                found = str(error)
-            self._channels[ref] = found
-        return found
-
-    def _client(self, ref: str, channel: Channel) -> Http:
-        """How the channel's requests travel; kept, since tokens are."""
-        if channel.http_config is None:
-            return self._http
-        if ref not in self._clients:
-            self._clients[ref] = ConfiguredHttp(self._http, channel.http_config, now_ms=self._clock.now_ms)
-        return self._clients[ref]
+    # -- lanes --
 
     def _steady_ms(self) -> int:
         """The lanes' time: it never jumps."""
@@ -409,7 +338,7 @@ class Deliverer:
         """References whose lane is paused: their rows must not crowd out the others."""
         if not (paused := self._lanes.paused(self._steady_ms())):
             return []
-        return [ref for ref, ch in self._channels.items() if isinstance(ch, Channel) and ch.lane() in paused]
+        return [ref for ref, channel in self._composer.used() if channel.lane() in paused]
 
     def lanes(self) -> dict[str, dict[str, int]]:
         """Each provider's state, for status pages."""
@@ -440,7 +369,7 @@ class Deliverer:
         Raises CommandError 404 when there is nothing to test.
         """
         prefix = f"user:{person}/" if person else f"receiver:{receiver}/"
-        refs = [ref for ref in self._settings.references() if ref.startswith(prefix)]
+        refs = [ref for ref in self._composer.settings.references() if ref.startswith(prefix)]
         if not refs:
             advice = (
                 "write an `email:` or a `contact:` into the user"
@@ -453,7 +382,7 @@ class Deliverer:
         def work(tx: Connection) -> list[str]:
             now_ms = self._clock.now_ms()
             ids = outbox.new_ids(tx, now_ms=now_ms, random=self._random)
-            notes = [trial.note(next(ids), ref, self._channel(ref), person or receiver, actor, now_ms) for ref in refs]
+            notes = [trial.note(next(ids), ref, self._composer.channel(ref), person or receiver, actor, now_ms) for ref in refs]
             outbox.enqueue(tx, notes)
             return [note.id for note in notes]
 
