@@ -2,6 +2,11 @@
 
 import { ApiError, isAbort, prometheus } from './client'
 
+/** Whether the question is wrong: asked again it fails again. Anything else is an answer that did not come. */
+export function ofTheQuery(error: ApiError | null): boolean {
+  return error?.status === 400 || error?.status === 422
+}
+
 export async function faultOf(text: string): Promise<{ at: number; message: string } | null> {
   try {
     await prometheus('parse_query', new URLSearchParams({ query: text }))
