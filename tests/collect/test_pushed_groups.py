@@ -12,7 +12,7 @@ from tests.collect.fakes import ManualClock, MemoryWriter
 
 from tocsin.collect import pushed
 from tocsin.collect.pushed import PushedGroups
-from tocsin.formats.pushgateway import PushError, read_push
+from tocsin.formats.pushgateway import MOST_IN_GROUP, PushError, read_push
 from tocsin.model.labels import Labels
 from tocsin.state import schema
 from tocsin.state.sql import Database, sqlite_url
@@ -91,7 +91,7 @@ async def test_groups_are_stored_again_on_the_grid(groups: PushedGroups, writer:
 def test_limits_refuse_a_push_and_keep_what_was_there(groups: PushedGroups, writer: MemoryWriter) -> None:
     push(groups, b"rows 1\n")
     with pytest.raises(PushError, match="split it by a label") as caught:
-        push(groups, b"".join(b"m%d 1\n" % i for i in range(pushed.MOST_IN_GROUP + 1)))
+        push(groups, b"".join(b"m%d 1\n" % i for i in range(MOST_IN_GROUP + 1)))
     assert caught.value.status == 413
     assert len(writer.samples) == 2
 

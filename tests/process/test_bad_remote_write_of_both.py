@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import cramjam
 import numpy as np
 import pytest
-from tests.conformance.promql_peer import free_port, peer_binary
+from tests.process.both import prometheus_in, send
 
 from tocsin.formats.protobuf_write import delimited, sample_fields
 
@@ -24,30 +20,8 @@ USUAL = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[int]:
-    port = free_port()
-    (tmp_path / "p.yml").write_text("global: {}\n")
-    flags = [f"--config.file={tmp_path}/p.yml", f"--storage.tsdb.path={tmp_path}/data", f"--web.listen-address=127.0.0.1:{port}"]
-    command = [peer_binary("prometheus"), *flags, "--web.enable-remote-write-receiver", "--log.level=error"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 30
-        while send(port, "/-/ready", None)[0] != 200 and time.monotonic() < deadline:
-            time.sleep(0.05)
+    with prometheus_in(tmp_path) as port:
         yield port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def send(port: int, path: str, body: bytes | None, headers: dict[str, str] | None = None) -> tuple[int, str]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=body, headers=headers or {})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(errors="replace")
-    except OSError as error:
-        return 0, str(error)
 
 
 def series(pairs: list[tuple[str, str]], *samples: tuple[int, float]) -> bytes:

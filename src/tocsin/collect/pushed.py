@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock
 from tocsin.collect.series_writer import SeriesWriter
-from tocsin.formats.pushgateway import PUSH_TIME, Push, PushError
+from tocsin.formats.pushgateway import MOST_IN_GROUP, PUSH_TIME, Push, PushError
 from tocsin.metrics import Gauge
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.ports import SampleWriter
@@ -26,8 +26,6 @@ from tocsin.state.schema import pushed_groups
 from tocsin.state.sql import Database
 
 EVERY_MS = 15_000
-MOST_IN_GROUP = 10_000
-"""A group is appended in one go on the core's loop: some 5 ms."""
 MOST_IN_ALL = 500_000
 
 groups_gauge = Gauge("tocsin_collect_pushed_groups", "Groups of pushed samples that are kept alive.")

@@ -20,6 +20,8 @@ from tocsin.model.labels import METRIC_NAME, Labels
 
 Format = Literal["text", "openmetrics"]
 
+LONGEST_LINE = 1 << 20
+"""Bytes of a sample's line: a million labels would take a gigabyte before anybody could refuse them."""
 _KINDS = {
     "counter",
     "gauge",
@@ -123,6 +125,8 @@ def openmetrics_end(lines: list[bytes]) -> LineError | None:
 
 def parse_sample(line: bytes, format: Format = "text") -> Sample:
     """One sample line. Raises ValueError with what is wrong."""
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"a line of {len(line)} bytes; the limit is {LONGEST_LINE}")
     found = _SERIES.match(line)
     end = found.end() if found else 0
     if found is None or (found[1] is None and found[2] is None):

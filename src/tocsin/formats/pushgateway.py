@@ -18,6 +18,8 @@ from tocsin.model.labels import METRIC_NAME, Labels
 
 PUSH_TIME = "push_time_seconds"
 MOST_BYTES = 32 << 20
+MOST_IN_GROUP = 10_000
+"""Samples. A group is appended in one go on the core's loop: some 5 ms."""
 _BASE64 = "@base64"
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SHOWN_ERRORS = 5
@@ -73,7 +75,12 @@ def read_push(body: bytes, content_type: str, encoding: str, group: Labels) -> P
         raise PushError(415, f"content type {kind} is not supported: push the text format or OpenMetrics")
     # curl --data-binary says application/x-www-form-urlencoded, and the Pushgateway reads that as text.
     format = "openmetrics" if kind == "application/openmetrics-text" else format_of("text/plain")
-    exposition, errors = parse(_unpacked(body, encoding), format)
+    text = _unpacked(body, encoding)
+    # Counted before they are read: as objects they take a hundred times as much.
+    samples = text.count(b"\n") - text.count(b"\n#") - text.count(b"\n\n")
+    if samples > MOST_IN_GROUP:
+        raise PushError(413, f"the group would have {samples} samples; the limit is {MOST_IN_GROUP}: split it by a label")
+    exposition, errors = parse(text, format)
     if errors:
         shown = "; ".join(map(str, errors[:_SHOWN_ERRORS]))
         more = f" and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""

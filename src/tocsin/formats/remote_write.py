@@ -23,6 +23,8 @@ from tocsin.model.series import Batch, Float64, Int64
 PROTO_V1 = "prometheus.WriteRequest"
 PROTO_V2 = "io.prometheus.write.v2.Request"
 DEFAULT_MAX_BYTES = 32 << 20
+MOST_LABEL_BYTES = 1 << 20
+"""Of one series, before its labels are looked at: as objects they take a dozen times as much."""
 _MEMO_BYTES = 64 << 20
 _DOUBLE = struct.Struct("<d")
 KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
@@ -43,8 +45,6 @@ class WriteRequest:
     """Native histogram samples, which are not stored."""
     exemplars: tuple[tuple[Labels, Exemplar], ...] = ()
     """With the labels of their series."""
-    refused_samples: int = 0
-    """Samples of the series in `errors`."""
 
 
 def decompress(body: bytes, encoding: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
@@ -156,7 +156,9 @@ class Decoder:
             raise BodyError(400, "a label runs over the end of its series")
         key = data[start:at]
         labels = self._memo.get(key)
-        if labels is None:
+        if len(key) > MOST_LABEL_BYTES:
+            labels = f"invalid labels for series: {len(key)} bytes of labels; the limit is {MOST_LABEL_BYTES}"
+        elif labels is None:
             labels = self._remember(key, _checked([_label(data, *span) for _, *span in _messages(data, start, at)]))
         exemplars = _samples(data, at, end, labels, found, histogram_field=4, label_field=1)
         if isinstance(labels, Labels):
@@ -221,14 +223,13 @@ class _Found:
         """Where the double of an ordinary sample stands; -1 - i = the i-th of `odd`."""
         self.odd: list[tuple[int, float]] = []
         self.errors: list[str] = []
-        self.refused = 0
         self.histograms = 0
         self.exemplars: list[tuple[Labels, Exemplar]] = []
 
     def request(self, data: bytes, metadata: tuple[tuple[str, str, str, str], ...]) -> WriteRequest:
         t_ms, values = _columns(data, np.array(self.places, np.int64), self.odd)
         batch = Batch(self.labels, t_ms, values)
-        return WriteRequest(batch, metadata, tuple(self.errors), self.histograms, tuple(self.exemplars), self.refused)
+        return WriteRequest(batch, metadata, tuple(self.errors), self.histograms, tuple(self.exemplars))
 
 
 def _samples(
@@ -254,8 +255,6 @@ def _samples(
             if good:
                 found.places.append(place)
                 found.labels.append(labels)  # type: ignore[arg-type]
-            else:
-                found.refused += 1
             continue
         field, start, stop = _field(data, at, end)
         at = stop
@@ -264,8 +263,6 @@ def _samples(
                 found.odd.append(_sample(data, start, stop))
                 found.places.append(-len(found.odd))
                 found.labels.append(labels)  # type: ignore[arg-type]
-            else:
-                found.refused += 1
         elif field == histogram_field:
             found.histograms += 1
         elif field == label_field:
