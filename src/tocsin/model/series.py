@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -181,10 +181,16 @@ class QueryStats:
     samples_peak: int = 0
     series_read: int = 0
     steps: int = 1
-    read_at: tuple[tuple[int, int], ...] = ()
-    """Samples read by step: (ms, count)."""
-    timings_s: Mapping[str, float] = field(default_factory=dict, compare=False)
+    counted_ms: range = range(0)
+    counts: Int64 | None = field(default=None, compare=False)
+    """Samples read by step, [len(counted_ms)]."""
+    timings_s: dict[str, float] = field(default_factory=dict, compare=False)
     """Seconds by Prometheus's name of the part."""
+
+    @property
+    def read_at(self) -> list[tuple[int, int]]:
+        """Samples read by step: (ms, count)."""
+        return [] if self.counts is None else list(zip(self.counted_ms, self.counts.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -204,8 +204,8 @@ def _evaluate(scope: Scope, t_ms: Int64) -> Value:
 
 def _stats(scope: Scope, steps: int) -> QueryStats:
     budget = scope.budget
-    at = tuple(zip(range(scope.start_ms, scope.end_ms + 1, scope.step_ms), budget.read_at.tolist(), strict=True))
-    return QueryStats(budget.samples_read, budget.samples_peak, budget.series_read, steps, at)
+    at_ms = range(scope.start_ms, scope.end_ms + 1, scope.step_ms)
+    return QueryStats(budget.samples_read, budget.samples_peak, budget.series_read, steps, at_ms, budget.read_at)
 
 
 class _Watch:
@@ -222,16 +222,17 @@ class _Watch:
         self._evaluated_s = self._clock.monotonic_s()
 
     def timed(self, result: QueryResult) -> QueryResult:
+        """The result, its timings filled in."""
         end_s = self._clock.monotonic_s()
-        timings = {
-            "evalTotalTime": end_s - self._began_s,
-            "resultSortTime": end_s - self._evaluated_s,
-            "queryPreparationTime": self._prepared_s - self._began_s,
-            "innerEvalTime": self._evaluated_s - self._prepared_s,
-            "execQueueTime": 0.0,
-            "execTotalTime": end_s - self._began_s,
-        }
-        return replace(result, stats=replace(result.stats, timings_s=timings))
+        result.stats.timings_s.update(
+            evalTotalTime=end_s - self._began_s,
+            resultSortTime=end_s - self._evaluated_s,
+            queryPreparationTime=self._prepared_s - self._began_s,
+            innerEvalTime=self._evaluated_s - self._prepared_s,
+            execQueueTime=0.0,
+            execTotalTime=end_s - self._began_s,
+        )
+        return result
 
 
 def _instant_result(value: Value, t_ms: int, scope: Scope) -> QueryResult:
@@ -248,7 +249,7 @@ def _instant_result(value: Value, t_ms: int, scope: Scope) -> QueryResult:
 def _range_result(value: Value, t_ms: Int64, scope: Scope) -> QueryResult:
     assert not isinstance(value, str)
     frame = scope.naming.finished(value.compact()) if isinstance(value, Frame) else Frame((EMPTY_LABELS,), value[None, :])
-    order = sorted(range(len(frame.labels)), key=lambda row: frame.labels[row].pairs)
+    order = sorted(range(len(frame.labels)), key=[each.pairs for each in frame.labels].__getitem__)
     if order != list(range(len(order))):
         frame = frame.rows(np.array(order, int))
     values = frame.values if frame.present is None else np.where(frame.present, frame.values, ABSENT_NAN)

@@ -67,7 +67,7 @@ class Evaluator:
         else:
             value = self._node(expr, t_ms)
         scope.budget.release(scope.budget.samples_held - held)
-        scope.budget.hold(int(_counts(value, t_ms.size).sum()))
+        scope.budget.hold(_count(value, t_ms.size))
         return value
 
     def vector(self, expr: ast.Expr, t_ms: Int64) -> Frame:
@@ -115,7 +115,8 @@ class Evaluator:
         """Values, and the instants (ms) at which they were taken; rows may be empty."""
         moments = self.moments(selector.at, selector.offset_ms, t_ms)
         lookback_ms = self.scope.lookback_ms
-        selection = self._select(selector, int(moments.min()) - lookback_ms + 1, int(moments.max()), 0, "")
+        # Instants ascend, or are all the same.
+        selection = self._select(selector, int(moments[0]) - lookback_ms + 1, int(moments[-1]), 0, "")
         self.scope.budget.hold(selection.series_count * t_ms.size)
         frame, taken = instants(selection, moments, lookback_ms)
         self.scope.budget.read(_counts(frame, t_ms.size))
@@ -129,7 +130,7 @@ class Evaluator:
         assert isinstance(expr, ast.MatrixSelector)
         selector, range_ms = expr.selector, expr.range_ms
         ends = self.moments(selector.at, selector.offset_ms, t_ms)
-        selection = self._select(selector, int(ends.min()) - range_ms + 1, int(ends.max()), range_ms, func)
+        selection = self._select(selector, int(ends[0]) - range_ms + 1, int(ends[-1]), range_ms, func)
         return selection, ends, range_ms
 
     def subquery(self, expr: ast.Subquery, t_ms: Int64) -> tuple[Selection, Int64, int]:
@@ -288,6 +289,13 @@ class Evaluator:
                 # Prometheus evaluates a subquery into a selector without a position.
                 span = ast.Span(0, 0) if isinstance(series, ast.Subquery) else node.args[0].span
                 self.scope.notes.possible_non_counter(name, span)
+
+
+def _count(value: Value, steps: int) -> int:
+    """Samples of a value at all steps."""
+    if isinstance(value, Frame):
+        return len(value.labels) * steps if value.present is None else int(value.present.sum())
+    return 0 if isinstance(value, str) else steps
 
 
 def _counts(value: Value, steps: int) -> Int64:

@@ -62,6 +62,17 @@ def _instants_of_group(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tu
     shape = (len(group.labels), at_ms.size)
     if not group.t_ms.size:
         return Frame(group.labels, np.zeros(shape), np.zeros(shape, bool)), np.zeros(shape, np.int64)
+    if at_ms.size == 1 and (column := int(group.t_ms.searchsorted(at_ms[0], "right")) - 1) >= 0:
+        values = group.values[:, column : column + 1]
+        if not np.isnan(values).any():  # no hole to look behind, no marker
+            when = group.t_ms[column : column + 1]
+            recent = int(when[0]) > int(at_ms[0]) - lookback_ms
+            return Frame(group.labels, values, None if recent else np.zeros(shape, bool)), np.broadcast_to(when, shape)
+    return _instants_of_holed(group, at_ms, lookback_ms)
+
+
+def _instants_of_holed(group: SeriesGroup, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Int64]:
+    shape = (len(group.labels), at_ms.size)
     column = np.searchsorted(group.t_ms, at_ms, "right") - 1
     found = column >= 0
     column = np.maximum(column, 0)
@@ -113,7 +124,7 @@ def windows(selection: Selection, end_ms: Int64, range_ms: int) -> tuple[tuple[L
 
 
 def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int64, range_ms: int) -> Iterator[Piece]:
-    offset, rows = 0, _rows_at_once(end_ms.size)
+    offset = 0
     for group in large:
         block = max(_BLOCK_ROWS, _BLOCK_CELLS // max(group.t_ms.size, end_ms.size, 1))
         for start in range(0, len(group.labels), block):
@@ -124,7 +135,7 @@ def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int6
         for some in _some_rows(flat, end_ms.size):
             real = without_stale(some)
             lo, hi = behind(real, end_ms - range_ms), behind(real, end_ms)
-            rows = np.arange(offset, offset + len(real.labels))
+            rows = slice(offset, offset + len(real.labels))
             yield Piece(rows, Windows(_padded(real.values), _padded(real.t_ms), lo, hi, end_ms, range_ms))
             offset += len(real.labels)
 

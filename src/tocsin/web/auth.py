@@ -129,8 +129,11 @@ def _sent_token(headers: Headers) -> str | None:
 
 
 def session_cookie(headers: Headers) -> str | None:
+    sent = headers.get("cookie")
+    if sent is None:
+        return None
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        morsel = SimpleCookie(sent).get(COOKIE)
     except CookieError:
         return None
     return morsel.value if morsel else None

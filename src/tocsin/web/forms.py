@@ -73,13 +73,11 @@ class Parameters:
     @classmethod
     async def of(cls, request: Request) -> Parameters:
         form = await form_pairs(request) if request.method in ("POST", "PUT") else []
-        return cls([*form, *request.query_params.multi_items()])
+        # As Starlette's query_params reads it, without the three dictionaries that it makes.
+        return cls([*form, *parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)])
 
     def get(self, name: str, default: str = "") -> str:
         return next((value for key, value in self._pairs if key == name), default)
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self._pairs if key == name]
-
-    def has(self, name: str) -> bool:
-        return any(key == name for key, _ in self._pairs)

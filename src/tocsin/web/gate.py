@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
@@ -126,9 +127,13 @@ class Gate:
             path = path[len(prefix) :] or "/"
             scope["path"] = path
         partial: Endpoint | None = None
+        for endpoint in self._fixed.get(path, ()):
+            if scope["method"] in (endpoint.methods or ()):
+                scope.update(endpoint=endpoint.endpoint, path_params={})
+                return endpoint
+            partial = partial or endpoint
         asked = {**scope, "root_path": ""}
-        candidates: list[Endpoint] = [*self._fixed.get(path, ()), *self._patterns]
-        for endpoint in candidates:
+        for endpoint in self._patterns:
             match, child = endpoint.matches(asked)
             if match is Match.FULL:
                 scope.update(child)
@@ -168,7 +173,9 @@ class Gate:
         if endpoint.mark is not None:
             await check_mark(Request(scope, limited), endpoint.mark)
         try:
-            await endpoint.app(scope, limited, answer)
+            # Not through the route's own application: it catches, wraps and throws again what is answered here.
+            response = await endpoint.endpoint(Request(scope, limited, answer))
+            await response(scope, limited, answer)
         except CommandError as error:
             if error.status != 412 or endpoint.mark is None:
                 raise
@@ -220,29 +227,42 @@ class _Answer:
         self.reveals_nothing = False
         self._send = send
         self._secure = secure
-        self._policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-            "connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
-            f"frame-ancestors {frame_ancestors}"
-        )
+        self._frame_ancestors = frame_ancestors
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self.request_id
-            headers["x-content-type-options"] = "nosniff"
-            # Not `no-referrer`: under it browsers send our own forms with `Origin: null`, which is nobody's.
-            headers["referrer-policy"] = "same-origin"
-            headers["content-security-policy"] = self._policy
-            headers["cross-origin-opener-policy"] = "same-origin"
-            if "'none'" in self._policy.rsplit(";", 1)[1]:
-                headers["x-frame-options"] = "DENY"
-            if self._secure:
-                headers["strict-transport-security"] = "max-age=31536000"
-            headers.setdefault("cache-control", "no-store")
+            sent, ours = list(message["headers"]), _safety_headers(self._frame_ancestors, secure=self._secure)
+            names = {name for name, _ in sent}
+            if not names.isdisjoint(ours):
+                sent = [pair for pair in sent if pair[0] not in ours]
+            if b"cache-control" not in names:
+                sent.append((b"cache-control", b"no-store"))
+            message["headers"] = [*sent, *ours.items(), (b"x-request-id", self.request_id.encode())]
         await self._send(message)
+
+
+@lru_cache(maxsize=8)
+def _safety_headers(frame_ancestors: str, *, secure: bool) -> dict[bytes, bytes]:
+    """What every answer says to browsers, whatever its handler says."""
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
+        f"frame-ancestors {frame_ancestors}"
+    )
+    headers = {
+        b"x-content-type-options": b"nosniff",
+        # Not `no-referrer`: under it browsers send our own forms with `Origin: null`, which is nobody's.
+        b"referrer-policy": b"same-origin",
+        b"content-security-policy": policy.encode(),
+        b"cross-origin-opener-policy": b"same-origin",
+    }
+    if "'none'" in frame_ancestors:
+        headers[b"x-frame-options"] = b"DENY"
+    if secure:
+        headers[b"strict-transport-security"] = b"max-age=31536000"
+    return headers
 
 
 def _response_for(error: Exception, scope: Scope, endpoint: Endpoint | None, request_id: str, prefix: str) -> Response:

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from tocsin.web.parts import WebSettings, is_loopback_name
 
-_FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+_FORWARDING = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def peer_of(scope: Scope, headers: Headers, settings: WebSettings) -> Peer:
     client = scope.get("client")
     address = client[0] if client else ""
     loopback = address == "" or is_loopback_name(address)
-    forwarded = any(name in headers for name in _FORWARDING)
+    forwarded = not _FORWARDING.isdisjoint([name for name, _ in headers.raw])
     if forwarded and _is_trusted(address, tuple(settings.trusted_proxies)):
         address = _client_behind(headers.getlist("x-forwarded-for"), tuple(settings.trusted_proxies)) or address
     return Peer(address, loopback, forwarded)
@@ -80,6 +80,7 @@ def _own_names(settings: WebSettings) -> set[str]:
     return {_hostname(name) for name in settings.allowed_hosts} | {urlsplit(settings.base_url).hostname or ""}
 
 
+@lru_cache(maxsize=256)
 def _hostname(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""

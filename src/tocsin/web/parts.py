@@ -96,6 +96,7 @@ class WebSettings:
         return self.base_url.startswith("https:")
 
 
+@lru_cache(maxsize=64)
 def _is_loopback(listen: str) -> bool:
     """`127.0.0.1:8911`, `[::1]:8911`, `localhost:8911`, or the path of a Unix socket."""
     return listen.startswith("/") or is_loopback_name(urlsplit(f"//{listen}").hostname or "")
