@@ -13,7 +13,7 @@ from tocsin.app.preflight import LAST_GOOD
 from tocsin.backtest.columns import ColumnQueryable
 from tocsin.backtest.rehearsal import rehearse
 from tocsin.backtest.replay import Firing, Replayer
-from tocsin.backtest.summary import caught, only_in, pages_of, summarise
+from tocsin.backtest.summary import only_in, pages_of, summarise
 from tocsin.backtest.sweep import comparison_of, firings_per_threshold
 from tocsin.backtest.trial import condition, try_out
 from tocsin.cli.main import cli
@@ -94,7 +94,6 @@ def test_figures_of_a_rule() -> None:
     replay.firings = [firing(12, 0.05), firing(12.1, 2), firing(26, 0)]
     (rule,) = summarise(replay)
     assert (rule.firings, rule.per_week, rule.at_night, rule.short, rule.again, rule.still_firing) == (3, 3.0, 1, 1, 1, 1)
-    assert caught(replay.firings, [(START + 12 * HOUR, START + 13 * HOUR), (START, START + HOUR)]) == [True, False]
     assert only_in(replay.firings, [firing(12, 1)]) == [firing(26, 0)]
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import statistics
 import zoneinfo
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.backtest.rehearsal import Rehearsed, Told
@@ -85,12 +85,6 @@ def only_in(these: Sequence[Firing], those: Sequence[Firing]) -> list[Firing]:
     for firing in those:
         spans[firing.labels].append(firing)
     return [firing for firing in these if not any(_overlap(firing, other) for other in spans[firing.labels])]
-
-
-def caught(firings: Iterable[Firing], incidents: Collection[tuple[int, int]], *, grace_ms: int = SHORT_MS) -> list[bool]:
-    """For each marked incident (start, end), whether anything fired between its start and a little after its end."""
-    fired = [(firing.fired_ms, firing.resolved_ms or firing.fired_ms) for firing in firings]
-    return [any(at <= end + grace_ms and until >= start for at, until in fired) for start, end in incidents]
 
 
 def is_night(t_ms: int, zone: str) -> bool:
