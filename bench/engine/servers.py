@@ -146,7 +146,9 @@ def tocsin(folder: Path, port: int, scrapes: str, rules: str) -> Server:
         "--listen",
         f"127.0.0.1:{port}",
     ]
-    return Server("tocsin", folder, port, command, "/-/ready", {"PYTHONPATH": str(Path(__file__).parents[2] / "src")})
+    # Bytecode is kept, as it is wherever the program is installed: a shell that forbids it would make every start compile.
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "PYTHONDONTWRITEBYTECODE": ""}
+    return Server("tocsin", folder, port, command, "/-/ready", environment)
 
 
 def prometheus(folder: Path, port: int, scrapes: str, rules: str) -> Server:

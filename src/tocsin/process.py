@@ -86,8 +86,7 @@ def serve(settings: ServeSettings) -> int:
         _Child("web", app.run_web, deadline_s=60, oom_score=500),
     ]
     one_arena()
-    gc.collect()
-    gc.freeze()  # what is loaded now stays in pages that the children share
+    gc.freeze()  # what is loaded now stays in pages that the children share; looking for garbage in it first finds none
     gc.enable()
     return _Parent(settings, children, listener, lock).run()
 

@@ -69,6 +69,7 @@ def core_server(app: Starlette, socket: Path, *, log_level: str = "warning") -> 
         log_level=log_level,
         access_log=False,
         lifespan="off",
+        ws="none",
         date_header=False,
         timeout_keep_alive=4 * IDLE_S,
         timeout_graceful_shutdown=2,
