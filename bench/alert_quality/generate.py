@@ -1,6 +1,6 @@
-"""Simulated services with injected incidents and nuisances: the generator of specs/anomaly-backtest.md section 6.
+"""Simulated services with injected incidents and nuisances.
 
-Version 1. Everything follows from the seed. What the spec leaves open is fixed here and nowhere else: AR(1) innovation 0.02,
+Version 1. Everything follows from the seed. What could be chosen otherwise is fixed here and nowhere else: AR(1) innovation 0.02,
 p95 jitter 0.08 (log), request times log-normal with sigma 0.5 around the median that gives the wanted p95, a service that
 is down answers neither scrape nor probe, a probe every 15 s takes as long as a request and fails with the service's error
 probability, low-traffic errors are errors of single callers in the quieter half of the time.

@@ -73,7 +73,7 @@ class GridStore:
 
 
 def series_of(service: Service) -> list[tuple[Labels, Float64]]:
-    """The service's signals under the names of specs/metrics.md; a failed scrape ends the series with a staleness marker."""
+    """The service's signals by the names of the shipped rules; a failed scrape ends the series with a staleness marker."""
     target = {"job": "app", "service": service.name, "instance": f"{service.name}:8080"}
     http = {**target, "http_request_method": "GET", "http_route": "/"}
     good, bad = {**http, "http_response_status_code": "200"}, {**http, "http_response_status_code": "500"}

@@ -1,7 +1,7 @@
 """Tocsin's own metrics: counters, gauges and histograms of one process, collected as plain samples.
 
 One registry per process (`REGISTRY`), metrics are defined at module level beside the code that moves them. Names:
-`tocsin_<stage>_<noun>_<unit|total>` (specs/metrics.md). Thread-safe; an update is one lock and one dictionary write.
+`tocsin_<stage>_<noun>_<unit|total>`. Thread-safe; an update is one lock and one dictionary write.
 """
 
 from __future__ import annotations

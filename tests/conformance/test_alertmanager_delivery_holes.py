@@ -1,4 +1,4 @@
-"""H6 to H11 of specs/oncall-notify.md section 1: what Alertmanager makes of a slow, busy or refusing receiver, and what we do.
+"""H6 to H11 of docs/reference/routing.md: what Alertmanager makes of a slow, busy or refusing receiver, and what we do.
 
 The real one runs in real time with short intervals, ours on virtual time. H1 to H5 are in test_alertmanager_holes.py.
 """

@@ -1,7 +1,7 @@
 """The holes of Alertmanager: the same stimulus into the real one, which loses the page, and into ours, which does not.
 
-The real one runs in real time with short intervals, ours on virtual time. Numbers are those of specs/oncall-notify.md section 1;
-H6 to H11 are the delivery's: test_alertmanager_delivery_holes.py. The list of all stands in docs/reference/routing.md.
+The real one runs in real time with short intervals, ours on virtual time. H6 to H11 are the delivery's, in
+test_alertmanager_delivery_holes.py. The list of all stands in docs/reference/routing.md.
 """
 
 from __future__ import annotations

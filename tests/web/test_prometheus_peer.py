@@ -1,4 +1,4 @@
-"""Grafana's calls (specs/dashboard.md 6.1) put to a real Prometheus and to us, with the same samples; and promtool against us."""
+"""Grafana's calls put to a real Prometheus and to us, with the same samples; and promtool against us."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """JSON of Alertmanager's API v2 and of its webhook (version 4): bytes to alerts and silences, and back.
 
-Behaviour measured on Alertmanager 0.33.1 (specs/oncall-notify.md 3.1): one invalid alert does not lose the valid ones.
+Behaviour measured on Alertmanager 0.33.1: one invalid alert does not lose the valid ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stages need from outside, as protocols. `app.py` hands the real parts in; tests hand in others."""
+"""What stages need from outside, as protocols. `app/` hands the real parts in; tests hand in others."""
 
 from __future__ import annotations
 

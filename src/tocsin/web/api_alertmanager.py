@@ -1,7 +1,7 @@
 """Alertmanager's API v2 over our rows: Prometheus posts alerts here, amtool, Karma and Grafana read and silence.
 
 Reads come from the read-only state database; whatever changes something is a command to the core. The odd behaviours are
-Alertmanager 0.33's own, measured (specs/oncall-notify.md 3.1) and held by tests/conformance/.
+Alertmanager 0.33's own, measured and held by tests/conformance/.
 """
 
 from __future__ import annotations

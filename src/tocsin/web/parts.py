@@ -1,4 +1,4 @@
-"""What the web process is built from. `app.py` fills it in; tests fill in other parts."""
+"""What the web process is built from. `app/web.py` fills it in; tests fill in other parts."""
 
 from __future__ import annotations
 

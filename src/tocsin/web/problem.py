@@ -37,8 +37,7 @@ class Refused(Exception):
 
 
 def not_found(accept: str = "", home: str = "/") -> Response:
-    """What an unknown path answers: a page to a browser (`accept` of its request), else the text that Grafana recognises
-    (specs/dashboard.md 6.1)."""
+    """What an unknown path answers: a page to a browser (`accept` of its request), else the text that Grafana recognises."""
     sure = {"X-Content-Type-Options": "nosniff"}
     if "text/html" not in accept:
         return PlainTextResponse("404 page not found\n", 404, headers=sure)

@@ -19,7 +19,7 @@ from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.html import page
 from tocsin.web.problem import not_found
 
-# First path segments of the pages (specs/dashboard.md 2.1); `/` itself too.
+# First path segments of the pages (ui/src/lib/routes.ts); `/` itself too.
 PAGES = (
     "overview", "services", "hosts", "checks", "explore", "dashboards", "d", "alerts", "incidents", "oncall", "notifications",
     "silences", "maintenance", "statuspages", "reports", "coverage", "settings", "self", "proof", "targets", "rules", "more",

@@ -1,4 +1,4 @@
-"""Hosts, services and key figures by PromQL, for the overview. Metric names: specs/metrics.md."""
+"""Hosts, services and key figures by PromQL, for the overview: of the names that our instruments and the usual exporters give."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Parameters of Prometheus's API: instants, durations, limits and selectors, with its own error texts.
 
-Source: `parseTime`, `parseDuration` and `parseLimitParam` of Prometheus 3.5, pinned by tests/web/test_prometheus_params.py.
+Source: `parseTime`, `parseDuration` and `parseLimitParam` of Prometheus 3.5, pinned by tests/web/test_prometheus_api.py.
 """
 
 from __future__ import annotations

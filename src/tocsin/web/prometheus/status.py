@@ -38,7 +38,7 @@ class Status:
         return await prometheus_answer(request, {"yaml": state.get("yaml", "")})
 
     async def buildinfo(self, request: Request) -> Response:
-        """Version. Never with `features`: clients would take us for Mimir (specs/dashboard.md 6.1)."""
+        """Version. Never with `features`: Grafana would take us for Mimir."""
         parts = self._desk.parts
         answer = {
             "version": f"{PROMETHEUS}+tocsin.{parts.version}",
