@@ -2,7 +2,8 @@
 
 Runs the whole programs (every process of each counts) and prints one table of ratios, peer = 1. Parts, each under three minutes
 with `--seconds 30`: ingest (with memory), memory (`--series 500000` for the larger figure), rules, restart, remote_write,
-queries, bytes, delay (of our loop, alone). `--quick` takes a tenth of the time.
+queries, wide (many series, and targets of one series each), blocks (instants that lie in them), bytes, delay (of our loop,
+alone). `--quick` takes a tenth of the time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.engine import measures
+from bench.engine.blocks import instants_from_blocks
 from bench.engine.servers import PEERS
 from bench.engine.wide import wide
 
@@ -41,7 +43,7 @@ def shown(rows: Sequence[Row], names: Sequence[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="ingest,memory,rules,restart,remote_write,queries,bytes,delay")
+    parser.add_argument("--parts", default="ingest,memory,rules,restart,remote_write,queries,wide,blocks,bytes,delay")
     parser.add_argument("--peers", default="prometheus,victoria")
     parser.add_argument("--seconds", type=float, default=60, help="how long each part measures")
     parser.add_argument("--series", type=int, default=100_000, help="for memory, rules and restart")
@@ -64,6 +66,7 @@ def main() -> None:
         "queries": lambda: measures.queries(
             names, given.sizes.split(","), [int(s) for s in given.steps.split(",")], given.seconds
         ),
+        "blocks": lambda: instants_from_blocks(names),
         "wide": lambda: wide(names, [int(s) for s in given.steps.split(",")], given.seconds),
         "bytes": lambda: measures.bytes_per_sample(names, given.seconds),
     }
