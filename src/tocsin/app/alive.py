@@ -73,7 +73,7 @@ async def _stages(core: Core, now_ms: int) -> list[Hop]:
     except (TocsinError, sa.exc.SQLAlchemyError) as error:
         return [Hop("alerts", False, f"the state database does not answer: {error}")]
     looked = _recent("incidents", core.escalator.looked_ms, now_ms, "looked at")
-    sent = _recent("messages", core.deliverer.looked_ms, now_ms, "looked for")
+    sent = _recent("messages", core.deliverer.looked_ms, now_ms, "looked at")
     return [routed, looked if steps is None else steps, sent if pages is None else pages]
 
 
