@@ -41,7 +41,7 @@ TextMap = Annotated[dict[str, str], BeforeValidator(_text_map)]
 class AlertEntry(BaseModel):
     """A check's `alert:` block."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(defer_build=True, extra="forbid")
 
     severity: str = "critical"
     failures: int | None = Field(None, ge=1, le=100, description="failures in a row before DOWN; same as the check's `failures`")
@@ -58,7 +58,7 @@ def _alert(value: Any) -> Any:
 class CheckEntry(BaseModel):
     """What every check may say beside its type's own fields."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(defer_build=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=200)
     id: str = Field("", pattern=r"^[a-z0-9][a-z0-9_.-]{0,127}$|^$")

@@ -21,7 +21,7 @@ from tocsin.collect.outcome import Outcome
 class Check(BaseModel, ABC):
     """One check's settings and its execution."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     type_name: ClassVar[str] = ""
     """The word that configuration uses for it."""

@@ -19,7 +19,7 @@ _POWERS = "KMGTPE"
 class Part(BaseModel):
     """A group of settings inside a check."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 def _latency(value: Any) -> Any:

@@ -16,7 +16,7 @@ from tocsin.model.duration import duration_setting_ms
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True)
 
 
 def _minute_of_day(value: Any) -> int:

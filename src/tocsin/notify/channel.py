@@ -54,7 +54,7 @@ class Io:
 class Channel(BaseModel):
     """Settings of one destination, validated, and how to reach it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
     type: ClassVar[str] = ""
     address_field: ClassVar[str] = ""

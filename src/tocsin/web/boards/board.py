@@ -34,7 +34,7 @@ _USED = re.compile(r"\$(\w+)")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class Thresholds(_Part):
