@@ -45,7 +45,7 @@ def test_a_silence_is_changed_by_two(start_tocsin: Any, open_browser: Any, noise
     page.get_by_role("button", name="Edit", exact=True).click()
     assert violations(page) == []
     dialog.get_by_label("Why").fill("disks and fans")
-    dialog.get_by_label("From now for").select_option("2")
+    dialog.get_by_label("Ends").select_option("2")
     same = {name: row[name] for name in ("id", "matchers", "starts_at_ms")}
     colleague.post("/silences", {**same, "ends_at_ms": row["ends_at_ms"] + 3_600_000, "comment": "disks, longer"})
     dialog.get_by_role("button", name="Save").click()

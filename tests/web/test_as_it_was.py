@@ -169,7 +169,7 @@ async def test_one_alert_is_what_it_was(house: Any) -> None:
     first = await then(50)
     assert (first["state"], first["ends_at_ms"], first["incident"], first["now_ms"]) == ("firing", 0, 1, START_MS)
     assert [(one["starts_at_ms"], one["ends_at_ms"], one["ended_by"]) for one in first["history"]] == [(at(60), 0, "")]
-    assert [entry["verb"] for entry in first["trace"]] == ["paged"]
+    assert ([entry["verb"] for entry in first["trace"]], first["explanation"]) == (["paged"], "paged")
     over = await then(30)
     assert (over["state"], over["ends_at_ms"], over["history"][0]["ended_by"]) == ("resolved", at(40), "source")
     assert [one["ends_at_ms"] for one in (await then(10))["history"]] == [0, at(40)]

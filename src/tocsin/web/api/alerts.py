@@ -129,9 +129,10 @@ def _detail_at(tx: Connection, fingerprint: str, rules: RuleIndex, at_ms: int) -
     if not past:
         return None
     row = replace(AlertContext.read(tx, at_ms).from_episode(past[0], rules), acknowledged_by="")
+    trace = [entry for entry in timeline_entries(tx, f"alert:{fingerprint}") if entry.t_ms <= at_ms]
     firing = past[0].ends_at_ms == 0 or past[0].ends_at_ms > at_ms
     if firing:
-        row = replace(row, state="firing", ends_at_ms=0, explanation="as it was then")
+        row = replace(row, state="firing", ends_at_ms=0, explanation=trace[-1].text if trace else "")
     # What ended later had not ended.
     history = [
         Episode(e.starts_at_ms, e.ends_at_ms, e.ended_by, e.incident)
@@ -139,7 +140,6 @@ def _detail_at(tx: Connection, fingerprint: str, rules: RuleIndex, at_ms: int) -
         else Episode(e.starts_at_ms, 0, "", e.incident)
         for e in past
     ]
-    trace = [entry for entry in timeline_entries(tx, f"alert:{fingerprint}") if entry.t_ms <= at_ms]
     return _with_past(row, history, trace)
 
 
