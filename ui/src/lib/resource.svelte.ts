@@ -30,14 +30,16 @@ export class Resource<T> {
   #took = 0
   #timer: ReturnType<typeof setTimeout> | undefined
   #dirty = false
-  #path = ''
+  /** null = nobody has asked for anything yet. */
+  #path: string | null = null
 
   constructor(
     private readonly load: (path: string, signal: AbortSignal) => Promise<T>,
     private readonly options: Options,
   ) {}
 
-  async fetch(path: string = this.#path): Promise<void> {
+  async fetch(path: string | null = this.#path): Promise<void> {
+    if (path === null) return
     if (path !== this.#path) this.error = null
     this.#path = path
     this.#dirty = false
