@@ -88,6 +88,7 @@ def rules(names: Sequence[str], seconds: float, series: int) -> Figures:
         for group in range(50)
     )
     spent: dict[str, list[float]] = {name: [] for name in names}
+    made: dict[str, float] = {}
     with exporter(series // targets) as port, running(names, scrape_configs(port, targets, _EVERY_S)) as servers:
         time.sleep(_WARM_S)
         # The same programs without, with and without rules again: two runs differ by more than the rules cost.
@@ -96,11 +97,14 @@ def rules(names: Sequence[str], seconds: float, series: int) -> Figures:
                 server.reload_rules(given)
             time.sleep(_SETTLE_S)
             before = {name: server.cpu_s() for name, server in servers.items()}
+            counted = {name: server.rule_evaluations() for name, server in servers.items()}
             time.sleep(seconds)
             for name, server in servers.items():
-                spent[name].append((server.cpu_s() - before[name]) / seconds)
-    extra = {name: max(0.001, during - (ahead + after) / 2) for name, (ahead, during, after) in spent.items()}
-    return [(f"1,000 rules over {series} series, every 15 s", "CPU s / s", "<= 0.33", extra)]
+                spent[name].append(server.cpu_s() - before[name])
+                made[name] = max(made.get(name, 0), server.rule_evaluations() - counted[name])
+    # On a busy machine evaluations are missed, and not by both alike: what one costs is compared.
+    each = {name: max(0.0, during - (ahead + after) / 2) / made[name] * 1e3 for name, (ahead, during, after) in spent.items()}
+    return [(f"1,000 rules, each over {series // targets} of {series} series", "CPU s / 1,000", "<= 0.33", each)]
 
 
 def restart(names: Sequence[str], series: int) -> Figures:

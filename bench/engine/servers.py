@@ -103,6 +103,12 @@ class Server:
         found = json.loads(body)["data"]["result"] if status == 200 else []
         return int(found[0]["value"][1]) if found else 0
 
+    def rule_evaluations(self) -> float:
+        """Made so far."""
+        lines = self.get("/metrics")[1].decode().splitlines()
+        found = [line for line in lines if line.startswith(f"{self.name}_rule_evaluations_total")]
+        return sum(float(line.split()[-1]) for line in found)
+
     def disk_bytes(self, *parts: str) -> int:
         roots = [self.folder / "data" / part for part in parts] or [self.folder / "data"]
         return sum(path.stat().st_size for root in roots for path in root.rglob("*") if path.is_file())
