@@ -210,13 +210,15 @@ class Block:
     def _read_loose(self, group: Group, places: Int64, ids: Int64, start_ms: int, end_ms: int) -> list[Part]:
         part = np.searchsorted(group.edges, places, side="right") - 1
         out: list[Part] = []
-        for number in np.unique(part).tolist():
+        numbers = np.unique(part)
+        edges = np.append(np.searchsorted(part, numbers), len(part)).tolist()  # places ascend, and so do their parts
+        for at, number in enumerate(numbers.tolist()):
             entry = group.chunks[number]
             if int(entry["last"]) < start_ms or int(entry["first"]) > end_ms:
                 continue
             found = self._split(group, number, ids)
             if found is not None:
-                out += found.read(np.sort(ids[group.rows[places[part == number]]]), start_ms, end_ms)
+                out += found.read(np.sort(ids[group.rows[places[edges[at] : edges[at + 1]]]]), start_ms, end_ms)
         return out
 
     def _matrix(self, entry: Any) -> Float64 | None:
