@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tocsin.formats.goformat import format_float, sprintf
 from tocsin.formats.gotemplate import Limits, TemplateError, compile_template
+from tocsin.formats.gotemplate_parse import parse_template
 
 FUNCTIONS = {"toUpper": str.upper, "join": lambda separator, items: separator.join(items)}
 
@@ -160,3 +161,11 @@ def test_printf_marks_wrong_verbs_as_go_does() -> None:
     assert sprintf("%d %s", ["x", 1.5]) == "%!d(string=x) %!s(float64=1.5)"
     assert sprintf("%v", []) == "%!v(MISSING)"
     assert sprintf("x", [1]) == "x%!(EXTRA int=1)"
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "{{if true}}" * 5000, "{{if true}}" + "{{else if true}}" * 5000]
+)
+def test_nesting_without_end_is_refused(source: str) -> None:
+    with pytest.raises(TemplateError, match="too deeply nested"):
+        parse_template(source, frozenset())

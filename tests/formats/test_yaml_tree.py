@@ -53,6 +53,21 @@ def test_aliases_that_multiply_are_refused() -> None:
         parse_yaml(text, "f")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a {b: *a}",
+        "a: &a\n  <<: *a\n",
+        "a: &a\n  <<: [*a, *a]\n",
+        "a0: &a0 {}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40)),
+        "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: *a{n - 1}}}\n" for n in range(1, 2000)),
+    ],
+)
+def test_what_takes_itself_in_comes_to_an_end(text: str) -> None:
+    with pytest.raises(ConfigError, match="too many or too deeply nested"):
+        parse_yaml(text, "f")
+
+
 def test_a_merge_takes_in_what_the_mapping_does_not_say_itself() -> None:
     text = "base: &base {every: 30s, tags: [a, b]}\nmore: &more {every: 1m, timeout: 5s}\none:\n  <<: *base\n  tags: [\n    c]\n"
     tree = parse_yaml(text + "two:\n  every: 2m\n  <<: [*base, *more]\n", "f")

@@ -215,9 +215,7 @@ class _Parser:
 
     def _list(self, *, top: bool = False) -> tuple[tuple[Any, ...], _Token | None]:
         """Nodes up to `end` or `else` (returned; its further tokens stay in self._tokens) or the end of the text."""
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise self._error("too deeply nested", len(self._source))
+        self._deeper(len(self._source))
         nodes: list[Any] = []
         while self._at < len(self._parts):
             part = self._parts[self._at]
@@ -236,6 +234,11 @@ class _Parser:
                 nodes.append(node)
         self._depth -= 1
         return tuple(nodes), None
+
+    def _deeper(self, offset: int) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._error("too deeply nested", offset)
 
     def _action(self, first: _Token, top: bool) -> Any:
         if first.kind != "word":
@@ -267,7 +270,9 @@ class _Parser:
         otherwise: tuple[Any, ...] = ()
         if end is not None and end.text == "else":
             if self._tokens and self._tokens[0].text in ("if", "with"):
+                self._deeper(word.offset)  # Go nests an `else if` in its `else`, and so do we
                 otherwise = (self._branch(self._next()),)
+                self._depth -= 1
                 del self._known[scope:]
                 return Branch(word.text, pipeline, then, otherwise)
             self._expect_end(end)
@@ -386,7 +391,9 @@ class _Parser:
             case "word":
                 operand = self._word(token)
             case _ if token.text == "(":
+                self._deeper(token.offset)
                 operand = self._pipeline(token.offset)
+                self._depth -= 1
                 if self._peek() != ")":
                     raise self._error("unclosed left paren", token.offset)
                 self._next()

@@ -17,6 +17,8 @@ from tocsin.errors import ConfigError, Place, Problem
 Path = tuple[str | int, ...]
 
 _MOST_NODES = 500_000
+_MOST_BY_ALIAS = 50_000
+"""How many more values than are written down: a text of a hundred lines may stand for billions."""
 _DEEPEST = 60
 _MERGE = "tag:yaml.org,2002:merge"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -62,7 +64,8 @@ def read_yaml(text: str, file: str, scalar: Callable[[yaml.ScalarNode], Any] | N
     """
     builder = _Builder(file, scalar or plain)
     try:
-        node = _compose(text, file)
+        node, written = _compose(text, file)
+        builder.most = written + _MOST_BY_ALIAS
         value = {} if node is None else builder.build(node, ())
     except ConfigError as error:
         return Tree({}, {(): Place(file, 1)}, file), error.problems
@@ -97,13 +100,13 @@ def _number(text: str, parse: Callable[[], int | float]) -> int | float | str:
         return text
 
 
-def _compose(text: str, file: str) -> Any:
-    """The root node, None of an empty document. Raises ConfigError with line and column."""
+def _compose(text: str, file: str) -> tuple[Any, int]:
+    """The root node (None of an empty document) and how many values are written down. Raises ConfigError with line and column."""
     if "\x00" in text:
         raise ConfigError(Problem(Place(file, 1), "", "the file contains NUL bytes; expected YAML text"))
     try:
-        _refuse_depth(text, file)
-        return yaml.compose(text, Loader=_Loader)
+        written = _measure(text, file)
+        return yaml.compose(text, Loader=_Loader), written
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
@@ -113,17 +116,21 @@ def _compose(text: str, file: str) -> Any:
         raise ConfigError(Problem(Place(file), "", f"this is not valid YAML: {error}")) from None
 
 
-def _refuse_depth(text: str, file: str) -> None:
-    """Raises ConfigError where values are nested too deeply: libyaml's composer recurses in C, and 100 KB of `[` would end the
-    process. Reading the events alone costs a quarter of composing."""
-    depth = 0
+def _measure(text: str, file: str) -> int:
+    """How many values are written down. Raises ConfigError where they are too many or nested too deeply.
+
+    libyaml's composer recurses in C: 100 KB of `[` would end the process. Reading the events alone costs a quarter of composing.
+    """
+    values = depth = 0
     for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _DEEPEST:
+        if isinstance(event, yaml.NodeEvent):
+            values += 1
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            if depth > _DEEPEST or values > _MOST_NODES:
                 raise _too_much(_place(event, file), ())
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        else:
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+    return values
 
 
 def _too_much(place: Place, path: Path) -> ConfigError:
@@ -139,14 +146,15 @@ class _Builder:
     def __init__(self, file: str, scalar: Callable[[yaml.ScalarNode], Any]) -> None:
         self._file = file
         self._scalar = scalar
+        self.most = _MOST_NODES
+        """Values that may be built."""
         self._nodes = 0
+        self._merging = 0
         self.places: dict[Path, Place] = {}
         self.problems: list[Problem] = []
 
     def build(self, node: Any, path: Path) -> Any:
-        self._nodes += 1
-        if self._nodes > _MOST_NODES or len(path) > _DEEPEST:
-            raise _too_much(self._place(node), path)
+        self._count(node, path)
         self.places.setdefault(path, self._place(node))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -156,8 +164,11 @@ class _Builder:
 
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
         out: dict[str, Any] = {}
+        self._merging += 1
         for source in reversed(list(self._merged(node, path))):
+            self._count(source, path)  # what takes itself in, or the same thing twice at each step, would never end
             out.update(self._mapping(source, path))
+        self._merging -= 1
         own: set[str] = set()
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -171,6 +182,11 @@ class _Builder:
                 own.add(key)
                 out[key] = self._child(key_node, value_node, (*path, key))
         return out
+
+    def _count(self, node: Any, path: Path) -> None:
+        self._nodes += 1
+        if self._nodes > self.most or len(path) + self._merging > _DEEPEST:
+            raise _too_much(self._place(node), path)
 
     def _child(self, at: Any, node: Any, path: Path) -> Any:
         self.places[path] = self._place(at)
