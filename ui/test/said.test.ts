@@ -11,6 +11,7 @@ describe('said', () => {
   it('leaves out what only machines read', () => {
     expect(said('every alert is suppressed (silenced by 319337ac-e6fb-4fa1-9395-db2774c1a0c4)', NOW, 'UTC')).toBe('every alert is suppressed (silenced)')
     expect(said('bundled with others: in one message with 01a20501124b0000508caa68e949e596', NOW, 'UTC')).toBe('bundled with others')
+    expect(said('told by the newer message 01a20501124b0000508caa68e949e596, later', NOW, 'UTC')).toBe('told by the newer message, later')
     expect(said('waits until `for` has passed', NOW, 'UTC')).toBe('waits until for has passed')
   })
   it('leaves everything else as it is', () => {

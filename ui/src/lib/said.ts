@@ -4,6 +4,7 @@ import { clock } from './format'
 
 const INSTANT = /(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)? ?(?:UTC|Z)\b/g
 const UUID = /\s*\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g
+const KEY = /(?<=\bmessage) [0-9a-f]{32}\b/g
 const MESSAGE = /: in one message with [0-9a-f]{32}$/
 
 export function said(text: string, now_ms: number, zone: string | undefined): string {
@@ -12,6 +13,7 @@ export function said(text: string, now_ms: number, zone: string | undefined): st
     .replace(/silenced by(?= [0-9a-f]{8}-)/g, 'silenced')
     .replace(UUID, '')
     .replace(MESSAGE, '')
+    .replace(KEY, '')
     .replace(/`/g, '')
 }
 
