@@ -139,7 +139,7 @@ export interface AlertRow {
   suppressed_by: { kind: string; by: string }[]
   explanation: string // one sentence: told to whom, or why not
   incident: number
-  acknowledged_by?: string // who has the open incident that it belongs to; empty = nobody yet
+  acknowledged_by: string // who has the open incident that it belongs to; empty = nobody yet
   flapping: string // why it is called flapping; empty while it is steady
   rule: { group: string; name: string; expr: string; for_ms: number; source: string }
   source: string
