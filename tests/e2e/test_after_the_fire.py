@@ -130,4 +130,5 @@ def test_what_comes_back_is_new_and_knows_what_helped_last_time(
     expect(page).to_have_url(re.compile(f"/(i|incidents)/{old}$"))
     expect(page.get_by_text("It held")).to_be_visible()
     expect(page.get_by_text("acknowledged", exact=False).first).to_be_visible()
-    assert noise.lines == []
+    # The incident moves by itself meanwhile: what is held against its version is refused once and said again.
+    assert [line for line in noise.lines if "412" not in line] == []
