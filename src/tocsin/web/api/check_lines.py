@@ -44,7 +44,7 @@ def standings(tx: Connection, specs: Sequence[Mapping[str, Any]]) -> list[Standi
     """How the given checks are, in their order: 2,000 of them in a tenth of the time that their rows take."""
     c = check_states.c
     known: dict[str, tuple[str, int]] = {}
-    for check_id, state, since_ms in tx.execute(sa.select(c.check_id, c.state, c.since_ms)).tuples():
+    for check_id, state, since_ms in tx.execute(sa.select(c.check_id, c.state, c.since_ms)):
         kept = known.get(check_id)
         if kept is None or _BADNESS[state] < _BADNESS[kept[0]]:
             known[check_id] = (state, since_ms)
