@@ -19,9 +19,19 @@ from tocsin.tsdb.index import SLOT_MASK
 from tocsin.tsdb.layout import Layout
 from tocsin.tsdb.newseries import NewSeries, unpack_series
 from tocsin.tsdb.records import Kind
+from tocsin.tsdb.run import Run
 from tocsin.tsdb.wal import Record
 
 _TWICE = (Kind.SERIES, Kind.LAYOUT, Kind.PLACED)
+
+
+@dataclass(slots=True)
+class _Unfound:
+    """Loose runs whose chunks are not there (never synced, damaged, or in a block): what the log has stays, until a cut says
+    that a block holds it."""
+
+    entries: set[tuple[int, int]]
+    runs: list[Run]
 
 
 @dataclass(slots=True)
@@ -46,8 +56,9 @@ class Replay:
         self._verify = verify
         self._blocks_changed = blocks_changed
         self._layouts: dict[int, _Known] = {}
-        self._batches: dict[int, int] = {}
-        """Loose batch -> how many runs it and those before it hold."""
+        self._frozen: tuple[int, list[Run]] = (0, [])
+        """The newest loose batch, and the runs that it holds."""
+        self._unfound: list[_Unfound] = []
         self._definition = b""
         """The definition before: each stands twice, and is read once."""
         self.samples = 0
@@ -77,8 +88,7 @@ class Replay:
             case Kind.SEALED:
                 self._sealed(records.unpack_sealed(data))
             case Kind.LOOSE_FROZEN:
-                head.loose.settle()
-                self._batches[records.unpack_number(data)] = len(head.loose.runs)
+                self._loose_frozen(records.unpack_number(data))
             case Kind.LOOSE_SEALED:
                 self._loose_sealed(*records.unpack_loose_sealed(data))
             case Kind.METADATA:
@@ -169,26 +179,52 @@ class Replay:
 
     def _cut(self, note: dict[str, Any]) -> None:
         head = self._head
-        head.cut(note["cut_ms"], {(file, entry) for file, entry in note["consumed"]})
+        consumed = {(file, entry) for file, entry in note["consumed"]}
+        head.cut(note["cut_ms"], consumed)
         known = {(chunk.file, chunk.entry) for chunk in head.loose_chunks}
+        missing = set()
         for file, entry in note["kept"]:
-            chunk = None if (file, entry) in known else self._files.entry(file, entry)
+            if (file, entry) in known:
+                continue
+            chunk = self._files.entry(file, entry)
             if isinstance(chunk, LooseChunk):
                 head.loose_chunks.append(chunk)
+            else:
+                missing.add((file, entry))
+        for one in self._unfound:
+            if one.entries & consumed:
+                one.entries = one.entries - consumed | missing
+            if not one.entries:
+                self._drop(one.runs)
+        self._unfound = [one for one in self._unfound if one.entries]
         self._blocks_changed()
+
+    def _loose_frozen(self, batch: int) -> None:
+        loose = self._head.loose
+        loose.settle()
+        if batch <= self._frozen[0]:
+            self._unfound.clear()  # another writer counts from one again; it began with all these runs in its head
+        apart = {id(run) for one in self._unfound for run in one.runs}
+        self._frozen = batch, [run for run in loose.runs if id(run) not in apart]
 
     def _loose_sealed(self, batch: int, entries: list[tuple[int, int]]) -> None:
         head = self._head
-        count = self._batches.pop(batch, 0)
-        known = {(chunk.file, chunk.entry) for chunk in head.loose_chunks}
-        found = [self._files.entry(*entry) for entry in entries if entry not in known]
-        fresh = [chunk for chunk in found if isinstance(chunk, LooseChunk)]
-        if len(fresh) < len(found) or (self._verify and not all(map(self._files.intact, fresh))):
-            return  # not there: what the log has stays
+        runs = self._frozen[1] if self._frozen[0] == batch else []
+        known = {(chunk.file, chunk.entry): chunk for chunk in head.loose_chunks}
+        found = [known.get(entry) or self._files.entry(*entry) for entry in entries]
+        there = [chunk for chunk in found if isinstance(chunk, LooseChunk)]
+        if len(there) < len(found) or (self._verify and not all(map(self._files.intact, there))):
+            self._unfound.append(_Unfound(set(entries), runs))
+            return
         with head.lock:
-            head.loose_chunks.extend(fresh)
-            del head.loose.runs[:count]
-            self._batches = {number: runs - count for number, runs in self._batches.items() if number > batch}
+            head.loose_chunks.extend(chunk for chunk in there if (chunk.file, chunk.entry) not in known)
+            self._drop(runs)
+
+    def _drop(self, runs: list[Run]) -> None:
+        """Take runs out of the head: a chunk or a block holds them."""
+        gone = {id(run) for run in runs}
+        with self._head.lock:
+            self._head.loose.runs[:] = [run for run in self._head.loose.runs if id(run) not in gone]
 
 
 def _define(head: Head, series: NewSeries) -> None:
