@@ -18,7 +18,7 @@ policies:
 receivers: [{name: ops, policy: shop}]
 route: {receiver: ops}
 maintenance:
-  - {name: move to rack 4, matchers: ['service="shop"'], start: "2026-01-04 02:00", duration: 1h, rrule: FREQ=WEEKLY, time_zone: UTC}
+  - {name: move to rack 4, matchers: ['service="shop"'], start: "2026-01-04 02:00", duration: 1h, rrule: FREQ=WEEKLY}
 """
 
 
