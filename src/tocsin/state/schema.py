@@ -463,7 +463,7 @@ short_links = Table(
     Column("id", String(16), primary_key=True),
     _text("url"),
     _text("created_by"),
-    _ms("created_ms"),
+    _ms("created_ms", index=True),
 )
 
 # Markers on charts: deploys, restarts, notes.
