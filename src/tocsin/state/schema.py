@@ -12,6 +12,7 @@ from tocsin.state.columns import ID
 from tocsin.state.columns import metadata as metadata
 from tocsin.state.columns import ms as _ms
 from tocsin.state.columns import text as _text
+from tocsin.state.public_tables import boards as boards
 from tocsin.state.public_tables import declared_maintenance as declared_maintenance
 from tocsin.state.public_tables import status_subscribers as status_subscribers
 from tocsin.state.routine_tables import contacts as contacts
