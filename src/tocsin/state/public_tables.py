@@ -1,4 +1,4 @@
-"""Tables of what people add in the dashboard for others to see: who follows a status page, and planned work."""
+"""Tables of what people add in the dashboard for others to see: who follows a status page, planned work, and dashboards."""
 
 from __future__ import annotations
 
@@ -28,6 +28,19 @@ declared_maintenance = Table(
     Column("spec", JSON, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
     text("created_by"),
+    ms("created_ms"),
+    ms("updated_ms"),
+)
+
+# Dashboards saved by people; those of files are not here. `document` is a `web.boards.board.Dashboard` as it was sent.
+boards = Table(
+    "boards",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("document", JSON, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    text("created_by"),
+    text("updated_by"),
     ms("created_ms"),
     ms("updated_ms"),
 )
