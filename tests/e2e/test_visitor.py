@@ -165,6 +165,7 @@ def test_planned_work_is_made_changed_by_two_and_ended(start_tocsin: Any, open_b
     form.get_by_label("Begins").fill("2026-01-01T00:00")
     form.get_by_label("Lasts").fill("23h59m")
     form.get_by_label("Repeats").select_option("FREQ=DAILY")
+    form.get_by_label("Why, for colleagues").fill("disks are full")
     form.get_by_label("What status pages say").fill("New disks.")
     expect(form.get_by_role("status")).to_contain_text("Checks: shop-internal-name")
     form.get_by_role("button", name="Plan it").click()

@@ -32,7 +32,14 @@ class Change:
 
 
 _INCIDENT, _PAGE = API + "/incidents/{number:int}", API + "/status-pages/{slug}/updates"
-_WINDOW = {"name": "backup", "matchers": ['service="db"'], "start": "2020-01-01 00:00", "duration": "1d", "rrule": "FREQ=DAILY"}
+_WINDOW = {
+    "name": "backup",
+    "matchers": ['service="db"'],
+    "start": "2020-01-01 00:00",
+    "duration": "1d",
+    "rrule": "FREQ=DAILY",
+    "comment": "nightly",
+}
 _MATCHER = {"name": "service", "value": "web", "isRegex": False, "isEqual": True}
 _LATER = 4_000_000_000_000
 
@@ -132,6 +139,7 @@ CHANGES = [
 READS = "it answers a question and changes nothing"
 DATA = "it is data that is measured or received: it stands in the store, in the alerts and in the incidents it leads to"
 ANSWER = "it acts by a command of an incident, which records who answered and how"
+LOOK = "it is itself a line in the incident's timeline, once an hour and person"
 NOT_FOR_PEOPLE = {
     **dict.fromkeys([f"/api/v1/{name}" for name in (
         "query", "query_range", "query_exemplars", "format_query", "parse_query", "series", "labels", "read",
@@ -148,4 +156,5 @@ NOT_FOR_PEOPLE = {
         "/ack/{token}", "/in/slack", "/in/twilio", "/in/twilio/voice", "/in/twilio/status", "/in/twilio/voice/status",
         "/in/pagerduty", "/v2/enqueue",
     ], ANSWER),
+    API + "/incidents/{number:int}/view": LOOK,
 }  # fmt: skip

@@ -87,3 +87,16 @@ async def test_a_schedule_in_the_body_is_answered_or_refused_with_its_path(viewe
         assert (await viewer.post(f"{API}/evaluate", json=body)).status == 422, body
     assert (await viewer.post(f"{API}/evaluate", body=b"{")).status == 400
     assert (await house.client.get(f"{API}/web/oncall")).status == 401
+
+
+async def test_layers_by_themselves_the_one_that_wins_first(house):
+    spare = {"name": "spare", "users": ["ben"], "anchor": "2026-01-05T00:00", "period": {"unit": "days", "every": 1}}
+    evening = {**spare, "name": "evening", "users": ["ana"], "restrictions": [{"start": "18:00", "end": "22:00"}]}
+    two = Directory(schedules={"two": parse_schedule({"tz": "UTC", "layers": [spare, evening]}, name="two")})
+    house.core.answers["schedule.query"] = lambda args, actor: schedule_query(two, args, house.clock.now_ms())
+    asked = {"from": "2026-03-02T00:00:00Z", "until": "2026-03-03T00:00:00Z"}
+    viewer = await house.as_role("viewer")
+    layers = (await viewer.get(f"{API}/two/layers", query=asked)).json()["layers"]
+    assert [layer["name"] for layer in layers] == ["evening", "spare"]
+    assert layers[0]["shifts"] == [{"start": "2026-03-02T18:00:00Z", "end": "2026-03-02T22:00:00Z", "users": ["ana"]}]
+    assert layers[1]["shifts"] == [{"start": asked["from"], "end": asked["until"], "users": ["ben"]}], "as if alone"

@@ -354,14 +354,14 @@ class _Handlers:
     # -- notifications, sign-in ---------------------------------------------------------------------------------------
 
     async def notification_test(self, args: Args, actor: Actor) -> Any:
-        """{name} of a user or receiver -> the messages with what became of them, after some seconds at most."""
+        """{name, contact?} of a user or receiver -> the messages with what became of them, after some seconds at most."""
         name = str(args.get("name") or args.get("user") or args.get("receiver") or "")
         directory = self._configuration.config.directory
         is_person = name in directory.persons
         if not is_person and name not in directory.receivers:
             raise CommandError(404, "nothing_to_test", f"there is no user or receiver {name!r}; {who_can_be_told(directory)}")
         who = {"person": name} if is_person else {"receiver": name}
-        ids = await self._core.deliverer.test(**who, actor=actor)
+        ids = await self._core.deliverer.test(**who, contact=str(args.get("contact", "")), actor=actor)
         return await self._outcomes(ids)
 
     async def _outcomes(self, ids: list[str]) -> list[dict[str, Any]]:

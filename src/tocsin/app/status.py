@@ -8,6 +8,7 @@ import datetime as dt
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -97,6 +98,7 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "status_pages": pages_of(config, configuration.clock.now_ms()),
         "dashboards": [board.model_dump() for board in config.dashboards],
         "services": {service.name: service.model_dump() for service in config.services},
+        "slos": [dataclasses.asdict(slo) for slo in config.slos],
     }
 
 
@@ -131,6 +133,7 @@ async def status(core: Core, configuration: Configuration, processes: Mapping[st
         ],
         "counts": counts,
         "store": store,
+        "disk": await asyncio.to_thread(_disk, core.store.path),
         "path": [dataclasses.asdict(hop) for hop in await alive.path(core)],
         "dead_man": core.dead_man.state(),
         "ways": await core.routine.ways(),
@@ -175,6 +178,14 @@ def _reported_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "lag_ms": found.get("tocsin_event_loop_lag_seconds", 0.0) * 1000,
         "rss_bytes": found.get("tocsin_process_resident_bytes", 0.0),
     }
+
+
+def _disk(folder: Path) -> dict[str, Any]:
+    """The file system that the store is on. `mount` as the host's own metrics call it."""
+    usage, mount = psutil.disk_usage(str(folder)), folder.resolve()
+    while not mount.is_mount():
+        mount = mount.parent
+    return {"mount": str(mount), "total_bytes": usage.total, "free_bytes": usage.free}
 
 
 def _collectors(core: Core, configuration: Configuration) -> list[dict[str, Any]]:
@@ -252,5 +263,10 @@ def _counts(connection: Connection) -> dict[str, int]:
             sa.select(count)
             .select_from(notifications)
             .where(notifications.c.state.in_(["failed", "expired"]), notifications.c.created_ms > newest - 86_400_000)
+        ),
+        "sent": number(
+            sa.select(count)
+            .select_from(notifications)
+            .where(notifications.c.state.in_(["accepted", "delivered", "read"]), notifications.c.created_ms > newest - 86_400_000)
         ),
     }

@@ -1,4 +1,4 @@
-"""Who is on call now and next, and what the policies say: for the dashboard and the command line."""
+"""Who is on call now and next, what the policies say, how people are reached: for the dashboard and the command line."""
 
 from __future__ import annotations
 
@@ -6,28 +6,49 @@ from typing import Any
 
 from tocsin.incidents import oncall
 from tocsin.incidents.people import Directory
-from tocsin.incidents.policy import shown_address
-from tocsin.model.incident import ContactMethod, Policy, Target
+from tocsin.incidents.policy import quiet_until, shown_address
+from tocsin.model.incident import ContactMethod, Person, Policy, QuietHours, Target
 
 _GAPS_AHEAD_MS = 14 * 86_400_000
 
 
 def duty(directory: Directory, now_ms: int) -> dict[str, Any]:
-    """{schedules, policies, people} as JSON values; overrides of the directory's schedules included."""
+    """{schedules, policies, people, receivers} as JSON values; overrides of the directory's schedules included."""
     return {
         "schedules": [_schedule(directory, name, now_ms) for name in directory.schedules],
         "policies": [_policy(policy) for policy in directory.policies.values()],
-        "people": [
-            {
-                "name": person.name,
-                "full_name": person.full_name,
-                "time_zone": person.time_zone,
-                "methods": [_method(method) for method in person.methods],
-                "teams": [team.name for team in directory.teams.values() if person.name in team.members],
-            }
-            for person in directory.persons.values()
+        "people": [_person(directory, person, now_ms) for person in directory.persons.values()],
+        "receivers": [
+            {"name": one.name, "policy": one.policy, "channels": [destination.channel for destination in one.destinations]}
+            for one in directory.receivers.values()
         ],
     }
+
+
+def _person(directory: Directory, person: Person, now_ms: int) -> dict[str, Any]:
+    return {
+        "name": person.name,
+        "full_name": person.full_name,
+        "time_zone": person.time_zone,
+        "methods": [_method(method) for method in person.methods],
+        "teams": [team.name for team in directory.teams.values() if person.name in team.members],
+        "quiet_hours": _quiet(person.quiet_hours, now_ms) if person.quiet_hours is not None else None,
+    }
+
+
+def _quiet(quiet: QuietHours, now_ms: int) -> dict[str, Any]:
+    """`until_ms`: when they end, if they hold messages back now; else 0."""
+    return {
+        "from": _clock(quiet.start_minute),
+        "to": _clock(quiet.end_minute),
+        "time_zone": quiet.time_zone,
+        "allow": list(quiet.allow_severities),
+        "until_ms": quiet_until(quiet, "", now_ms),
+    }
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _method(method: ContactMethod) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +30,7 @@ def since_ms(args: Mapping[str, Any], now_ms: int) -> int:
 
 
 def schedule_query(directory: Directory, args: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
-    """{schedule, q: oncall_at | shifts | gaps | next_change | ical, at, from, until, after, user} -> the answer with its window.
+    """{schedule, q: oncall_at | shifts | gaps | layers | next_change | ical, at, from, until, after, user} -> the answer.
 
     Instants are RFC 3339 or ms UTC; now, and two weeks ahead, when left out. Raises CommandError 404 or 422.
     """
@@ -59,6 +60,8 @@ def schedule_query(directory: Directory, args: Mapping[str, Any], now_ms: int) -
         return {**head, **window, **burden.fairness(schedule, zones, start_ms, end_ms)}
     if kind == "changes":
         return {**head, **window, "changes": burden.changes(schedule, start_ms, end_ms)}
+    if kind == "layers":
+        return {**head, **window, "layers": _layers(schedule, start_ms, end_ms)}
     try:
         return {**head, **window, kind: answer(schedule, {"q": kind, **window})}
     except ScheduleError as error:
@@ -76,6 +79,20 @@ def schedule_evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
         raise CommandError(422, "bad_schedule", str(error)) from None
     except OverflowError:
         raise CommandError(422, "bad_schedule", "an instant lies outside the calendar (years 1 to 9999)") from None
+
+
+def _layers(schedule: Schedule, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+    """Each layer by itself, the one that wins first, as if there were no other and nobody had overridden anything."""
+    return [
+        {
+            "name": layer.name,
+            "shifts": [
+                {"start": format_instant(shift.start_ms), "end": format_instant(shift.end_ms), "users": list(shift.users)}
+                for shift in oncall.shifts(replace(schedule, layers=(layer,), overrides=()), start_ms, end_ms)
+            ],
+        }
+        for layer in reversed(schedule.layers)
+    ]
 
 
 def _month(schedule: Schedule, text: str, now_ms: int) -> dict[str, Any]:

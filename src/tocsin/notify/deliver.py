@@ -363,13 +363,18 @@ class Deliverer:
             self.wake()
         return known
 
-    async def test(self, *, person: str = "", receiver: str = "", actor: Actor = SYSTEM) -> list[str]:
-        """Send a test message to every contact method of a person or destination of a receiver; returns the new ids.
+    async def test(self, *, person: str = "", receiver: str = "", contact: str = "", actor: Actor = SYSTEM) -> list[str]:
+        """Send a test message to every contact method of a person (or the one named `contact`) or destination of a receiver;
+        returns the new ids.
 
         Raises CommandError 404 when there is nothing to test.
         """
         prefix = f"user:{person}/" if person else f"receiver:{receiver}/"
-        refs = [ref for ref in self._composer.settings.references() if ref.startswith(prefix)]
+        known = [ref for ref in self._composer.settings.references() if ref.startswith(prefix)]
+        refs = [ref for ref in known if not contact or ref == prefix + contact]
+        if known and not refs:
+            names = ", ".join(ref.removeprefix(prefix) for ref in known)
+            raise CommandError(404, "nothing_to_test", f"{person or receiver} has no contact {contact!r}; there are: {names}")
         if not refs:
             advice = (
                 "write an `email:` or a `contact:` into the user"

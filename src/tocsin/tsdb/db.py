@@ -41,6 +41,7 @@ _log = get_log("tsdb")
 HEAD_SERIES = Gauge("tocsin_head_series", "Series in the head.")
 FSYNC_SECONDS = Histogram("tocsin_wal_fsync_duration_seconds", "Duration of fsyncs of the write-ahead log.")
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes of the store on disk.", ("part",))
+APPENDED = Counter("tocsin_samples_appended_total", "Samples that were taken into the store.")
 EXEMPLARS_TOTAL = Counter("tocsin_exemplars_total", "Exemplars that were kept.")
 
 _KNOWN_REFS = 200_000
@@ -216,6 +217,7 @@ class Store(Reading):
             # After the write, because a window that the scrape closed is logged before it.
             if not self.room.trouble:
                 wal.add(Kind.SCRAPE, records.pack_scrape(layout.number, t_ms, grid_ms, values))
+        APPENDED.inc(by=len(refs) - refused)
         return AppendResult(len(refs) - refused, {DUPLICATE: refused} if refused else {})
 
     def append(self, batch: Batch) -> AppendResult:
@@ -240,6 +242,7 @@ class Store(Reading):
         duplicates = self._append_loose(refs, t_ms.astype(np.int64), np.ascontiguousarray(values, np.float64))
         if duplicates:
             refused[DUPLICATE] = duplicates
+        APPENDED.inc(by=len(refs) - duplicates)
         return AppendResult(len(refs) - duplicates, refused)
 
     def _refs_of(self, labels: Sequence[Labels]) -> Int64:

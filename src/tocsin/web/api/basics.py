@@ -17,6 +17,7 @@ from tocsin.incidents.questions import instant
 from tocsin.model.incident import IncidentState
 from tocsin.state.schema import events, incidents, markers
 from tocsin.web.answers import json_answer
+from tocsin.web.api.audit import conditions
 from tocsin.web.api.paging import page_of
 from tocsin.web.api.rows import MOST_ROWS, cut
 from tocsin.web.api.shapes import (
@@ -33,13 +34,20 @@ from tocsin.web.api.shapes import (
 from tocsin.web.desk import Desk, actor_of, caller_of
 from tocsin.web.endpoint import Endpoint, MiB, Permission
 from tocsin.web.forms import Body, Instant, read_body, row_number
-from tocsin.web.static import PAGES
+from tocsin.web.shortlinks import page_address
+from tocsin.web.static import LINKED, PAGES
 
 _MOST_RESULTS = 30
 _DAY_MS = 86_400_000
 
 
 class LinkBody(Body):
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShortLink:
+    id: str
     url: str
 
 
@@ -98,7 +106,9 @@ class Basics:
             ),
             Endpoint(prefix + "/coverage", self.coverage, permission=viewer, answer=dict),
             Endpoint(prefix + "/search", self.search, permission=viewer, answer=SearchResults),
-            Endpoint(prefix + "/links", self.link, methods=["POST"], permission=viewer, body=LinkBody, answer=dict, status=201),
+            Endpoint(
+                prefix + "/links", self.link, methods=["POST"], permission=viewer, body=LinkBody, answer=ShortLink, status=201
+            ),
             Endpoint(prefix + "/markers", self.markers, permission=viewer, answer=MarkerList),
             Endpoint(
                 prefix + "/markers", self.marker, methods=["POST"], permission=responder, body=MarkerBody, answer=dict, status=201
@@ -186,10 +196,11 @@ class Basics:
         return await json_answer(request, SearchResults([result for _, result in found[:_MOST_RESULTS]]))
 
     async def link(self, request: Request) -> Response:
-        """A short link to a long URL of the dashboard."""
-        body = await read_body(request, LinkBody)
-        answer = await self._desk.parts.core.command("link.create", {"url": body.url}, actor_of(request))
-        return await json_answer(request, {**answer, "url": f"{self._desk.settings.base_url}/s/{answer['id']}"}, status=201)
+        """A short link to a page of the dashboard; the same page has the same."""
+        body, base_url = await read_body(request, LinkBody), self._desk.settings.base_url
+        url = page_address(body.url, base_url, LINKED)
+        answer = await self._desk.parts.core.command("link.create", {"url": url}, actor_of(request))
+        return await json_answer(request, ShortLink(answer["id"], f"{base_url}/s/{answer['id']}"), status=201)
 
     async def markers(self, request: Request) -> Response:
         """Deploys, restarts and notes of a time (`from`, `to`), newest page; `service` = only theirs and everybody's."""
@@ -213,9 +224,9 @@ class Basics:
         return await json_answer(request, answer, status=201)
 
     async def audit(self, request: Request) -> Response:
-        """Everything that happened, newest first."""
+        """Everything that happened, newest first; `by` (people, tocsin), `verb`, `q` (text, who, about what), `from`, `to`."""
         page = page_of(request.query_params)
-        statement = page.narrow(sa.select(events), events.c.t_ms, events.c.id)
+        statement = page.narrow(sa.select(events).where(*conditions(request.query_params)), events.c.t_ms, events.c.id)
         rows = await self._desk.parts.database.read(lambda tx: list(tx.execute(statement)))
         entries = [TimelineEntry(r.id, r.t_ms, r.actor, r.verb, r.text, r.cause, r.data) for r in rows]
         following = page.next_after(len(rows), rows[-1].t_ms, rows[-1].id) if rows else ""

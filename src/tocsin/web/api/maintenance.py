@@ -49,6 +49,7 @@ class WindowBody(Body):
     """Such as FREQ=WEEKLY;BYDAY=SU; left out = once."""
     time_zone: str = pydantic.Field("UTC", max_length=100)
     comment: str = pydantic.Field("", max_length=1000)
+    """Why, for colleagues; must say something in what is planned here."""
     public: str = pydantic.Field("", max_length=1000)
     """What status pages say of it."""
 
@@ -180,6 +181,8 @@ class Maintenance:
 
     async def _set(self, request: Request, **more: str) -> Any:
         body = await read_body(request, WindowBody)
+        if not body.comment.strip():
+            raise Refused(400, "bad_body", "comment: say why, whoever is on call will read it")
         args = {"window": body.model_dump(exclude_none=True), **more, **(version_of(request) if more else {})}
         return await self._desk.parts.core.command("maintenance.set", args, actor_of(request))
 

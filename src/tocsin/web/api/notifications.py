@@ -28,6 +28,8 @@ class TestBody(Body):
 
     user: str = ""
     receiver: str = ""
+    contact: str = ""
+    """With `user`: only this contact method, by its name."""
 
 
 class Notifications:
@@ -73,12 +75,12 @@ class Notifications:
         return await json_answer(request, rows[0])
 
     async def test(self, request: Request) -> Response:
-        """Send a test message through every channel of a person or receiver."""
+        """Send a test message through every channel of a person or receiver, or one contact; what became of it."""
         body = await read_body(request, TestBody)
         name = body.user or body.receiver
         if not name:
             raise Refused(400, "bad_body", "expected `user` or `receiver`")
-        args = {"name": name, "user": body.user, "receiver": body.receiver}
+        args = {"name": name, "user": body.user, "receiver": body.receiver, "contact": body.contact}
         sent: list[Any] = await self._desk.parts.core.command("notification.test", args, actor_of(request))
         ids = [item if isinstance(item, str) else str(item["id"]) for item in sent]
         return await json_answer(request, await self._rows(ids))

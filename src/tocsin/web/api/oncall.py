@@ -32,6 +32,7 @@ _QUESTIONS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "oncall": ("oncall_at", ("at",), "Who is on call at an instant, and by which layer"),
     "shifts": ("shifts", ("from", "until"), "Shifts in a window, merged; uncovered time is left out"),
     "gaps": ("gaps", ("from", "until"), "When nobody is on call in a window"),
+    "layers": ("layers", ("from", "until"), "Each layer by itself in a window, the one that wins first; overrides left out"),
     "fairness": ("fairness", ("from", "until"), "Time on call per person: work, sleep and off hours, nights, how even it is"),
     "changes": ("changes", ("from", "until"), "Every hand-off in a window: when, who went, who came"),
     "month": ("month", ("month",), "A month (`month=2026-11`) in whole weeks, each day with who holds it when"),
