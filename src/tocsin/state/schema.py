@@ -339,6 +339,19 @@ declared_checks = Table(
     _ms("created_ms"),
 )
 
+# Sections of a configuration file that were imported or filled in in the dashboard; `files` are rules, templates, dashboards by name.
+additions = Table(
+    "additions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _text("kind"),
+    Column("title", String(500), nullable=False),
+    Column("sections", JSON, nullable=False),
+    Column("files", JSON, nullable=False),
+    _text("created_by"),
+    _ms("created_ms"),
+)
+
 check_states = Table(
     "check_states",
     metadata,
