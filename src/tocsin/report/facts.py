@@ -15,8 +15,9 @@ from tocsin.errors import QueryError
 from tocsin.incidents.analytics import SELFTEST, analytics
 from tocsin.model.check import CheckState
 from tocsin.model.duration import format_duration
-from tocsin.model.series import ValueType, is_absent
+from tocsin.model.series import is_absent
 from tocsin.promql.engine import Engine
+from tocsin.report.measure import one_value, over_window
 from tocsin.report.plan import ReportSettings, Slo
 from tocsin.state.schema import check_changes, events, incidents
 
@@ -132,34 +133,14 @@ def _slo(engine: Engine, slo: Slo, checks: Mapping[str, CheckFacts], start_ms: i
 def _measure(engine: Engine, expr: str, start_ms: int, end_ms: int) -> Measured:
     """The expression for each day and for the whole time."""
     try:
-        days = tuple(_value(engine, _over(expr, _DAY_MS), t_ms) for t_ms in _days(start_ms, end_ms))
-        whole = _value(engine, _over(expr, end_ms - start_ms), end_ms)
+        days = tuple(one_value(engine, over_window(expr, _DAY_MS), t_ms) for t_ms in _days(start_ms, end_ms))
+        whole = one_value(engine, over_window(expr, end_ms - start_ms), end_ms)
     except (QueryError, ValueError) as error:
         return Measured(error=str(error))
     known = [value for value in days if value is not None]
     if whole is None:
         return Measured(error="no data in this time")
     return Measured(tuple(float("nan") if value is None else value for value in days) if known else (), whole)
-
-
-def _over(expr: str, length_ms: int) -> str:
-    """`$window` is the asked length; an expression without it is averaged over it."""
-    window = format_duration(length_ms)
-    return expr.replace("$window", window) if "$window" in expr else f"avg_over_time(({expr})[{window}:5m])"
-
-
-def _value(engine: Engine, expr: str, t_ms: int) -> float | None:
-    """Raises QueryError; ValueError for more than one series."""
-    result = engine.instant(expr, t_ms)
-    if result.type is ValueType.SCALAR:
-        return result.scalar if np.isfinite(result.scalar) else None
-    vector = result.vector
-    if vector is None or not len(vector.values):
-        return None
-    if len(vector.values) > 1:
-        raise ValueError(f"gives {len(vector.values)} series where one is expected: aggregate it, such as with sum() or avg()")
-    value = float(vector.values[0])
-    return value if np.isfinite(value) else None
 
 
 def _days(start_ms: int, end_ms: int) -> list[int]:

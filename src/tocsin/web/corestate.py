@@ -4,7 +4,8 @@ What each command must answer (unknown further keys are fine, missing ones read 
 
     check.list     [ CheckSpec's fields + CheckStatus's fields ], labels as object; a change with a subject is one check's state
     config.state   {files, problems: [{place, path, message, warning}], loaded_ms, ok, yaml (redacted), nobody_paged,
-                    severities, external_url, services: {name: {owner, tier, runbook, repository}},
+                    severities, external_url, services: {name: {owner, tier, runbook, repository, depends_on}},
+                    slos: [report.plan.Slo's fields],
                     status_pages: {slug: {title, components, maintenance}} (app/statuspages.py)}
     rules.state    the data of Prometheus's /api/v1/rules; what only we know stands under `tocsin`
     targets.state  the data of Prometheus's /api/v1/targets, plus `last_ms` and `samples` per target

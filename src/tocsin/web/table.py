@@ -22,7 +22,9 @@ from tocsin.web.api.overview import OverviewPage
 from tocsin.web.api.people import People
 from tocsin.web.api.proof import Proof
 from tocsin.web.api.reports import Reports
+from tocsin.web.api.service_pages import ServicePages
 from tocsin.web.api.silences import Silences
+from tocsin.web.api.slos import Slos
 from tocsin.web.api.statuspages import StatusPagesApi
 from tocsin.web.api.trials import Trials
 from tocsin.web.charts import Charts
@@ -35,6 +37,7 @@ from tocsin.web.links import Links
 from tocsin.web.live import Missed, changes_handler, stream_handler
 from tocsin.web.oidc_signin import OidcSignIn
 from tocsin.web.openapi import openapi_endpoint
+from tocsin.web.panel_views import Panels
 from tocsin.web.probes import Probes
 from tocsin.web.prometheus.admin import Admin
 from tocsin.web.prometheus.federate import Federate
@@ -49,6 +52,7 @@ from tocsin.web.signin import Passwords, SignIn
 from tocsin.web.static import Dashboard
 from tocsin.web.statuspage import StatusPages
 from tocsin.web.statuspage_visitors import Visitors
+from tocsin.web.wallboard import Wallboard
 
 API = "/api/tocsin/v1"
 _POSTED_ALERTS = 32 * MiB
@@ -72,6 +76,8 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *OidcSignIn(desk, signin).endpoints(),
         *Links(desk).endpoints(),
         *Charts(desk).endpoints(),
+        *Panels(desk).open_endpoints(),
+        *Wallboard(desk).endpoints(),
         *StatusPages(desk).endpoints(),
         *Visitors(desk).endpoints(),
         *Runbooks(desk).endpoints(),
@@ -178,10 +184,13 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *Contacts(desk).endpoints(API),
         *OnCall(desk).endpoints(API),
         *Reports(desk).endpoints(API),
+        *ServicePages(desk).endpoints(API),
+        *Slos(desk).endpoints(API),
         *Explain(desk).endpoints(API),
         *Proof(desk).endpoints(API),
         *Trials(desk).endpoints(API),
         *Dashboards(desk).endpoints(API),
+        *Panels(desk).endpoints(API),
         *Basics(desk).endpoints(API),
         Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),
         Endpoint(API + "/changes", changes_handler(desk.hub, beat), permission=Permission.VIEWER, answer=Missed),

@@ -69,6 +69,46 @@ export interface ServiceRow {
   repository: string
 }
 
+// GET /services -> { now_ms, cursor, services: ServiceLine[], next }; GET /services/{name} -> ServiceDetail; .../changes -> { changes: ServiceChange[], next }
+export interface ServiceChange { t_ms: number; kind: string; actor: string; text: string; subject: string }
+export interface ServiceLine extends ServiceRow {
+  client_error_ratio: number | null
+  p50_s: number | null
+  p99_s: number | null
+  saturation: number | null // 0..1 of what is fullest, which `saturated` names
+  saturated: string
+  depends_on: string[]
+  last_change: ServiceChange | null
+}
+export interface ServiceLink { name: string; state: ServiceRow['state']; since_ms: number; alerts: number; known: boolean }
+export interface ServiceDetail extends ServiceLine {
+  known: boolean
+  dependencies: ServiceLink[]
+  callers: ServiceLink[]
+  check_rows: CheckRow[]
+  alert_rows: AlertRow[]
+  incidents: IncidentRow[]
+  now_ms: number
+  cursor: number
+}
+// GET /slos?window=30d&service=&compare=prev -> { now_ms, slos: SloRow[], next }
+export interface SloRow {
+  name: string
+  service: string
+  owner: string
+  target: number
+  check: string
+  query: string // PromQL, `$window` stands for a stretch of time
+  window_ms: number
+  value: number | null
+  value_before: number | null
+  budget_left: number | null // 1 = untouched, 0 = spent, below = missed
+  burn: Record<string, number | null> // 1h, 6h, 3d
+  gone_in_ms: number | null
+  error: string
+  pending: boolean
+}
+
 // GET /checks -> { now_ms, cursor, checks: CheckRow[], next }
 export interface CheckRow {
   id: string
@@ -182,7 +222,8 @@ export interface IncidentDetail extends IncidentRow {
   why: WhyRow[]
   remediation: Record<string, unknown>
   verdict: '' | 'real' | 'noise' | 'duplicate'
-  similar: { number: number; title: string; created_ms: number; resolved_ms: number; remediation: string }[]
+  similar: SimilarIncident[]
+  changes: IncidentChange[] // deploys and other marks from two hours before it to its end, oldest first
   runbook: string
   graph: { query: string; from_ms: number; to_ms: number; threshold: number | null } | null
   policy_steps: { index: number; targets: string[]; delay_ms: number; executed_ms: number }[]
@@ -195,9 +236,12 @@ export interface IncidentDetail extends IncidentRow {
   cursor: number
 }
 export interface TimelineEntry { id: number; t_ms: number; actor: string; verb: string; text: string; cause: string; data: Record<string, unknown> }
+export interface SimilarIncident { number: number; title: string; created_ms: number; resolved_ms: number; remediation: string; action: string; cause: string; held: boolean | null; verdict: string }
+export interface IncidentChange { id: number; t_ms: number; kind: string; service: string; text: string }
 export interface WhyRow { who: string; told: boolean; text: string; t_ms: number; channel: string; state: string }
 // POST /incidents/{n}/acknowledge | unacknowledge | resolve | escalate -> IncidentRow; body { version? }
 // POST /incidents/{n}/merge { into }; /split { alerts: fingerprint[], title? } -> the NEW IncidentRow
+// POST /incidents/{n}/view: somebody looks at it (any role); a line in its timeline, once an hour and person
 // POST /incidents/{n}/snooze { until_ms }; /note { text }; /verdict { verdict }; /assign { to }
 // POST /incidents/{n}/remediation { action?, summary?, cause?, held?, follow_ups?, links? }; what is left out stays. GET /incidents/{n}/export.md
 

@@ -76,11 +76,16 @@ class MetricsView:
 
 def read_metrics(engine: Queryable, now_ms: int) -> MetricsView:
     """Everything the overview shows of metrics. Blocking: call it from a thread."""
-    ask = _Asker(engine, now_ms)
+    ask = Asker(engine, now_ms)
     return MetricsView(_hosts(ask), _services(ask), _kpis(ask))
 
 
-class _Asker:
+def read_services(ask: Asker) -> Mapping[str, ServiceMetrics]:
+    """Rate with its trend, share of 5xx and p95 of every service."""
+    return _services(ask)
+
+
+class Asker:
     """Queries at one instant; a query that fails leaves its place empty instead of taking the page down."""
 
     def __init__(self, engine: Queryable, now_ms: int) -> None:
@@ -105,7 +110,7 @@ class _Asker:
             return None
 
 
-def _hosts(ask: _Asker) -> list[HostRow]:
+def _hosts(ask: Asker) -> list[HostRow]:
     lines = {name: ask.trend(query, "instance") for name, query in _HOST.items()}
     # The trend stands on whole steps; the figures are of now, so that a fresh installation shows them at once.
     latest = {name: ask.now(query, "instance") for name, query in _HOST.items()}
@@ -135,7 +140,7 @@ def _hosts(ask: _Asker) -> list[HostRow]:
     return rows
 
 
-def _services(ask: _Asker) -> dict[str, ServiceMetrics]:
+def _services(ask: Asker) -> dict[str, ServiceMetrics]:
     rates = ask.trend(_SERVICE_RATE, "service")
     errors, p95 = ask.now(_SERVICE_ERRORS, "service"), ask.now(_SERVICE_P95, "service")
     return {
@@ -143,7 +148,7 @@ def _services(ask: _Asker) -> dict[str, ServiceMetrics]:
     }
 
 
-def _kpis(ask: _Asker) -> list[Kpi]:
+def _kpis(ask: Asker) -> list[Kpi]:
     """Figures that have data; the others are left out rather than shown as zero."""
     found = []
     for kpi_id, title, query, unit, warning, critical in _KPIS:
