@@ -114,6 +114,8 @@ CHANGES = [
     Change("DELETE", API + "/oncall/feeds/{id}", API + "/oncall/feeds/{feed}"),
     Change("POST", API + "/markers", body={"text": "deploy 1"}),
     Change("POST", API + "/links", body={"url": "/explore?q=up"}),
+    Change("POST", API + "/panels", body={"queries": [{"query": "up"}]}),
+    Change("DELETE", API + "/panels"),
     Change("POST", API + "/reports", body={}),
     Change("POST", API + "/notifications/test", body={"user": "ana"}),
     Change("POST", API + "/notifications/{id}/retry", API + "/notifications/{failed}/retry"),

@@ -134,7 +134,7 @@ async def test_one_incident_and_one_check_are_what_they_were(house: Any) -> None
     viewer = await house.as_role("viewer")
     then = (await viewer.get(f"{API}/incidents/1?at={at(45)}")).json()
     assert (then["state"], then["acknowledged_by"], then["resolved_ms"]) == ("acknowledged", "ana", 0)
-    assert [entry["verb"] for entry in then["timeline"]] == ["opened", "acknowledged"]
+    assert [entry["verb"] for entry in then["timeline"]] == ["joined", "opened", "acknowledged"]
     assert then["remediation"] == {}, "what it was then is not kept"
     now = (await viewer.get(f"{API}/incidents/1")).json()
     assert (now["state"], now["remediation"]) == ("resolved", {"summary": "rolled back"})

@@ -15,11 +15,12 @@ from tocsin.model.event import Actor
 from tocsin.model.incident import Incident, IncidentState
 from tocsin.model.notification import NotificationKind
 from tocsin.state.marks import hold
-from tocsin.state.schema import incidents
+from tocsin.state.schema import events, incidents
 
 Args = Mapping[str, Any]
 VERDICTS = ("", "real", "noise", "duplicate")
 _LONGEST_TEXT = 20_000
+_VIEWED_AGAIN_MS = 3_600_000
 
 
 def run(ledger: Ledger, name: str, args: Args, actor: Actor) -> Incident:
@@ -72,6 +73,19 @@ def _note(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incid
     return incident
 
 
+def _view(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
+    """Somebody looks at it: written down for people (not for tokens), while it is open, once an hour each."""
+    if actor.kind != "user" or not incident.state.open:
+        return incident
+    c = events.c
+    lately = (c.subject == f"incident:{incident.number}", c.verb == "viewed", c.actor == str(actor))
+    fresh = sa.select(c.id).where(*lately, c.t_ms > ledger.now_ms - _VIEWED_AGAIN_MS).limit(1)
+    if ledger.tx.execute(fresh).first() is None:
+        ledger.record(incident, "viewed", f"{actor.name} looked at it", actor=actor)
+        ledger.touched.add(incident.number)
+    return incident
+
+
 def _assign(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
     to = _text(args, "to")
     if to not in ledger.directory.persons:
@@ -105,9 +119,34 @@ def _remediation(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -
     before = ledger.tx.execute(sa.select(incidents.c.remediation).where(incidents.c.number == incident.number)).scalar() or {}
     merged = {**before, **given, "by": actor.name, "at_ms": ledger.now_ms}
     ledger.tx.execute(sa.update(incidents).where(incidents.c.number == incident.number).values(remediation=merged))
-    summary = str(given.get("summary") or given.get("action") or "remediation updated")
+    summary = str(given.get("summary") or given.get("action") or _todo_news(before, given) or "remediation updated")
     ledger.record(incident, "remediated", summary[:500], actor=actor, fields=sorted(given))
     return _touch(ledger, incident)
+
+
+def _todo_news(before: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """What became of the action items, in words; empty = they are as they were."""
+    if "follow_ups" not in given:
+        return ""
+    was, now = ({todo["text"]: todo for todo in _todos(values)} for values in (before, given))
+    news = []
+    for text, todo in now.items():
+        done, done_before = bool(todo.get("done")), bool(was.get(text, {}).get("done"))
+        if text not in was:
+            owner = todo.get("owner", "")
+            news.append(f"action item{f' for {owner}' if owner else ''}: {text}")
+        elif done != done_before:
+            news.append(f"{'done' if done else 'open again'}: {text}")
+        elif todo.get("owner", "") != was[text].get("owner", ""):
+            news.append(f"{todo.get('owner') or 'nobody'} has the action item: {text}")
+    news += [f"action item taken off: {text}" for text in was if text not in now]
+    return "; ".join(news)
+
+
+def _todos(remediation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Action items; older ones may be plain texts."""
+    found = remediation.get("follow_ups") or ()
+    return [todo if isinstance(todo, Mapping) else {"text": str(todo)} for todo in found]
 
 
 def _merge(ledger: Ledger, incident: Incident, args: Args, actor: Actor) -> Incident:
@@ -191,6 +230,7 @@ COMMANDS: dict[str, Callable[[Ledger, Incident, Args, Actor], Incident]] = {
     "escalate": _escalate,
     "snooze": _snooze,
     "note": _note,
+    "view": _view,
     "assign": _assign,
     "verdict": _verdict,
     "remediation": _remediation,
@@ -199,5 +239,5 @@ COMMANDS: dict[str, Callable[[Ledger, Incident, Args, Actor], Incident]] = {
     "publish": _publish,
     "withdraw": _withdraw,
 }
-_ALWAYS = ("acknowledge", "note", "verdict", "remediation", "publish", "withdraw")
+_ALWAYS = ("acknowledge", "note", "view", "verdict", "remediation", "publish", "withdraw")
 _FOLLOWS_MERGE = ("acknowledge", "unacknowledge", "resolve", "escalate", "snooze", "split")

@@ -19,6 +19,7 @@ def markdown(incident: Mapping[str, Any], *, external_url: str = "") -> str:
         _facts(incident, external_url),
         _remediation(incident),
         _alerts(incident["alerts"]),
+        _changes(incident.get("changes") or ()),
         _told(incident["why"]),
         _timeline(incident["timeline"]),
         _earlier(incident["similar"]),
@@ -84,6 +85,11 @@ def _alerts(alerts: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["## Alerts", "", *_table(("alert", "labels", "from", "until"), rows)]
 
 
+def _changes(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [f"- {_time(one['t_ms'])}: {_text(' '.join((one['kind'], one['service'], one['text'])))}" for one in changes]
+    return ["## Changes around it", "", *lines] if lines else []
+
+
 def _told(why: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [("told" if row["told"] else "not told", row["who"], _time(row["t_ms"]), row["text"]) for row in why]
     return ["## Who was told", "", *_table(("", "who", "when", "why"), rows)] if rows else []
@@ -97,10 +103,21 @@ def _timeline(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 def _earlier(similar: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
         f"- #{row['number']}, {_time(row['created_ms'])}: {_text(row['title'])}"
-        + (f"; {_text(row['remediation'])}" if row["remediation"] else "")
+        + (f"; {_text(fix)}" if (fix := _fix(row)) else "")
         for row in similar
     ]
     return ["## Earlier incidents of the same group", "", *lines] if lines else []
+
+
+def _fix(row: Mapping[str, Any]) -> str:
+    """What helped an earlier time: rollback: back to 77aa; cause: ...; it held."""
+    cause, held = row.get("cause"), row.get("held")
+    parts = (
+        ": ".join(str(part) for part in (row.get("action"), row["remediation"]) if part),
+        f"cause: {cause}" if cause else "",
+        "" if held is None else "it held" if held else "it did not hold",
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tocsin.incidents import around
 from tocsin.incidents.rows import family
 from tocsin.model.event import Event
 from tocsin.state.schema import attempts, events, notifications
@@ -15,11 +16,16 @@ from tocsin.state.schema import attempts, events, notifications
 MOST_ENTRIES = 2000
 
 
-def timeline(tx: Connection, number: int) -> list[dict[str, Any]]:
-    """Every decision, attempt and answer, oldest first (api.ts TimelineEntry). Attempts have ids below zero."""
+def timeline(tx: Connection, number: int, *, changes: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Every decision, attempt and answer, alerts that joined and ended, and `changes` (deploys), oldest first.
+
+    As api.ts TimelineEntry. What is not an event of its own has an id below zero.
+    """
     numbers = family(tx, number)
     entries = [_entry(event) for event in incident_events(tx, numbers)]
     entries.extend(_attempts(tx, numbers))
+    entries.extend(around.alert_entries(tx, numbers))
+    entries.extend(around.change_entries(changes))
     entries.sort(key=lambda entry: (entry["t_ms"], abs(entry["id"])))
     return entries[-MOST_ENTRIES:]
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from tocsin.incidents import affected, flapping, receivers, rows
+from tocsin.incidents import affected, around, flapping, receivers, rows
 from tocsin.incidents.people import Directory, Service
 from tocsin.incidents.policy import describe_next, step_targets, tells_places_only
 from tocsin.incidents.timeline import incident_events, timeline
@@ -115,11 +115,13 @@ def incident_detail(tx: Connection, number: int, directory: Directory) -> dict[s
     numbers = rows.family(tx, number)
     alerts = rows.alert_rows(tx, numbers)
     service = directory.services.get(incident.service) or Service(incident.service)
+    changes = around.changes(tx, incident.service, incident.created_ms, incident.resolved_ms)
     return {
         **_row(row, directory, (sum(not alert.ends_at_ms for alert in alerts), len(alerts)), affected.of(tx, incident)),
         "group_labels": dict(incident.group_labels),
         "alerts": [_alert(alert, number) for alert in alerts],
-        "timeline": timeline(tx, number),
+        "timeline": timeline(tx, number, changes=changes),
+        "changes": changes,
         "notifications": notification_rows(tx, numbers=numbers),
         "why": why(tx, number),
         "remediation": row.remediation,
@@ -180,6 +182,10 @@ def _similar(tx: Connection, incident: Incident) -> list[dict[str, Any]]:
             "created_ms": row.created_ms,
             "resolved_ms": row.resolved_ms,
             "remediation": str(row.remediation.get("summary", "")),
+            "action": str(row.remediation.get("action", "")),
+            "cause": str(row.remediation.get("cause", "")),
+            "held": row.remediation.get("held"),
+            "verdict": row.verdict,
         }
         for row in tx.execute(query)
     ]

@@ -6,6 +6,7 @@ import { clock } from './format'
 import { asItClimbs, asItStands, doTo } from './held'
 import type { Matcher } from './matchers'
 import { router } from './router.svelte'
+import type { Todo } from './todos'
 import { attempt, toasts } from './toast.svelte'
 import { live } from './live.svelte'
 
@@ -66,6 +67,11 @@ export function note(number: number, text: string): Promise<boolean> {
 
 export function verdict(incident: IncidentDetail, value: 'real' | 'noise' | 'duplicate'): Promise<boolean> {
   return attempt('Could not save the verdict', say(incident, 'verdict', (one) => one.verdict, { verdict: value }), `#${incident.number}: ${value}`)
+}
+
+/** Action items, if nobody changed them since they were looked at. */
+export function saveTodos(incident: IncidentDetail, todos: Todo[]): Promise<boolean> {
+  return attempt('Could not save the action items', say(incident, 'remediation', (one) => one.remediation.follow_ups ?? [], { follow_ups: todos }))
 }
 
 export interface NewSilence { matchers: Matcher[]; ends_at_ms: number; comment: string }

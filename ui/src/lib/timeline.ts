@@ -1,7 +1,7 @@
 // Lines of the timeline: who, and how loud.
 
-const BAD = new Set(['fired', 'triggered', 'opened', 'escalated', 'failed', 'undeliverable', 'not_notified', 'notification_failed', 'reopened', 'exhausted'])
-const BY_PEOPLE = new Set(['acknowledged', 'unacknowledged', 'resolved', 'snoozed', 'noted', 'note', 'silenced', 'assigned', 'verdict', 'remediated', 'judged', 'published', 'withdrawn'])
+const BAD = new Set(['fired', 'joined', 'triggered', 'opened', 'escalated', 'failed', 'undeliverable', 'not_notified', 'notification_failed', 'reopened', 'exhausted'])
+const BY_PEOPLE = new Set(['acknowledged', 'unacknowledged', 'resolved', 'snoozed', 'noted', 'note', 'silenced', 'assigned', 'verdict', 'remediated', 'judged', 'published', 'withdrawn', 'marked'])
 
 export function tone(verb: string): 'person' | 'bad' | 'plain' {
   if (BAD.has(verb)) return 'bad'
@@ -10,6 +10,7 @@ export function tone(verb: string): 'person' | 'bad' | 'plain' {
 
 /** Who, and why, as far as the line does not say it itself. */
 export function byLine(entry: { actor: string; cause: string; text: string }): string {
+  if (entry.actor === 'system:alerts' || entry.actor === 'system:marks') return ''
   const name = actorName(entry.actor).replace(/ \(.*\)$/, '')
   const cause = entry.cause.replace(/_/g, ' ')
   const said = entry.text.toLowerCase()

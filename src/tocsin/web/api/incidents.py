@@ -143,6 +143,15 @@ class Incidents:
             Endpoint(prefix + "/analytics", self.analytics, permission=viewer, answer=dict),
             Endpoint(one, self.detail, permission=viewer, answer=IncidentDetail),
             Endpoint(one + "/export.md", self.export, permission=viewer),
+            Endpoint(
+                one + "/view",
+                self._doer("view", Seen),
+                methods=["POST"],
+                permission=viewer,
+                answer=IncidentRow,
+                body=Seen,
+                summary="Somebody looks at it: a line in its timeline, once an hour and person",
+            ),
             *(
                 Endpoint(
                     f"{one}/{name}",

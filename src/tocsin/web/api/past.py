@@ -91,6 +91,7 @@ def incident_then(tx: Connection, now: Mapping[str, Any], at_ms: int) -> dict[st
         "alerts_firing": sum(alert["state"] == "firing" for alert in alerts),
         "alerts_total": len(alerts),
         "timeline": [entry for entry in now["timeline"] if entry["t_ms"] <= at_ms],
+        "changes": [change for change in now["changes"] if change["t_ms"] <= at_ms],
         "notifications": [_message_then(row, at_ms) for row in now["notifications"] if row["created_ms"] <= at_ms],
         "why": [row for row in now["why"] if row["t_ms"] <= at_ms],
         "policy_steps": steps,
