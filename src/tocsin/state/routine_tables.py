@@ -63,3 +63,13 @@ reports = Table(
     text("created_by"),
     Column("data", JSON, nullable=False),
 )
+
+# What a message said when it last left, as text: secrets and links that act are masked. Kept for a while (notify/spoken.py).
+notification_texts = Table(
+    "notification_texts",
+    metadata,
+    Column("notification", String(32), primary_key=True),
+    ms("t_ms", index=True),
+    text("template"),
+    text("body"),
+)
