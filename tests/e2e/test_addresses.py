@@ -40,8 +40,8 @@ def test_one_rule_one_policy_and_one_window_have_addresses(start_tocsin: Any, op
 
     page.goto(tocsin.url + "/oncall")
     page.get_by_role("link", name="stock").click()
-    expect(page.get_by_role("region", name="Escalation policy").get_by_text("schedule db")).to_be_visible()
-    expect(page.get_by_role("link", name="shop", exact=True)).to_have_count(0)
+    expect(page.get_by_role("region", name="Ladder").get_by_role("link", name="schedule db")).to_be_visible()
+    expect(page.get_by_role("region", name="Ladder")).to_contain_text("ben")
     page.goto(tocsin.url + "/oncall/policies/gone")
     expect(page.get_by_text("No policy gone")).to_be_visible()
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { covered, daysOf, gapsOf, hour, localInstant, localText, midnights, piecesOf, weekAfter, weekOf } from '../src/lib/week'
+import { covered, daysOf, gapsOf, hour, localInstant, localText, midnights, piecesOf, snapped, turnsOf, weekAfter, weekOf, within } from '../src/lib/week'
 
 const H = 3_600_000
 const at = (text: string) => Date.parse(text)
@@ -56,5 +56,33 @@ describe('wall clocks', () => {
   it('end a day at 24:00', () => {
     expect(hour(at('2026-11-17T00:00:00Z'), 'UTC', true)).toBe('24:00')
     expect(hour(at('2026-11-17T00:00:00Z'), 'UTC')).toBe('00:00')
+  })
+})
+
+describe('drawing over a week', () => {
+  it('takes whole half hours of the day under the pointer, also on a day of 23 hours', () => {
+    const day = { start_ms: 0, end_ms: 24 * H }
+    expect(snapped(day, 0.5)).toBe(12 * H)
+    expect(snapped(day, 10.2 / 24)).toBe(10 * H)
+    expect(snapped(day, -1)).toBe(0)
+    expect(snapped({ start_ms: 0, end_ms: 23 * H }, 2)).toBe(23 * H)
+  })
+  it('shows in each lane what lies in its day', () => {
+    const day = { start_ms: 10, end_ms: 20 }
+    expect(within({ start_ms: 0, end_ms: 15 }, day)).toEqual({ left: 0, width: 50 })
+    expect(within({ start_ms: 12, end_ms: 99 }, day)).toEqual({ left: 20, width: 80 })
+    expect(within({ start_ms: 20, end_ms: 30 }, day)).toBeNull()
+  })
+})
+
+describe('turns that somebody may take', () => {
+  it('are what is left of mine, the next first, and keep who shares them', () => {
+    const pieces = [{ start_ms: 0, end_ms: 10, users: ['ana'] }, { start_ms: 10, end_ms: 20, users: ['ben'] }, { start_ms: 20, end_ms: 30, users: ['ana', 'ben'] }]
+    expect(turnsOf('ana', [{ schedule: 'web', pieces }, { schedule: 'db', pieces: [{ start_ms: 8, end_ms: 9, users: ['ana'] }] }], 5)).toEqual([
+      { schedule: 'web', start_ms: 5, end_ms: 10, others: [] },
+      { schedule: 'db', start_ms: 8, end_ms: 9, others: [] },
+      { schedule: 'web', start_ms: 20, end_ms: 30, others: ['ben'] },
+    ])
+    expect(turnsOf('dee', [{ schedule: 'web', pieces }], 0)).toEqual([])
   })
 })

@@ -47,3 +47,12 @@ export function handWords(one: Pick<HandOver, 'before' | 'after'>): string {
   if (!goes.length) return `${comes.join(', ')} ${comes.length === 1 ? 'comes' : 'come'}`
   return comes.length ? `${comes.join(', ')} from ${goes.join(', ')}` : `${goes.join(', ')} ${goes.length === 1 ? 'goes' : 'go'}`
 }
+
+/** What reached a person in a time: all pages, and those that came while asleep. */
+export interface Paged { who: string; pages: number; sleep: number }
+
+export async function pagesOf(now_ms: number, days: number, signal: AbortSignal): Promise<Record<string, Paged>> {
+  const [from, to] = [now_ms + days * DAY_MS, now_ms].map((t_ms) => new Date(t_ms).toISOString())
+  const found = await get<{ people: Paged[] }>(`/analytics?from=${from}&to=${to}`, signal)
+  return Object.fromEntries(found.people.map((one) => [one.who, one]))
+}

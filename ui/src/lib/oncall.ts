@@ -10,8 +10,11 @@ export interface ScheduleState {
   gaps?: { start_ms: number; end_ms: number }[]
 }
 export interface PolicyState { name: string; repeat?: number; steps: { targets: string[]; delay_ms: number }[]; final?: string[] }
-export interface PersonState { name: string; full_name?: string; time_zone?: string; methods?: { channel: string; address: string; verified?: boolean }[]; teams?: string[] }
-export interface OnCallState { schedules: ScheduleState[]; policies: PolicyState[]; people: PersonState[] }
+/** `until_ms`: when they end, if they hold messages back now; else 0. */
+export interface QuietHours { from: string; to: string; time_zone: string; allow: string[]; until_ms: number }
+export interface PersonState { name: string; full_name?: string; time_zone?: string; methods?: { id?: string; channel: string; address: string; verified?: boolean }[]; teams?: string[]; quiet_hours?: QuietHours | null }
+export interface ReceiverState { name: string; policy: string; channels: string[] }
+export interface OnCallState { schedules: ScheduleState[]; policies: PolicyState[]; people: PersonState[]; receivers?: ReceiverState[] }
 // GET /oncall/overrides
 export interface Override { id: string; schedule: string; start_ms: number; end_ms: number; users: string[]; mode: 'set' | 'add'; created_by: string; created_ms: number }
 
@@ -49,4 +52,10 @@ export function monthAfter(month: string, by: number): string {
 
 export function validMonth(text: string): boolean {
   return /^\d{4}-(0[1-9]|1[0-2])$/.test(text)
+}
+
+/** "22:00 – 07:00 (Europe/Paris), critical gets through". */
+export function quietWords(quiet: QuietHours): string {
+  const through = quiet.allow.length ? `${quiet.allow.join(', ')} ${quiet.allow.length === 1 ? 'gets' : 'get'} through` : 'nothing gets through'
+  return `${quiet.from} – ${quiet.to} (${quiet.time_zone}), ${through}`
 }

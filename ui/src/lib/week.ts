@@ -106,3 +106,33 @@ export function hour(t_ms: number, zone: string | undefined, ends = false): stri
   const text = localText(t_ms, zone).slice(11)
   return ends && text === '00:00' ? '24:00' : text
 }
+
+/** Half an hour: as fine as a drag over a day can be, and as coarse as people hand over. */
+const STEP_MS = 1_800_000
+
+/** The instant under a pointer, `share` (0..1) of a day's lane; on a whole half hour of that day. */
+export function snapped(day: { start_ms: number; end_ms: number }, share: number): number {
+  const within = Math.min(1, Math.max(0, share)) * (day.end_ms - day.start_ms)
+  return Math.min(day.end_ms, day.start_ms + Math.round(within / STEP_MS) * STEP_MS)
+}
+
+/** What is drawn of a span inside a day, as per cent of its lane; null = nothing of it. */
+export function within(span: { start_ms: number; end_ms: number }, day: { start_ms: number; end_ms: number }): { left: number; width: number } | null {
+  const [from, to] = [Math.max(span.start_ms, day.start_ms), Math.min(span.end_ms, day.end_ms)]
+  const whole = (day.end_ms - day.start_ms) / 100
+  return from < to ? { left: (from - day.start_ms) / whole, width: (to - from) / whole } : null
+}
+
+/** A turn of one's own that somebody else may take: what is left of it, and who shares it. */
+export interface Turn { schedule: string; start_ms: number; end_ms: number; others: string[] }
+
+/** The turns of `me` from now on, the next first; what follows itself is one turn. */
+export function turnsOf(me: string, schedules: { schedule: string; pieces: Piece[] }[], now_ms: number): Turn[] {
+  return schedules
+    .flatMap(({ schedule, pieces }) =>
+      pieces
+        .filter((one) => one.users.includes(me) && one.end_ms > now_ms)
+        .map((one) => ({ schedule, start_ms: Math.max(one.start_ms, now_ms), end_ms: one.end_ms, others: one.users.filter((name) => name !== me) })),
+    )
+    .sort((a, b) => a.start_ms - b.start_ms || a.schedule.localeCompare(b.schedule))
+}
