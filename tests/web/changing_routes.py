@@ -41,6 +41,7 @@ _WINDOW = {
     "comment": "nightly",
 }
 _MATCHER = {"name": "service", "value": "web", "isRegex": False, "isEqual": True}
+_BOARD = {"name": "night", "title": "Night", "sections": [{"title": "All", "panels": [{"title": "Up", "queries": {"": "up"}}]}]}
 _LATER = 4_000_000_000_000
 
 
@@ -112,6 +113,9 @@ CHANGES = [
     Change("DELETE", API + "/oncall/overrides/{id}", API + "/oncall/overrides/{override}"),
     Change("POST", API + "/oncall/feeds", body={"schedule": "web"}, keeps={"feed": "id"}),
     Change("DELETE", API + "/oncall/feeds/{id}", API + "/oncall/feeds/{feed}"),
+    Change("POST", API + "/dashboards", body=_BOARD, keeps={"board": "name"}),
+    Change("PUT", API + "/dashboards/{name}", API + "/dashboards/{board}", {**_BOARD, "title": "By night"}),
+    Change("DELETE", API + "/dashboards/{name}", API + "/dashboards/{board}"),
     Change("POST", API + "/markers", body={"text": "deploy 1"}),
     Change("POST", API + "/links", body={"url": "/explore?q=up"}),
     Change("POST", API + "/panels", body={"queries": [{"query": "up"}]}),

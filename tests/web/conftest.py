@@ -105,7 +105,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return self.body.decode()
+        return self.body.decode(errors="replace")  # pictures, too
 
     def json(self) -> Any:
         return orjson.loads(self.body)

@@ -25,7 +25,7 @@ from tocsin.random import SystemRandom
 from tocsin.state.sql import Database, sqlite_url
 from tocsin.tsdb.follower import Follower
 from tocsin.web.oidc import OidcSettings
-from tocsin.web.parts import WebParts, WebSettings
+from tocsin.web.parts import WebParts, WebSettings, frame_policy
 from tocsin.web.protocol import PatientProtocol
 from tocsin.web.server import create_app
 
@@ -107,6 +107,7 @@ def _web_settings(before: WebSettings, state: Mapping[str, Any]) -> WebSettings:
         route_prefix=state["web"]["route_prefix"],
         trusted_proxies=tuple(state["web"]["trusted_proxies"]),
         allowed_hosts=tuple(state["web"]["allowed_hosts"]),
+        frame_ancestors=frame_policy(state["web"].get("frame_ancestors", ())),
         admin_api=state["web"]["admin_api"],
         read_samples=state["web"]["remote_read_samples"],
         external_labels=state["external_labels"],

@@ -243,7 +243,17 @@ class Web(Section):
     """Answer `/api/v1/admin/tsdb/*`: deleting series and making snapshots (the role admin is needed as well)."""
     remote_read_samples: int = Field(default=50_000_000, ge=1)
     """Most samples in an answer to a remote read that cannot take streamed chunks."""
+    frame_ancestors: Texts = ()
+    """Sites whose pages may show shared panels in a frame, such as https://wiki.example, or `self`; empty = nobody."""
     oidc: Oidc | None = None
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _sites(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if text not in ("self", "*") and not re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d{1,5})?", text):
+                raise ValueError(f"expected a site without a path, such as https://wiki.example, not {text!r}")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

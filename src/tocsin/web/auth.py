@@ -26,6 +26,8 @@ from tocsin.web.parts import WebParts
 from tocsin.web.problem import Refused
 
 COOKIE = "tocsin_session"
+WALLBOARD = "tocsin_wallboard"
+"""Cookie of a screen without a person: a viewer's API token, from a link (wallboard.py)."""
 _TOUCH_MS = 60_000
 """Sessions and tokens are marked as used at most this often."""
 
@@ -62,8 +64,10 @@ class Authenticator:
     async def caller(self, headers: Headers, address: str) -> Caller | None:
         if (secret := _sent_token(headers)) is not None:
             return await self.by_token(secret, address)
-        if (cookie := session_cookie(headers)) is not None:
-            return await self._by_session(cookie, address)
+        if (cookie := session_cookie(headers)) is not None and (caller := await self._by_session(cookie, address)) is not None:
+            return caller
+        if (secret := session_cookie(headers, WALLBOARD)) is not None:
+            return await self._by_wallboard(secret, address)
         return None
 
     async def by_token(self, secret: str, address: str) -> Caller:
@@ -79,6 +83,18 @@ class Authenticator:
             self._tell_core("token.use", id_hash)
         kind = "integration" if row.role in (Role.SENDER, Role.PROBE) else "token"
         return Caller(str(row.role), Actor(kind, row.name, "api", address), place=str(row.place))
+
+    async def _by_wallboard(self, secret: str, address: str) -> Caller | None:
+        """None once the token was revoked or has expired. What a page of another site could make a browser send needs the
+        CSRF token all the same."""
+        id_hash = secret_hash(secret)
+        now_ms = self._parts.clock.now_ms()
+        row = await self._parts.database.read(lambda tx: _token_row(tx, id_hash))
+        if row is None or row.role != Role.VIEWER or (row.expires_ms and row.expires_ms <= now_ms):
+            return None
+        if now_ms - row.used_ms > _TOUCH_MS:
+            self._tell_core("token.use", id_hash)
+        return Caller(str(row.role), Actor("token", row.name, "ui", address), csrf=secret_hash(f"csrf {secret}")[:32])
 
     async def _by_session(self, cookie: str, address: str) -> Caller | None:
         id_hash = secret_hash(cookie)
@@ -128,12 +144,12 @@ def _sent_token(headers: Headers) -> str | None:
     raise Refused(401, "bad_token", "expected an API token as `Authorization: Bearer` or as basic-auth password")
 
 
-def session_cookie(headers: Headers) -> str | None:
+def session_cookie(headers: Headers, name: str = COOKIE) -> str | None:
     sent = headers.get("cookie")
     if sent is None:
         return None
     try:
-        morsel = SimpleCookie(sent).get(COOKIE)
+        morsel = SimpleCookie(sent).get(name)
     except CookieError:
         return None
     return morsel.value if morsel else None

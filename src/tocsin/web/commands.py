@@ -1,4 +1,4 @@
-"""What the core offers for accounts, sessions, tokens, markers and short links: `commands(...)` names the handlers."""
+"""What the core offers for accounts, sessions, tokens, markers, links and dashboards: `commands(...)` names the handlers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from tocsin.clock import Clock
 from tocsin.errors import CommandError
 from tocsin.model.event import Actor, Event
 from tocsin.model.ports import Changed, Random
+from tocsin.notify.links import ensure_key
 from tocsin.state import events
 from tocsin.state.schema import accounts as account_table
-from tocsin.state.schema import markers, short_links
+from tocsin.state.schema import markers
 from tocsin.state.sql import Database
-from tocsin.web import accounts, accounts_from_outside
+from tocsin.web import accounts, accounts_from_outside, panel_link, shortlinks
+from tocsin.web.boards.saved import BoardCommands
 from tocsin.web.endpoint import Role
+from tocsin.web.html import is_own_path
 from tocsin.web.oidc import Identity
 
 TOKEN_PREFIX = "tcs_"  # lets secret scanners recognise a leaked token
@@ -33,8 +36,10 @@ def new_secret(random: Random) -> str:
 
 def commands(db: Database, clock: Clock, random: Random, changed: Changed | None = None) -> Mapping[str, CommandHandler]:
     """Handlers by command name. All of them write; each answers after its commit."""
-    handlers = _Handlers(db, clock, random, changed or (lambda topic, subject="": None))
+    told: Changed = changed or (lambda topic, subject="": None)
+    handlers = _Handlers(db, clock, random, told)
     return {
+        **BoardCommands(db, clock, told).table(),
         "account.create": handlers.account_create,
         "account.update": handlers.account_update,
         "account.password": handlers.account_password,
@@ -46,6 +51,8 @@ def commands(db: Database, clock: Clock, random: Random, changed: Changed | None
         "token.use": handlers.token_use,
         "marker.add": handlers.marker_add,
         "link.create": handlers.link_create,
+        "panel.share": handlers.panel_share,
+        "panel.end": handlers.panel_end,
     }
 
 
@@ -178,14 +185,36 @@ class _Handlers:
     async def link_create(self, args: Args, actor: Actor) -> Any:
         """{url} -> {id}: a stored short link; the same URL gets the same id."""
         url = str(args["url"])
-        if not url.startswith("/") or url.startswith(("//", "/\\")) or len(url) > 64_000:
-            raise CommandError(400, "bad_url", "a short link leads to a path of this Tocsin: expected a URL that starts with /")
-        short = accounts.secret_hash(url)[:10]
+        if not is_own_path(url) or len(url) > shortlinks.LONGEST:
+            raise CommandError(400, "bad_url", "a short link leads to a page of this Tocsin: expected a path that starts with /")
 
         def work(tx: Connection, now_ms: int) -> Any:
-            if tx.execute(sa.select(short_links.c.id).where(short_links.c.id == short)).first() is None:
-                tx.execute(sa.insert(short_links).values(id=short, url=url, created_by=str(actor), created_ms=now_ms))
-            return {"id": short}
+            return {"id": shortlinks.create(tx, ensure_key(tx, self._random), url, actor, now_ms)}
+
+        return await self._write(work)
+
+    async def panel_share(self, args: Args, actor: Actor) -> Any:
+        """{title, queries, until_s}: see to it that there is a key to sign with, and tell who shared what."""
+        queries, until_s = [str(query) for query in args["queries"]], int(args["until_s"])
+        title = str(args["title"]) or queries[0][:200]
+
+        def work(tx: Connection, now_ms: int) -> Any:
+            panel_link.ensure_key(tx, self._random)
+            text = f"{actor.name} shared the panel {title} with whoever has its address"
+            data = {"queries": queries, "until_ms": until_s * 1000, "via": actor.via}
+            events.record(tx, Event(now_ms, str(actor), "shared", "panel:shared", text, data=data))
+            return {}
+
+        return await self._write(work)
+
+    async def panel_end(self, args: Args, actor: Actor) -> Any:
+        """A new key: every address of a panel that was shared before is wrong now."""
+
+        def work(tx: Connection, now_ms: int) -> Any:
+            panel_link.renew_key(tx, self._random)
+            text = f"{actor.name} ended all shared panels"
+            events.record(tx, Event(now_ms, str(actor), "unshared", "panel:shared", text, data={"via": actor.via}))
+            return {}
 
         return await self._write(work)
 

@@ -106,10 +106,12 @@ class Endpoint(Route):
         status: int = 200,
         summary: str = "",
         mark: Callable[[Request], Awaitable[str | None]] | None = None,
+        framed: bool = False,
     ) -> None:
         """`form` = the CSRF token may come as a form field; `answer` and `body` are types for the OpenAPI document.
 
-        `mark` = the write edits a thing, and `If-Match` is held against this (match.py).
+        `mark` = the write edits a thing, and `If-Match` is held against this (match.py). `framed` = the pages of
+        `web.frame_ancestors` may show it in a frame; no page may show anything else.
         """
         super().__init__(path, handler, methods=list(methods))
         self.permission = permission
@@ -120,4 +122,5 @@ class Endpoint(Route):
         self.body = body
         self.status = status
         self.mark = mark
+        self.framed = framed
         self.summary = summary or (handler.__doc__ or "").strip().split("\n")[0]

@@ -97,11 +97,13 @@ class Gate:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = self._parts.random.randbytes(8).hex()
-        answer = _Answer(send, request_id, self._settings.frame_ancestors, secure=self._settings.secure)
+        answer = _Answer(send, request_id, secure=self._settings.secure)
         started = self._parts.clock.monotonic_s()
         endpoint: Endpoint | None = None
         try:
             endpoint = self._match(scope)
+            if endpoint is not None and endpoint.framed:
+                answer.frame_ancestors = self._settings.frame_ancestors
             await self._judge_and_handle(scope, receive, answer, endpoint)
         except ClientDisconnect:
             answer.status = 499
@@ -220,20 +222,20 @@ async def _check_csrf(request: Request, endpoint: Endpoint, caller: Caller) -> N
 class _Answer:
     """`send` that adds the headers every answer carries and remembers the status."""
 
-    def __init__(self, send: Send, request_id: str, frame_ancestors: str, *, secure: bool) -> None:
+    def __init__(self, send: Send, request_id: str, *, secure: bool) -> None:
         self.request_id = request_id
         self.status = 0
         self.started = False
         self.reveals_nothing = False
+        self.frame_ancestors = "'none'"
         self._send = send
         self._secure = secure
-        self._frame_ancestors = frame_ancestors
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            sent, ours = list(message["headers"]), _safety_headers(self._frame_ancestors, secure=self._secure)
+            sent, ours = list(message["headers"]), _safety_headers(self.frame_ancestors, secure=self._secure)
             names = {name for name, _ in sent}
             if not names.isdisjoint(ours):
                 sent = [pair for pair in sent if pair[0] not in ours]

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -18,13 +17,15 @@ from tocsin.model.duration import human_duration
 from tocsin.model.event import Actor
 from tocsin.notify.answers import ANSWERS
 from tocsin.notify.links import AckLink, load_key, verify
-from tocsin.state.schema import incidents, short_links
+from tocsin.state.schema import incidents
+from tocsin.web import shortlinks
 from tocsin.web.desk import Desk, peer_address
 from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.forms import read_form
-from tocsin.web.html import Form, is_own_path, page
+from tocsin.web.html import Form, page
 from tocsin.web.limits import FailureLimit
-from tocsin.web.problem import Refused, not_found
+from tocsin.web.problem import Refused
+from tocsin.web.static import LINKED
 
 _ACK, _SILENCE, _RESOLVE = ("acknowledge", "Acknowledge as {person}"), ("silence", "Silence 1 h"), ("resolve", "Resolve")
 _OFFERED = {
@@ -130,9 +131,11 @@ class Links:
     async def short(self, request: Request) -> Response:
         """A stored short link."""
         short_id = request.path_params["id"]
-        url = await self._desk.parts.database.read(lambda tx: _short_url(tx, short_id))
-        if url is None or not is_own_path(url):
-            return not_found()
+        url = await self._desk.parts.database.read(lambda tx: shortlinks.address_of(tx, short_id))
+        if url is None or not shortlinks.is_page(url, LINKED):
+            raise Refused(
+                404, "no_such_link", "There is no such short link: it was cut off on its way, or nobody used it for years."
+            )
         return RedirectResponse(self._desk.path(url), 303)
 
 
@@ -148,7 +151,3 @@ def _state_text(row: Any) -> str:
 
 def _utc(t_ms: int) -> str:
     return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _short_url(tx: Connection, short_id: str) -> str | None:
-    return tx.execute(sa.select(short_links.c.url).where(short_links.c.id == short_id)).scalar()

@@ -76,6 +76,7 @@ class WebSettings:
     status_pages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """slug -> {title, components: [{name, checks: [id]}]}: explicit mapping only, nothing else is ever shown."""
     frame_ancestors: str = "'none'"
+    """Whose pages may show shared panels (`/embed/panel`) in a frame, as a policy writes it; nothing else is ever framed."""
     oidc: OidcSettings | None = None
     """The identity provider people sign in with; None = only passwords and links."""
 
@@ -110,6 +111,11 @@ def is_loopback_name(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def frame_policy(sites: Sequence[str]) -> str:
+    """`frame-ancestors` of a content security policy; nobody without a site."""
+    return " ".join("'self'" if site == "self" else site for site in sites) or "'none'"
 
 
 @dataclass(kw_only=True)

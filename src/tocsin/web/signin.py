@@ -22,7 +22,7 @@ from tocsin.errors import CommandError
 from tocsin.state.schema import accounts, tokens
 from tocsin.web import html
 from tocsin.web.accounts import secret_hash
-from tocsin.web.auth import COOKIE, session_cookie
+from tocsin.web.auth import COOKIE, WALLBOARD, session_cookie
 from tocsin.web.commands import new_secret
 from tocsin.web.desk import Desk, peer_address
 from tocsin.web.endpoint import Endpoint, Errors, Permission
@@ -141,7 +141,8 @@ class SignIn:
         if caller is not None and caller.session_hash:
             await self._desk.parts.core.command("session.end", {"id_hash": caller.session_hash}, caller.actor)
         response = RedirectResponse(self._desk.path("/login"), 303)
-        response.delete_cookie(COOKIE, path=self._desk.path("/"))
+        for cookie in (COOKIE, WALLBOARD):
+            response.delete_cookie(cookie, path=self._desk.path("/"))
         return response
 
     async def begin(self, request: Request, who: dict[str, Any], target: str) -> Response:

@@ -25,6 +25,8 @@ PAGES = (
     "silences", "maintenance", "statuspages", "reports", "coverage", "settings", "self", "proof", "targets", "rules", "more",
     "search", "help",
 )  # fmt: skip
+LINKED = frozenset((*PAGES, "", "i"))
+"""What a stored link may lead to: `/` and an incident by its number, too."""
 _FOREVER = "public, max-age=31536000, immutable"
 _ROOT_FILES = ("favicon.ico", "favicon.svg", "robots.txt", "manifest.webmanifest", "apple-touch-icon.png", "icon.svg")
 # What a page asks for at once, told with the page: the browser fetches it while the program is still on its way.

@@ -7,6 +7,7 @@ from functools import partial
 from starlette.routing import Route
 
 from tocsin.web import api_alertmanager
+from tocsin.web.api.additions import Additions
 from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
 from tocsin.web.api.check_history import CheckHistory
@@ -190,6 +191,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *Proof(desk).endpoints(API),
         *Trials(desk).endpoints(API),
         *Dashboards(desk).endpoints(API),
+        *Additions(desk).endpoints(API),
         *Panels(desk).endpoints(API),
         *Basics(desk).endpoints(API),
         Endpoint(API + "/stream", stream_handler(desk.hub, beat), permission=Permission.VIEWER),
