@@ -23,10 +23,11 @@ from tocsin.errors import ParseError
 from tocsin.promql import ast
 from tocsin.promql.parser import parse
 
-Kind = Literal["timeseries", "stat", "table", "bars", "heatmap", "honeycomb", "text"]
+Kind = Literal["timeseries", "stat", "table", "bars", "heatmap", "honeycomb", "timeline", "strip", "calendar", "text"]
 Unit = Literal["", "s", "bytes", "bytes/s", "ratio", "/s", "days", "bool"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 COLUMNS = 24
+MOST_PANELS = 200
 
 # What the dashboard and Grafana fill in by themselves; any length will do to see whether the query can be read.
 _BUILT_IN = {"$__rate_interval": "1m", "$__interval": "1m", "$__range": "1h"}
@@ -57,6 +58,10 @@ class Panel(_Part):
     """What a panel of kind `text` says."""
     width: Annotated[int, Field(ge=3, le=COLUMNS)] = 8
     thresholds: Thresholds = Thresholds()
+    fill: Literal["lines", "area", "stacked"] = "lines"
+    """How a `timeseries` is drawn."""
+    full: Annotated[float, Field(gt=0)] | None = None
+    """Of `bars`: the value at which a bar is full; left out = that of the longest."""
 
     @field_validator("queries")
     @classmethod
@@ -114,6 +119,12 @@ class Dashboard(_Part):
                     unknown = {name for name in _USED.findall(query) if f"${name}" not in _BUILT_IN} - known
                     if unknown:
                         raise ValueError(f"panel {panel.title!r} uses ${sorted(unknown)[0]}, which is not among `variables`")
+        return self
+
+    @model_validator(mode="after")
+    def _not_endless(self) -> Self:
+        if len(self.panels) > MOST_PANELS:
+            raise ValueError(f"{len(self.panels)} panels: expected at most {MOST_PANELS}")
         return self
 
     @property

@@ -1,7 +1,7 @@
 """A dashboard in Grafana's classic model (schemaVersion 41), which every Grafana since 8 loads from a file or its import dialog.
 
 The data source is a variable, `$__rate_interval` is Grafana's own, no panel needs a plugin. Honeycombs become coloured
-stats: Grafana has none in its core.
+stats and calendars status histories by the day: Grafana has neither in its core.
 """
 
 from __future__ import annotations
@@ -30,8 +30,12 @@ _TYPES = {
     "bars": "bargauge",
     "heatmap": "heatmap",
     "honeycomb": "stat",
+    "timeline": "state-timeline",
+    "strip": "status-history",
+    "calendar": "status-history",
     "text": "text",
 }
+_FILLS = {"lines": 8, "area": 25, "stacked": 45}
 _INSTANT = frozenset({"stat", "table", "bars", "honeycomb"})
 _HEIGHTS = {"stat": 4, "text": 4}
 _HEIGHT = 8
@@ -101,6 +105,8 @@ def _target(panel: Panel, place: int, legend: str, query: str) -> dict[str, Any]
     target |= {"instant": True} if instant else {"range": True}
     if panel.kind in ("table", "heatmap"):
         target["format"] = panel.kind
+    if panel.kind == "calendar":
+        target["interval"] = "1d"
     return target
 
 
@@ -109,7 +115,11 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     if panel.kind in ("timeseries", "bars"):
         defaults["min"] = 0
     if panel.kind == "timeseries":
-        defaults["custom"] = {"lineWidth": 1, "fillOpacity": 8, "showPoints": "never"}
+        defaults["custom"] = {"lineWidth": 1, "fillOpacity": _FILLS[panel.fill], "showPoints": "never"}
+        if panel.fill == "stacked":
+            defaults["custom"]["stacking"] = {"mode": "normal", "group": "A"}
+    if panel.full is not None:
+        defaults["max"] = panel.full
     steps = _steps(panel)
     if len(steps) > 1:
         defaults["thresholds"] = {"mode": "absolute", "steps": steps}
@@ -147,6 +157,10 @@ def _options(panel: Panel) -> dict[str, Any]:
             return {**reduced, "orientation": "horizontal", "displayMode": "gradient"}
         case "heatmap":
             return {"calculate": False, "yAxis": {"unit": _UNITS[panel.unit]}, "color": {"scheme": "Blues", "mode": "scheme"}}
+        case "timeline":
+            return {"mergeValues": True, "showValue": "never", "legend": {"displayMode": "list", "placement": "bottom"}}
+        case "strip" | "calendar":
+            return {"showValue": "never", "legend": {"displayMode": "list", "placement": "bottom"}}
         case _:
             return {}
 

@@ -1,4 +1,5 @@
-"""`highest=N`, an addition of ours to Prometheus's queries: of many series those that end highest, and how many there were.
+"""`highest=N` and `lowest=N`, additions of ours to Prometheus's queries: of many series those that end highest (lowest), and how
+many there were.
 
 A chart draws twenty lines. With 100,000 series `limit` would give the first by their labels, which are not those that matter.
 """
@@ -12,18 +13,20 @@ import numpy as np
 from tocsin.model.series import Bool, Float64, Matrix, QueryResult, Vector
 
 
-def highest(result: QueryResult, most: int) -> QueryResult:
-    """The `most` highest series, the highest first, with an info that says of how many; fewer series stay as they are."""
+def highest(result: QueryResult, most: int, *, lowest: bool = False) -> QueryResult:
+    """The `most` highest series, the highest first (`lowest`: the lowest), with an info that says of how many; fewer series stay
+    as they are."""
+    sign, word = (-1.0, "lowest") if lowest else (1.0, "highest")
     if result.vector is not None and len(result.vector.labels) > most:
         vector = result.vector
-        chosen = _order(vector.values)[:most]
+        chosen = _order(sign * vector.values)[:most]
         kept = Vector(tuple(vector.labels[at] for at in chosen), vector.values[chosen], vector.t_ms[chosen])
-        return _saying(replace(result, vector=kept), most, len(vector.labels))
+        return _saying(replace(result, vector=kept), word, most, len(vector.labels))
     if result.matrix is not None and len(result.matrix.labels) > most:
         matrix = result.matrix
-        chosen = _order(_last(matrix.values))[:most]
+        chosen = _order(sign * _last(matrix.values))[:most]
         rows = Matrix(tuple(matrix.labels[at] for at in chosen), matrix.t_ms, matrix.values[chosen])
-        return _saying(replace(result, matrix=rows), most, len(matrix.labels))
+        return _saying(replace(result, matrix=rows), word, most, len(matrix.labels))
     return result
 
 
@@ -39,6 +42,6 @@ def _order(values: Float64) -> list[int]:
     return [int(at) for at in np.argsort(-values, kind="stable")]
 
 
-def _saying(result: QueryResult, most: int, total: int) -> QueryResult:
-    told = replace(result.annotations, infos=(*result.annotations.infos, f"highest: {most} of {total} series"))
+def _saying(result: QueryResult, word: str, most: int, total: int) -> QueryResult:
+    told = replace(result.annotations, infos=(*result.annotations.infos, f"{word}: {most} of {total} series"))
     return replace(result, annotations=told)

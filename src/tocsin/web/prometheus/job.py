@@ -10,6 +10,7 @@ from tocsin.formats.prometheus_json import encode_result, stream_result
 from tocsin.model.series import QueryResult
 from tocsin.promql.engine import Engine
 from tocsin.web.prometheus.highest import highest
+from tocsin.web.prometheus.peaks import peaks
 
 _LONG_TEXT = 4096
 _STREAM_CELLS = 200_000
@@ -29,6 +30,10 @@ class QueryJob:
     limit: int = 0
     highest: int = 0
     """Of more series than this only the highest; 0 = all."""
+    lowest: int = 0
+    """The same from below."""
+    peaks: int = 0
+    """Of more steps than this about so many points that keep what is lowest and highest; 0 = every step."""
     stats: bool = False
     per_step: bool = False
     kind: str = "query"
@@ -62,6 +67,10 @@ class QueryJob:
         """The answer's body, in pieces when it is large."""
         if self.highest:
             result = highest(result, self.highest)
+        if self.lowest:
+            result = highest(result, self.lowest, lowest=True)
+        if self.peaks:
+            result = peaks(result, self.peaks)
         cells = result.matrix.values.size if result.matrix is not None else 0
         if cells > _STREAM_CELLS:
             return stream_result(result, limit=self.limit, stats=self.stats, per_step=self.per_step)

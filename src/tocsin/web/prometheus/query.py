@@ -43,14 +43,14 @@ class Queries:
         self._engine = desk.parts.engine
 
     async def query(self, request: Request) -> Response:
-        """One evaluation at one instant; `highest=N` (ours): of more series the N highest, and an info that says of how many."""
+        """One evaluation at one instant; `highest=N`, `lowest=N` (ours): of more series these, and an info says of how many."""
         parameters = await Parameters.of(request)
         limit = limit_parameter(parameters)
         t_ms = time_parameter(parameters, "time", self._desk.now_ms())
         return await self._answer(request, self._job(parameters, limit, 0, t_ms, 0))
 
     async def query_range(self, request: Request) -> Response:
-        """Evaluations from start to end, step apart; `highest=N` as for an instant, by the last value."""
+        """Evaluations from start to end, step apart; ours: `highest=N` by the last value, `peaks=N` points with the extremes."""
         parameters = await Parameters.of(request)
         limit = limit_parameter(parameters)
         return await self._answer(request, self._job(parameters, limit, *range_parameters(parameters)))
@@ -65,6 +65,8 @@ class Queries:
             step_ms=step_ms,
             limit=limit,
             highest=limit_parameter(parameters, "highest"),
+            lowest=limit_parameter(parameters, "lowest"),
+            peaks=limit_parameter(parameters, "peaks"),
             stats=bool(parameters.get("stats")),
             per_step=parameters.get("stats") == "all" and PER_STEP in self._desk.settings.query_features,
         )
