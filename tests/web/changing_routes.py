@@ -74,6 +74,9 @@ CHANGES = [
     _incident("split", alerts=["{fingerprint}"]),
     _incident("merge", number=2, into=1),
     _incident("resolve"),
+    Change("POST", API + "/additions", body={"files": [{"name": "pasted", "text": "127.0.0.1:9"}]}, keeps={"addition": "id"}),
+    Change("DELETE", API + "/additions/{id}", API + "/additions/{addition}"),
+    Change("POST", API + "/additions/person", body={"name": "zoe", "time_zone": "Europe/Paris"}),
     Change("POST", API + "/maintenance", body=_WINDOW, keeps={"window": "id"}),
     Change("PUT", API + "/maintenance/{id}", API + "/maintenance/{window}", {**_WINDOW, "comment": "weekly"}),
     Change("POST", API + "/maintenance/{id}/end", API + "/maintenance/{window}/end"),
@@ -152,7 +155,8 @@ NOT_FOR_PEOPLE = {
         "search/metric_names", "search/label_names", "search/label_values",
     )], READS),
     **dict.fromkeys([API + path for path in (
-        "/backtest", "/explain", "/config/preview", "/maintenance/preview", "/silences/preview", "/schedules/evaluate",
+        "/backtest", "/explain", "/config/preview", "/additions/plan",
+        "/maintenance/preview", "/silences/preview", "/schedules/evaluate",
     )], READS),
     **dict.fromkeys([
         "/api/v1/write", "/api/v1/otlp/v1/metrics", "/metrics/{rest:path}", "/api/v2/alerts", "/in/alertmanager", "/hb/{token}",

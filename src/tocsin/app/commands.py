@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tocsin.app import status
+from tocsin.app.additions import AdditionCommands
 from tocsin.app.audited import audited
 from tocsin.app.configuration import Configuration
 from tocsin.app.contacts import ContactCommands
@@ -61,6 +62,7 @@ def command_table(
     """Every command by name."""
     handlers = _Handlers(core, configuration, settings)
     table: dict[str, CommandHandler] = {
+        **AdditionCommands(core, configuration, random).table(),
         **ContactCommands(core, configuration, random).table(),
         **FeedCommands(core, configuration, random).table(),
         **ReportCommands(core, configuration).table(),

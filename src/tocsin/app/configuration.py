@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,9 +19,9 @@ from tocsin.app.preflight import LAST_GOOD
 from tocsin.app.settings import ServeSettings
 from tocsin.clock import Clock
 from tocsin.collect.catalog import parse_check
+from tocsin.config.additions import Addition, build_with, left_out
 from tocsin.config.config import Config, with_checks, with_contacts
 from tocsin.config.declared import declared_windows, with_maintenance
-from tocsin.config.load import build
 from tocsin.config.next_start import from_next_start
 from tocsin.config.sources import Signature, Sources, read_sources, signature
 from tocsin.errors import ConfigError, Problem
@@ -32,6 +32,7 @@ from tocsin.model.check import CheckSpec
 from tocsin.model.event import SYSTEM, Actor, Event
 from tocsin.model.route import MaintenanceWindow
 from tocsin.state import events
+from tocsin.state.schema import additions as addition_table
 from tocsin.state.schema import declared_checks
 from tocsin.state.sql import Database
 
@@ -56,6 +57,7 @@ class Configuration:
         self._from_files: Config
         self._started_with: Config
         self._declared: list[CheckSpec] = []
+        self._additions: tuple[Addition, ...] = ()
         self._contacts: tuple[contacts.Stored, ...] = ()
         self._windows: tuple[MaintenanceWindow, ...] = ()
         self._seen: Signature = ()
@@ -75,6 +77,7 @@ class Configuration:
         self._declared = await self._read_declared()
         self._contacts = await self.db.read(contacts.stored)
         self._windows = await self.db.read(declared_windows)
+        self._additions = await self.db.read(stored_additions)
         try:
             self._from_files = await asyncio.to_thread(self._read)
         except ConfigError as error:
@@ -85,7 +88,8 @@ class Configuration:
                 kept = await asyncio.to_thread(self._last_good_path.read_bytes)
             except OSError:
                 raise error from None
-            self._from_files = await asyncio.to_thread(build, Sources.from_json(kept), address=self._settings.reachable)
+            last_good = Sources.from_json(kept)
+            self._from_files = await asyncio.to_thread(build_with, last_good, self._additions, address=self._settings.reachable)
             reload_ok.set(0)
         self._started_with = self._from_files
         self._in_force()
@@ -182,6 +186,65 @@ class Configuration:
         self._windows = await self.db.read(declared_windows)
         self._apply_added()
 
+    # -- imports of the dashboard -------------------------------------------------------------------------------------
+
+    @property
+    def additions(self) -> tuple[Addition, ...]:
+        return self._additions
+
+    async def try_addition(self, addition: Addition) -> Config:
+        """The configuration as it would be with it; nothing is taken over. Raises ConfigError where it does not go with it."""
+        with_it = (*self._additions, addition)
+        config = await asyncio.to_thread(self._read, with_it, keep=False)
+        if left := left_out(config, addition):
+            raise ConfigError(left)
+        return config
+
+    async def add(self, addition: Addition | None, checks: Sequence[tuple[dict[str, Any], CheckSpec]], actor: Actor) -> None:
+        """Keep what was imported, in one transaction, and put it in force."""
+        now_ms = self.clock.now_ms()
+
+        def work(tx: Connection) -> None:
+            if addition is not None:
+                row = dataclasses.asdict(addition) | {"created_by": actor.name, "created_ms": now_ms}
+                tx.execute(sa.insert(addition_table).values(**row))
+                text = f"{actor.name} added {addition.title}"
+                events.record(tx, Event(now_ms, str(actor), "imported", f"addition:{addition.id}", text))
+            for raw, spec in checks:
+                tx.execute(sa.insert(declared_checks).values(id=spec.id, spec=raw, created_by=actor.name, created_ms=now_ms))
+                events.record(tx, Event(now_ms, str(actor), "check_added", f"check:{spec.id}", f"{actor.name} added {spec.name}"))
+
+        await self.db.write(work)
+        await self._additions_changed()
+
+    async def remove_addition(self, addition_id: str, actor: Actor) -> bool:
+        """False when there is none of that id."""
+        found = next((one for one in self._additions if one.id == addition_id), None)
+        if found is None:
+            return False
+
+        def work(tx: Connection) -> None:
+            tx.execute(sa.delete(addition_table).where(addition_table.c.id == addition_id))
+            text = f"{actor.name} removed {found.title}"
+            events.record(tx, Event(self.clock.now_ms(), str(actor), "import_removed", f"addition:{addition_id}", text))
+
+        await self.db.write(work)
+        await self._additions_changed()
+        return True
+
+    async def _additions_changed(self) -> None:
+        self._declared = await self._read_declared()
+        self._additions = await self.db.read(stored_additions)
+        try:
+            self._from_files = await asyncio.to_thread(self._read)
+        except ConfigError as error:
+            # The files are wrong just now, and the old ones in force: what was added counts once they are right.
+            self.problems = error.problems
+            self._refused()
+            return
+        self._in_force()
+        self._apply(self.config)
+
     def _apply_added(self) -> None:
         self.config = self._with_added()
         self._apply(self.config)
@@ -203,11 +266,13 @@ class Configuration:
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
-    def _read(self) -> Config:
-        sources = read_sources(self._settings.config_paths, optional=self._settings.config_optional)
-        settings = self._settings
-        config = build(sources, watch=settings.config_paths, address=settings.reachable, now_ms=self.clock.now_ms())
-        self._keep_good(sources.to_json())
+    def _read(self, additions: Sequence[Addition] | None = None, *, keep: bool = True) -> Config:
+        """The files with these additions (None = those that are kept). `keep`: for a start with files that are wrong."""
+        settings, added = self._settings, self._additions if additions is None else additions
+        sources = read_sources(settings.config_paths, optional=settings.config_optional)
+        config = build_with(sources, added, watch=settings.config_paths, address=settings.reachable, now_ms=self.clock.now_ms())
+        if keep:
+            self._keep_good(sources.to_json())
         return config
 
     def _keep_good(self, data: bytes) -> None:
@@ -235,3 +300,11 @@ class Configuration:
     async def _record(self, actor: Actor, verb: str, text: str) -> None:
         event = Event(self.clock.now_ms(), str(actor), verb, "config", text)
         await self.db.write(lambda tx: events.record(tx, event))
+
+
+def stored_additions(connection: Connection) -> tuple[Addition, ...]:
+    """Oldest first: a later one was judged beside those before it."""
+    rows = connection.execute(sa.select(addition_table).order_by(addition_table.c.created_ms, addition_table.c.id))
+    return tuple(
+        Addition(row.id, row.title, row.kind, dict(row.sections), dict(row.files), row.created_by, row.created_ms) for row in rows
+    )

@@ -88,6 +88,7 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "loaded_ms": configuration.loaded_ms,
         "yaml": config.text,
         "nobody_paged": config.nobody_paged,
+        "scrape_jobs": [job.name for job in config.jobs],
         "dead_man": bool(config.dead_man_url),
         "drill": config.drill is not None,
         "severities": list(config.severities),

@@ -49,7 +49,7 @@ _CHANGES = 20
 _SILENT_MS = 60_000
 _CHANGE_VERBS = (
     "config_loaded", "config_refused", "silenced", "silence_expired", "marked", "check_added", "check_removed", "check_paused",
-    "check_resumed", "override_added", "override_removed",
+    "check_resumed", "override_added", "override_removed", "imported", "import_removed",
 )  # fmt: skip
 _PROBLEMS = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN)
 _NO_RULES = RuleIndex({}, {})
