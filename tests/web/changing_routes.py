@@ -155,7 +155,7 @@ NOT_FOR_PEOPLE = {
         "search/metric_names", "search/label_names", "search/label_values",
     )], READS),
     **dict.fromkeys([API + path for path in (
-        "/backtest", "/explain", "/config/preview", "/additions/plan",
+        "/backtest", "/explain", "/query/parts", "/config/preview", "/additions/plan",
         "/maintenance/preview", "/silences/preview", "/schedules/evaluate",
     )], READS),
     **dict.fromkeys([

@@ -28,6 +28,7 @@ from tocsin.model.series import (
 from tocsin.promql import ast
 from tocsin.promql.annotation import Notes
 from tocsin.promql.evaluate import Evaluator, Scope, Value
+from tocsin.promql.explained import Part, explained
 from tocsin.promql.frame import Frame, merged
 from tocsin.promql.labelsets import DELAYED_NAME_REMOVAL, LabelCache, Naming
 from tocsin.promql.limits import Budget
@@ -110,6 +111,16 @@ class Engine:
         value = _evaluate(run, t_ms)
         watch.evaluated()
         return watch.timed(_range_result(value, t_ms, run))
+
+    def explained(self, query: str, start_ms: int, end_ms: int, step_ms: int, *, cancelled: Cancelled | None = None) -> Part:
+        """A range query taken apart: what each part found and how long it took. Raises QueryError."""
+        plan = self._plan(query)
+        t_ms = self._steps(plan, start_ms, end_ms, step_ms)
+        scope = self._scope(plan, start_ms, end_ms, step_ms, 0, 0.0, cancelled)
+        try:
+            return explained(scope, t_ms, self._clock.monotonic_s)
+        except RecursionError:
+            raise ExecutionError("expression is nested too deeply") from None
 
     def _steps(self, plan: Plan, start_ms: int, end_ms: int, step_ms: int) -> Int64:
         kind = ast.type_of(plan.expr)

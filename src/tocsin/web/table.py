@@ -20,6 +20,7 @@ from tocsin.web.api.maintenance import Maintenance
 from tocsin.web.api.notifications import Notifications
 from tocsin.web.api.oncall import OnCall
 from tocsin.web.api.overview import OverviewPage
+from tocsin.web.api.parts_of_query import QueryParts
 from tocsin.web.api.people import People
 from tocsin.web.api.proof import Proof
 from tocsin.web.api.reports import Reports
@@ -188,6 +189,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *ServicePages(desk).endpoints(API),
         *Slos(desk).endpoints(API),
         *Explain(desk).endpoints(API),
+        *QueryParts(desk).endpoints(API),
         *Proof(desk).endpoints(API),
         *Trials(desk).endpoints(API),
         *Dashboards(desk).endpoints(API),
