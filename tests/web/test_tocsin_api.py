@@ -25,6 +25,7 @@ from tocsin.state.schema import (
     episodes,
     incident_alerts,
     incidents,
+    notification_texts,
     notifications,
     silences,
 )
@@ -388,3 +389,26 @@ async def test_analytics_over_a_window(broken, viewer):
     ] == []
     for wrong in ("from=x", "from=2023-11-02T00:00:00Z&to=2023-11-01T00:00:00Z", "from=0", "to=2023-11-02"):
         assert (await viewer.get(f"{API}/incidents/analytics?{wrong}")).status == 422, wrong
+
+
+async def test_the_log_of_messages_is_filtered_by_the_server_and_tells_what_one_said(house, viewer):
+    text = {"notification": "n1", "t_ms": 5, "template": "title", "body": "CRITICAL - checkout"}
+    await house.db.write(lambda tx: tx.execute(sa.insert(notification_texts).values(**text)))
+    everything = (await viewer.get(f"{API}/notifications")).json()["notifications"]
+    some = everything[0]
+
+    async def found(**query: str) -> list[str]:
+        return [row["id"] for row in (await viewer.get(f"{API}/notifications", query=query)).json()["notifications"]]
+
+    assert some["id"] in await found(q=f"{some['recipient'].upper()} {some['channel']}")
+    assert some["id"] in await found(q=f"#{some['incident']}")
+    assert await found(q="no such words") == [] and await found(q="100%") == []
+    assert await found(to=str(min(row["created_ms"] for row in everything) - 1)) == []
+    assert len(await found(**{"from": "0"})) == len(everything)
+    assert (await viewer.get(f"{API}/notifications?from=soon")).status == 422
+    assert (await viewer.get(f"{API}/notifications?q={'x' * 201}")).status == 400
+
+    one, silent = [(await viewer.get(f"{API}/notifications/{name}")).json() for name in ("n1", "n2")]
+    assert (one["body"], one["said_ms"], one["template"], one["recipient"]) == ("CRITICAL - checkout", 5, "title", "ana")
+    assert (silent["body"], silent["said_ms"]) == ("", 0)
+    assert (await viewer.get(f"{API}/notifications/nothing")).status == 404

@@ -22,7 +22,7 @@ from tocsin.model.event import SYSTEM, Actor
 from tocsin.model.notification import Delivery, Message, Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
-from tocsin.notify import crowd, links, threads, trial
+from tocsin.notify import crowd, links, spoken, threads, trial
 from tocsin.notify import questions as ask
 from tocsin.notify.channel import Channel, Io
 from tocsin.notify.compose import Composer
@@ -49,6 +49,7 @@ _BUSY_NAP_MS = 5_000
 _AFTER_ERROR_MS = 2_000
 _SEND_TIMEOUT_S, _ILLUSTRATE_TIMEOUT_S = 45.0, 20.0
 _PLACE_TTL_MS = 24 * 3_600_000
+_PRUNE_EVERY_MS = 3_600_000
 
 
 class Undelivered(Protocol):
@@ -83,6 +84,7 @@ class Deliverer:
         self._asked: set[str] = set()
         self._only_sender = db.url.startswith("sqlite")
         self._steps = Steps(clock, "notify")
+        self._pruned_ms = 0
         self._owner = ""
         self.looked_ms = 0
         """When the outbox was last looked at."""
@@ -172,6 +174,9 @@ class Deliverer:
         claimed: list[queue.Claimed] = []
         wait_ms = _LONGEST_NAP_MS
         self._lanes.put_back()
+        if not 0 <= now_ms - self._pruned_ms < _PRUNE_EVERY_MS:
+            self._pruned_ms = now_ms
+            spoken.prune(tx, now_ms)
         for row in queue.due(tx, now_ms, blocked=self._blocked()):
             if not queue.still_waits(tx, row.id):
                 continue  # Gathered into another message a moment ago.
@@ -230,13 +235,17 @@ class Deliverer:
             page_latency.observe(max(self._clock.now_ms() - note.due_at_ms, 0) / 1000)
         refs = dict(claimed.refs)
         message, io = self._composer.message(channel, claimed, refs)
-        delivery = await self._attempt(channel, message, io)
+        heard = spoken.Heard()
+        delivery = await self._attempt(channel, message, heard.listening(io))
         attempt_seconds.observe(self._clock.monotonic_s() - started, note.channel)
         jitter = self._random.random()
+        said = _said(channel, message, heard)
 
         def work(tx: Connection) -> Next:
             now_ms = self._clock.now_ms()
             self._follow_clock(tx, now_ms)
+            if isinstance(channel, Channel) and said:
+                spoken.keep(tx, note.id, said, spoken.template_of(channel), now_ms)
             following = self._after(claimed, channel, delivery, now_ms=now_ms, jitter=jitter)
             cry = queue.finish(tx, claimed, delivery, following, now_ms, attempts_made=note.attempts + 1)
             if refs != claimed.refs:
@@ -407,6 +416,15 @@ class Deliverer:
         await self._db.write(work)
         self.wake()
         return id_
+
+
+def _said(channel: Channel | str, message: Message, heard: spoken.Heard) -> str:
+    """For the log; that it cannot be read must not keep what came of the attempt from being written down."""
+    try:
+        return spoken.spoken(heard, channel, message) if isinstance(channel, Channel) else ""
+    except Exception:
+        log.exception("the text of a message could not be kept", notification=message.notification.id)
+        return ""
 
 
 def _ttl_ms(settings_ref: str) -> int:

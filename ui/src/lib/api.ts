@@ -146,7 +146,6 @@ export interface CheckDetail extends CheckRow {
 }
 export interface CheckRun { id: number; started_ms: number; ok: boolean; reason: string; message: string; manual_by: string; result: CheckResult }
 export interface CheckResult {
-  check_id: string
   started_ms: number
   duration_ms: number
   ok: boolean
@@ -245,7 +244,7 @@ export interface WhyRow { who: string; told: boolean; text: string; t_ms: number
 // POST /incidents/{n}/snooze { until_ms }; /note { text }; /verdict { verdict }; /assign { to }
 // POST /incidents/{n}/remediation { action?, summary?, cause?, held?, follow_ups?, links? }; what is left out stays. GET /incidents/{n}/export.md
 
-// GET /notifications?incident=&channel=&state=&recipient= -> { now_ms, cursor, notifications: NotificationRow[] }
+// GET /notifications?incident=&channel=&state=&recipient=&kind=&from=&to=&q= -> { now_ms, cursor, notifications: NotificationRow[] }
 export interface NotificationRow {
   id: string
   incident: number
@@ -265,6 +264,8 @@ export interface NotificationRow {
   possible_repeat: boolean // added 10:25: the answer to an earlier attempt was lost
   attempt_log: { n: number; started_ms: number; ended_ms: number; outcome: string; status: number; reason: string }[]
 }
+// GET /notifications/{id} -> NotificationDetail: what it said, as text, without secrets
+export interface NotificationDetail extends NotificationRow { body: string; said_ms: number; template: string }
 // POST /notifications/{id}/retry -> NotificationRow; POST /notifications/test { user | receiver } -> NotificationRow[]
 
 // GET /silences -> { now_ms, cursor, silences: SilenceRow[], next }; GET /silences/{id} -> SilenceRow

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,8 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.state.schema import attempts, notifications
+from tocsin.incidents.questions import instant
+from tocsin.state.schema import attempts, incidents, notification_texts, notifications
 from tocsin.web.answers import json_answer
 from tocsin.web.api.paging import page_of
 from tocsin.web.api.shapes import Attempt, NotificationList, NotificationRow
@@ -21,6 +23,19 @@ from tocsin.web.forms import Body, read_body, row_number
 from tocsin.web.problem import Refused
 
 _FILTERS = ("channel", "state", "recipient", "kind")
+_LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationDetail(NotificationRow):
+    """One message, with what it said."""
+
+    body: str
+    """What left for the provider last, as text; secrets and links that act are masked. Empty = nothing left, or long ago."""
+    said_ms: int
+    """When; 0 = there is no text."""
+    template: str
+    """Which parts of it are the operator's own words; empty = all of it is Tocsin's."""
 
 
 class TestBody(Body):
@@ -45,11 +60,12 @@ class Notifications:
             Endpoint(
                 path + "/test", self.test, methods=["POST"], permission=responder, answer=list[NotificationRow], body=TestBody
             ),
+            Endpoint(path + "/{id}", self.detail, permission=Permission.VIEWER, answer=NotificationDetail),
             Endpoint(path + "/{id}/retry", self.retry, methods=["POST"], permission=responder, answer=NotificationRow),
         ]
 
     async def list(self, request: Request) -> Response:
-        """Newest first; filters: incident, channel, state, recipient, kind."""
+        """Newest first; filters: incident, channel, state, recipient, kind, `from` and `to` (when it was decided), `q` (text)."""
         query = request.query_params
         page = page_of(query)
         statement = page.narrow(sa.select(notifications), notifications.c.created_ms, notifications.c.id)
@@ -61,9 +77,29 @@ class Notifications:
         for name in _FILTERS:
             if query.get(name):
                 statement = statement.where(notifications.c[name].in_(query[name].split(",")))
+        statement = _within(statement, query, self._desk.now_ms())
         rows = await self._desk.parts.database.read(lambda tx: notification_rows(tx, statement))
         following = page.next_after(len(rows), rows[-1].created_ms, rows[-1].id) if rows else ""
         return await json_answer(request, NotificationList(self._desk.now_ms(), self._desk.hub.cursor, rows, following))
+
+    async def detail(self, request: Request) -> Response:
+        """One message with its attempts, and what it said"""
+        wanted = str(request.path_params["id"])
+        c = notification_texts.c
+
+        def read(tx: Connection) -> NotificationDetail | None:
+            found = notification_rows(tx, sa.select(notifications).where(notifications.c.id == wanted))
+            if not found:
+                return None
+            text = tx.execute(sa.select(c.body, c.t_ms, c.template).where(c.notification == wanted)).first()
+            own = {name: getattr(found[0], name) for name in NotificationRow.__dataclass_fields__}
+            body, said_ms, template = text if text is not None else ("", 0, "")
+            return NotificationDetail(**own, body=body, said_ms=said_ms, template=template)
+
+        answer = await self._desk.parts.database.read(read)
+        if answer is None:
+            raise Refused(404, "no_such_notification", f"there is no notification {wanted[:64]!r}")
+        return await json_answer(request, answer)
 
     async def retry(self, request: Request) -> Response:
         """Send a failed message again."""
@@ -88,6 +124,24 @@ class Notifications:
     async def _rows(self, ids: Sequence[str]) -> Sequence[NotificationRow]:
         statement = sa.select(notifications).where(notifications.c.id.in_(ids)).order_by(notifications.c.created_ms)
         return await self._desk.parts.database.read(lambda tx: notification_rows(tx, statement))
+
+
+def _within(statement: sa.Select[Any], query: Mapping[str, str], now_ms: int) -> sa.Select[Any]:
+    """Only what was decided between `from` and `to`, and holds every word of `q`. Raises Refused 400, CommandError 422."""
+    c, text = notifications.c, query.get("q", "")
+    if len(text) > _LONGEST_TEXT:
+        raise Refused(400, "bad_text", f"q: expected at most {_LONGEST_TEXT} characters")
+    if query.get("from"):
+        statement = statement.where(c.created_ms >= instant(query, "from", now_ms))
+    if query.get("to"):
+        statement = statement.where(c.created_ms <= instant(query, "to", now_ms))
+    of_incident = sa.select(incidents.c.title).where(incidents.c.number == c.incident).scalar_subquery()
+    told = (c.recipient, c.address, c.channel, c.reason, c.state_reason, c.kind, of_incident)
+    for word in text.split():
+        anywhere = sa.or_(*(column.icontains(word, autoescape=True) for column in told))
+        number = row_number(word.removeprefix("#"))
+        statement = statement.where(sa.or_(anywhere, c.incident == number) if number else anywhere)
+    return statement
 
 
 def notification_rows(tx: Connection, statement: sa.Select[Any]) -> list[NotificationRow]:
