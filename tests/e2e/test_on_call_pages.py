@@ -1,4 +1,4 @@
-"""On call in the browser: an incident on its rung of the ladder, a contact that is tried, a turn given away, a span drawn over the week."""
+"""On call in the browser: an incident on its rung, a contact that is tried, a turn given away, a span drawn over the week."""
 
 from __future__ import annotations
 

@@ -90,6 +90,16 @@ export async function changeSilence(row: SilenceRow, wanted: NewSilence, etag: s
   toasts.say(made.id === row.id ? `Silence changed: until ${clock(made.ends_at_ms, live.now, router.zone)}` : 'A new silence stands for the old one', undo)
 }
 
+/** An hour more: what takes longer than planned at 3 am. */
+export function extendSilence(row: SilenceRow): Promise<boolean> {
+  const { id, matchers, starts_at_ms, ends_at_ms, comment } = row
+  let longer: SilenceRow | null = null
+  const later = Math.round(Math.max(ends_at_ms, live.now)) + 3_600_000
+  const work = async () => (longer = await post<SilenceRow>('/silences', { id, matchers, starts_at_ms, ends_at_ms: later, comment }, undefined, row.etag))
+  const undo = async () => void (await post('/silences', { id, matchers, starts_at_ms, ends_at_ms, comment }, undefined, longer?.etag ?? ''))
+  return attempt('Could not extend the silence', work, `Silenced until ${clock(later, live.now, router.zone)}`, undo)
+}
+
 export function expireSilence(row: SilenceRow): Promise<boolean> {
   const { matchers, ends_at_ms, comment } = row
   const undo = async () => void (await post('/silences', { matchers, ends_at_ms, comment }))
