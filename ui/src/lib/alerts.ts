@@ -1,7 +1,10 @@
 // Alerts in tabs and groups.
 
 import type { AlertRow } from './api'
+import { operatorOf, splitComparison } from './expression'
+import { inUnit } from './format'
 import { matchersOf, type Matcher } from './matchers'
+import { unitOf } from './prom'
 import { csv } from './reports'
 
 /** A clearing alert still fires until its quiet time has passed. */
@@ -54,6 +57,14 @@ export function matchersOfAll(alerts: AlertRow[]): Matcher[] {
 /** A value as a regular expression that takes nothing else. */
 function literally(value: string): string {
   return value.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&')
+}
+
+/** "7.2 s" and "> 5 s". Of a check only whether it fails is known, and that is why its alert is there: nothing to compare. */
+export function valueAndLimit(alert: Pick<AlertRow, 'value' | 'labels' | 'rule'>): { value: string; limit: string } {
+  if (alert.value === null || alert.labels.check) return { value: '', limit: '' }
+  const { value, limit } = splitComparison(alert.rule.expr)
+  const unit = unitOf(value)
+  return { value: inUnit(alert.value, unit), limit: limit === null ? '' : `${operatorOf(alert.rule.expr)} ${inUnit(limit, unit).replace(/\.0+(?= %$)/, '')}` }
 }
 
 const COLUMNS = ['name', 'severity', 'state', 'starts', 'ends', 'value', 'incident', 'acknowledged by', 'told', 'labels'] as const

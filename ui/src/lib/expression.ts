@@ -11,6 +11,12 @@ export function splitComparison(expression: string): Comparison {
   return value && right !== '' && Number.isFinite(Number(right)) ? { value, limit: Number(right) } : { value: expression, limit: null }
 }
 
+/** `>`, `<=` and so on, of an expression that splitComparison takes apart; else empty. */
+export function operatorOf(expression: string): string {
+  const found = splitComparison(expression).limit === null ? null : topLevel(expression)
+  return found ? expression.slice(found.start, found.end) : ''
+}
+
 /** The one comparison outside brackets and quotes, up to the first `and` or `unless`; none when `or` makes two halves of it. */
 function topLevel(text: string): { start: number; end: number; stop: number } | null {
   let depth = 0

@@ -15,6 +15,11 @@ export function runs(letters: string): Run[] {
   return found
 }
 
+/** Half hours as hours, for alerts: an hour in which it fired at all. 48 letters -> 24 blocks. */
+export function hourly(letters: string): string {
+  return letters.replace(/../g, (pair) => (pair.includes('1') ? '1' : (pair[0] ?? '0')))
+}
+
 const WORDS: Partial<Record<Look | 'none', string>> = { critical: 'down', warning: 'degraded', unknown: 'unknown', paused: 'paused' }
 
 /** "last 24 h: down 1h 30m, degraded 30m"; the text of the strip for those who do not see it. */
