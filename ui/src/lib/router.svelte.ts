@@ -1,11 +1,13 @@
 // The address bar is the state of the page (specs: URL grammar). Unknown parameters are kept, never dropped.
 
+import { comeBack, comeTo } from './arrive'
 import { absolute, relative } from './base'
 import { live } from './live.svelte'
+import { drawersOf, Places } from './places'
 import { fixed, instant, span, type Range } from './timerange'
 
 /** Travel with every link: what the whole dashboard is looking at. */
-const STICKY = ['scope', 'from', 'to', 'tz', 'theme', 'kiosk', 'at']
+const STICKY = ['scope', 'from', 'to', 'tz', 'theme', 'kiosk', 'rotate', 'pages', 'refresh', 'at']
 const DEFAULT_RANGE: Range = { from: 'now-1h', to: 'now' }
 
 type Change = Record<string, string | string[] | null>
@@ -13,17 +15,21 @@ type Change = Record<string, string | string[] | null>
 class Router {
   path = $state(relative(location.pathname))
   search = $state.raw(new URLSearchParams(location.search))
-  #scroll = new Map<string, number>()
+  #places = new Places()
 
   start() {
     history.scrollRestoration = 'manual'
     addEventListener('popstate', () => {
       this.#read()
-      this.#restore(this.#scroll.get(this.#key()) ?? 0)
+      this.#arrive()
     })
-    addEventListener('scroll', () => this.#scroll.set(this.#key(), scrollY), { passive: true })
+    addEventListener('scroll', () => (this.#place.y = scrollY), { passive: true })
+    addEventListener('pagehide', () => this.#places.save(sessionStorage))
+    document.addEventListener('toggle', (event) => this.#toggled(event.target), true)
     document.addEventListener('click', (event) => this.#click(event))
-    if (!history.state) history.replaceState({ key: 0 }, '')
+    if (history.state) this.#places.load(sessionStorage) // a reload, or back from elsewhere
+    else history.replaceState({ key: 0 }, '')
+    this.#arrive()
   }
 
   get(name: string): string {
@@ -90,26 +96,51 @@ class Router {
   /** The link to give to somebody else: it shows in an hour what it shows now. */
   share(keepRelative = false): string {
     const search = new URLSearchParams(this.search)
-    if (!keepRelative) apply(search, { ...fixed(span(this.range, live.now)) })
-    return location.origin + absolute(this.path) + text(search)
+    if (!keepRelative) apply(search, { ...fixed(span(this.range, this.moment)) })
+    return location.origin + absolute(this.path) + text(search) + location.hash
+  }
+
+  /** Go to another page in place of this one: a wallboard turns pages for months. */
+  turnTo(path: string, change: Change = {}) {
+    history.replaceState(history.state, '', this.to(path, change))
+    this.#read()
+    scrollTo(0, 0)
+  }
+
+  /** What a page remembers of this step of the history beside its address (what was ticked): there again on Back, not on a new visit. */
+  kept<T>(name: string, otherwise: T): T {
+    return (this.#place.kept[name] as T | undefined) ?? otherwise
+  }
+  keep(name: string, value: unknown) {
+    this.#place.kept[name] = value
   }
 
   #push(address: string) {
     if (address === location.pathname + location.search) return
-    history.pushState({ key: (Number(history.state?.key) || 0) + 1 }, '', address)
+    const step = (Number(history.state?.key) || 0) + 1
+    this.#places.forgetFrom(step)
+    history.pushState({ key: step }, '', address)
     this.#read()
   }
   #read() {
     this.path = relative(location.pathname)
     this.search = new URLSearchParams(location.search)
   }
-  #key() {
-    return `${history.state?.key ?? 0} ${location.pathname}`
+  get #place() {
+    return this.#places.at(`${history.state?.key ?? 0} ${location.pathname}`)
   }
-  /** The rows come after the fetch: try until the page is high enough, a second at most. */
-  #restore(y: number, tries = 20) {
-    if (document.documentElement.scrollHeight >= y + innerHeight || tries === 0) scrollTo(0, y)
-    else setTimeout(() => this.#restore(y, tries - 1), 50)
+  #arrive() {
+    const place = this.#place
+    if (place.y || Object.keys(place.drawers).length) comeBack(place)
+    else if (location.hash) comeTo(location.hash)
+    else scrollTo(0, 0)
+  }
+  #toggled(drawer: EventTarget | null) {
+    const main = document.getElementById('main')
+    if (!(drawer instanceof HTMLDetailsElement) || !main?.contains(drawer)) return
+    // What lies over the page is a menu: nobody wants it open when they come back.
+    if (drawer.lastElementChild && getComputedStyle(drawer.lastElementChild).position === 'absolute') return
+    for (const [name, one] of drawersOf(main)) if (one === drawer) this.#place.drawers[name] = drawer.open
   }
 
   #click(event: MouseEvent) {
@@ -119,11 +150,13 @@ class Router {
     if (!link.pathname.startsWith(absolute('/')) || /^\/(api|metrics|login|logout|status)\b/.test(relative(link.pathname))) return
     event.preventDefault()
     if (link.hash && link.pathname === location.pathname && link.search === location.search) {
-      document.getElementById(link.hash.slice(1))?.scrollIntoView()
+      history.replaceState(history.state, '', link.href)
+      comeTo(link.hash)
       return
     }
     this.#push(link.pathname + link.search + link.hash)
     scrollTo(0, 0)
+    if (link.hash) comeTo(link.hash)
     document.getElementById('main')?.focus({ preventScroll: true })
   }
 }

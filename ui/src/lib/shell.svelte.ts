@@ -1,6 +1,9 @@
 // What the frame does for every page: the search palette and the link to the view.
 
+import { absolute, relative } from './base'
+import { post } from './client'
 import { router } from './router.svelte'
+import { follows, rangeLabel } from './timerange'
 import { toasts } from './toast.svelte'
 
 export const shell = $state({ searching: false, subject: '' })
@@ -13,12 +16,37 @@ export function entitle(subject: () => string): void {
   })
 }
 
-export async function copyLink(): Promise<void> {
-  const link = router.share()
+/** Beyond this, mail programs and chats break an address. */
+const LONGEST_LINK = 2000
+
+/** The link to this view, fixed in time unless `keepRelative`. */
+export async function copyLink(keepRelative = false): Promise<void> {
+  const link = await shortened(router.share(keepRelative))
+  const moves = follows(router.range) && !router.at
+  const said = keepRelative ? `Link copied. It shows “${rangeLabel(router.range)}”, whenever it is opened.` : 'Link copied. It keeps this moment: the same view for whoever opens it.'
+  if (await copied(link)) toasts.say(said, null, moves && !keepRelative ? { label: `Keep “${rangeLabel(router.range)}”`, work: () => copyLink(true) } : null)
+}
+
+/** False when the browser has no clipboard (it needs https or localhost): then the text was shown, to copy by hand. */
+export async function copied(text: string): Promise<boolean> {
   try {
-    await navigator.clipboard.writeText(link)
-    toasts.say('Link copied. It keeps this moment: the same view for whoever opens it.')
+    await navigator.clipboard.writeText(text)
+    return true
   } catch {
-    prompt('Copy this link', link) // the clipboard needs https or localhost
+    prompt('Copy this', text)
+    return false
+  }
+}
+
+/** A long address as `/s/...`; as it is when it is short enough, or the server would not. */
+export async function shortened(link: string): Promise<string> {
+  if (link.length <= LONGEST_LINK) return link
+  try {
+    const url = new URL(link)
+    const { id } = await post<{ id: string }>('/links', { url: relative(url.pathname) + url.search + url.hash })
+    return url.origin + absolute(`/s/${id}`)
+  } catch (error) {
+    toasts.fail('The link is long: no short one could be made', error)
+    return link
   }
 }

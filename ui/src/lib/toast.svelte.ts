@@ -2,7 +2,9 @@
 
 import { ApiError } from './client'
 
-export interface Toast { id: number; text: string; bad: boolean; undo: (() => Promise<void>) | null; detail: string }
+export interface Toast { id: number; text: string; bad: boolean; undo: (() => Promise<void>) | null; detail: string; offer: Offer | null }
+/** Something else that could be meant, as a button. */
+export interface Offer { label: string; work: () => Promise<void> }
 
 export const UNDO_MS = 10_000
 
@@ -10,12 +12,16 @@ class Toasts {
   all = $state.raw<Toast[]>([])
   #next = 1
 
-  say(text: string, undo: (() => Promise<void>) | null = null) {
-    this.#add({ id: this.#next++, text, bad: false, undo, detail: '' }, undo ? UNDO_MS : 5000)
+  say(text: string, undo: (() => Promise<void>) | null = null, offer: Offer | null = null) {
+    this.#add({ id: this.#next++, text, bad: false, undo, detail: '', offer }, undo || offer ? UNDO_MS : 5000)
   }
   fail(what: string, error: unknown) {
     const detail = error instanceof ApiError && error.requestId ? `request ${error.requestId}` : ''
-    this.#add({ id: this.#next++, text: `${what}: ${error instanceof Error ? error.message : String(error)}`, bad: true, undo: null, detail }, 0)
+    this.#add({ id: this.#next++, text: `${what}: ${error instanceof Error ? error.message : String(error)}`, bad: true, undo: null, detail, offer: null }, 0)
+  }
+  async take(toast: Toast) {
+    this.dismiss(toast.id)
+    await toast.offer?.work()
   }
   dismiss(id: number) {
     this.all = this.all.filter((one) => one.id !== id)
