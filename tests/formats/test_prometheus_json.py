@@ -54,6 +54,17 @@ def test_a_matrix_leaves_holes_out_and_keeps_ordinary_nan() -> None:
     assert result[1]["values"] == [[0, "NaN"], [15, "2"], [30.5, "+Inf"]]
 
 
+@pytest.mark.parametrize("first", [range(3, 6), range(1, 6), range(3, 8), range(8), range(0)])
+@pytest.mark.parametrize("second", [range(3, 6), range(2)])
+def test_steps_at_which_nothing_is_are_left_out_of_every_row(first: range, second: range) -> None:
+    values = np.full((2, 8), ABSENT_NAN)
+    for row, there in zip(values, (first, second), strict=True):
+        row[list(there)] = [n + 0.5 for n in there]
+    matrix = Matrix((A, B), np.arange(8) * 15_000, values)
+    result = json.loads(api.encode_result(QueryResult(ValueType.MATRIX, matrix=matrix)))["data"]["result"]
+    assert [series["values"] for series in result] == [[[n * 15, f"{n}.5"] for n in there] for there in (first, second)]
+
+
 @pytest.mark.parametrize(
     "row", [[1.0, -7.0, 9e15], [1.0, -0.0, 3.0], [0.5, 2.0, 1e15], [0.25, 0.1, 1e-4], [3.0, 1e17, ABSENT_NAN]]
 )

@@ -162,7 +162,8 @@ def _points(labels: Sequence[Labels], t_ms: list[int], numbers: list[bytes]) -> 
 
 
 def _matrix(matrix: Matrix, most: int) -> Iterator[bytes]:
-    """Rows without holes go through orjson many at a time; the others one by one."""
+    """Rows without holes go through orjson many at a time; the others one by one. Nothing is written of steps without any."""
+    matrix = _trimmed(matrix)
     template = _Template(matrix.t_ms)
     block = max(1, min(_BLOCK_SERIES, _BLOCK_CELLS // max(matrix.t_ms.size, 1)))
     for start in range(0, most, block):
@@ -180,6 +181,19 @@ def _matrix(matrix: Matrix, most: int) -> Iterator[bytes]:
                 for row, metric in enumerate(metrics)
             ]
         yield b",".join(rows)
+
+
+def _trimmed(matrix: Matrix) -> Matrix:
+    """From the first to the last step at which the first series is, when all others are there just as long."""
+    if not len(matrix.labels) or not matrix.t_ms.size:
+        return matrix
+    there = np.flatnonzero(~is_absent(np.ascontiguousarray(matrix.values[0])))
+    if not there.size or there.size == matrix.t_ms.size:
+        return matrix
+    first, last = int(there[0]), int(there[-1]) + 1
+    if not (is_absent(matrix.values[:, :first]).all() and is_absent(matrix.values[:, last:]).all()):
+        return matrix
+    return Matrix(matrix.labels, matrix.t_ms[first:last], matrix.values[:, first:last])
 
 
 class _Template:

@@ -10,12 +10,24 @@ from tocsin.model.labels import Labels
 from tocsin.model.series import Bool, Float64, Int64
 from tocsin.promql.frame import Frame
 from tocsin.promql.quantile import quantiles
+from tocsin.promql.select import widened
 from tocsin.promql.sums import in_order_mean, total
+
+_MANY_STEPS = 32
+"""From so many on it is worth a look which of them have a value at all."""
 
 
 def aggregate(op: str, frame: Frame, numbers: Int64, groups: tuple[Labels, ...], param: Float64 | None) -> Frame:
     """One row per group. numbers int64 [k] are the groups of the rows; param float64 [s] is the φ of `quantile`."""
     steps = frame.steps
+    seen = _seen(frame)
+    if seen.stop - seen.start < steps:
+        # Where nothing is there is nothing to add up.
+        part = Frame(frame.labels, frame.values[:, seen], frame.mask()[:, seen], frame.nameless)
+        found = aggregate(op, part.filled(), numbers, groups, None if param is None else param[seen])
+        return found.with_values(widened(found.values, seen, steps), widened(found.mask(), seen, steps))
+    if len(groups) == 1 and frame.labels:
+        return _one_group(op, frame, groups, param)
     values, present = np.zeros((len(groups), steps)), np.zeros((len(groups), steps), bool)
     for members, rows in batches(numbers, len(groups)):
         cells = frame.values[rows]
@@ -23,6 +35,26 @@ def aggregate(op: str, frame: Frame, numbers: Int64, groups: tuple[Labels, ...],
         count = np.full((len(members), steps), rows.shape[1]) if mask is None else mask.sum(axis=1)
         values[members] = _reduce(op, cells, mask, count, param)
         present[members] = count > 0
+    return _of_groups(frame, groups, values, present)
+
+
+def _seen(frame: Frame) -> slice:
+    """From the first to the last step that has a value."""
+    if frame.present is None or not frame.labels or frame.steps < _MANY_STEPS:
+        return slice(0, frame.steps)
+    some = np.flatnonzero(frame.present.any(axis=0))
+    return slice(int(some[0]), int(some[-1]) + 1) if some.size else slice(0, frame.steps)
+
+
+def _one_group(op: str, frame: Frame, groups: tuple[Labels, ...], param: Float64 | None) -> Frame:
+    """All rows are one group: nothing to sort them by, nothing to copy."""
+    cells = frame.values[None]
+    mask = None if frame.present is None else frame.present[None]
+    count = np.full((1, frame.steps), len(frame.labels)) if mask is None else mask.sum(axis=1)
+    return _of_groups(frame, groups, _reduce(op, cells, mask, count, param), count > 0)
+
+
+def _of_groups(frame: Frame, groups: tuple[Labels, ...], values: Float64, present: Bool) -> Frame:
     # With delayed name removal Prometheus marks group i when input row i is marked; kept, names of groups depend on it.
     nameless = None if frame.nameless is None else frame.nameless[: len(groups)]
     return Frame(groups, values, None if present.all() else present, nameless).compact()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ from tocsin.errors import ExecutionError
 from tocsin.model.labels import EMPTY_LABELS
 from tocsin.model.ports import SampleReader
 from tocsin.model.series import (
-    ABSENT_NAN,
+    ABSENT_BITS,
+    Float64,
     Int64,
     Matrix,
     QueryResult,
@@ -36,6 +38,7 @@ from tocsin.promql.parser import parse
 from tocsin.promql.plan import Plan, prepare
 from tocsin.promql.printer import format_expr
 
+_CELLS_AT_ONCE = 65_536
 Cancelled = Callable[[], bool] | threading.Event
 
 
@@ -261,13 +264,26 @@ def _range_result(value: Value, t_ms: Int64, scope: Scope) -> QueryResult:
     assert not isinstance(value, str)
     frame = scope.naming.finished(value.compact()) if isinstance(value, Frame) else Frame((EMPTY_LABELS,), value[None, :])
     order = sorted(range(len(frame.labels)), key=[each.pairs for each in frame.labels].__getitem__)
-    if order != list(range(len(order))):
-        frame = frame.rows(np.array(order, int))
-    values = frame.values if frame.present is None else np.where(frame.present, frame.values, ABSENT_NAN)
+    values = _laid_out(frame, order)
     return QueryResult(
         ValueType.MATRIX,
         int(t_ms[-1]),
-        matrix=Matrix(frame.labels, t_ms, values),
+        matrix=Matrix(tuple([frame.labels[row] for row in order]), t_ms, values),
         annotations=scope.notes.collected(),
         stats=_stats(scope, t_ms.size),
     )
+
+
+def _laid_out(frame: Frame, order: Sequence[int]) -> Float64:
+    """The values row by row in this order, absent where there is none: few rows at a time, which the cache holds."""
+    in_order = all(map(operator.eq, order, range(len(order))))
+    if in_order and frame.present is None:
+        return frame.values
+    out, at_once = np.empty(frame.values.shape), max(1, _CELLS_AT_ONCE // max(1, frame.steps))
+    for start in range(0, len(order), at_once):
+        part = slice(start, start + at_once)
+        rows = part if in_order else order[part]
+        # As bits: a copy of NaN as a number may lose which one it is.
+        bits = np.asarray(frame.values[rows], np.float64).view(np.uint64)
+        out.view(np.uint64)[part] = bits if frame.present is None else np.where(frame.present[rows], bits, np.uint64(ABSENT_BITS))
+    return out

@@ -6,7 +6,7 @@ change which instants a selector looks at, a subquery evaluates its inside on st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from tocsin.promql.labelsets import Naming, repeats
 from tocsin.promql.limits import Budget
 from tocsin.promql.parser import valid_label_name
 from tocsin.promql.plan import Plan
-from tocsin.promql.select import instants, windows
+from tocsin.promql.select import instants, seeing, widened, windows
 from tocsin.promql.text import go_quote
 
 Value = Frame | Float64 | str
@@ -117,8 +117,12 @@ class Evaluator:
         lookback_ms = self.scope.lookback_ms
         # Instants ascend, or are all the same.
         selection = self._select(selector, int(moments[0]) - lookback_ms + 1, int(moments[-1]), 0, "")
-        self.scope.budget.hold(selection.series_count * t_ms.size)
-        frame, taken = instants(selection, moments, lookback_ms)
+        seen = seeing(selection, moments, lookback_ms)
+        self.scope.budget.hold(selection.series_count * (seen.stop - seen.start))
+        frame, taken = instants(selection, moments[seen], lookback_ms)
+        if seen.stop - seen.start < t_ms.size:
+            values, present = (widened(each, seen, t_ms.size) for each in (frame.values, frame.mask()))
+            frame, taken = frame.with_values(values, present), widened(taken, seen, t_ms.size)
         self.scope.budget.read(_counts(frame, t_ms.size))
         return frame, taken
 
@@ -249,7 +253,7 @@ class Evaluator:
         arguments = [None if index == position else self.evaluate(argument, t_ms) for index, argument in enumerate(node.args)]
         labels, values, present = self.map_windows(function, call, arguments, position)
         if function.name in ("rate", "increase"):
-            self._note_non_counters(labels, np.asarray(present.any(axis=1)), node)
+            self._note_non_counters(labels, present, node)
         frame = Frame(labels, values, present).compact()
         if function.keeps_name or repeats(frame.labels):  # a store that leaves out labels answers for the rest
             return frame
@@ -257,34 +261,48 @@ class Evaluator:
 
     def map_windows(
         self, function: Function, call: Call, arguments: list[Any], position: int
-    ) -> tuple[tuple[Labels, ...], Float64, Bool]:
-        """Runs a range function piece by piece: labels [k], values [k, s], present [k, s]."""
+    ) -> tuple[tuple[Labels, ...], Float64, Bool | None]:
+        """Runs a range function piece by piece: labels [k], values [k, s], present [k, s] or None when every cell is."""
         selection, ends, range_ms = self.range_of(call.node.args[position], call.t_ms, function.name)
+        steps, seen = call.t_ms.size, seeing(selection, ends, range_ms)
+        if seen.stop - seen.start < steps:
+            call, ends = replace(call, t_ms=call.t_ms[seen]), ends[seen]
+            arguments = [each[seen] if isinstance(each, np.ndarray) else each for each in arguments]
         labels, pieces = windows(selection, ends, range_ms)
-        shape = (len(labels), call.t_ms.size)
+        shape = (len(labels), ends.size)
         self.scope.budget.hold(shape[0] * shape[1])
-        longest = 0
+        longest, read = 0, np.zeros(steps, np.int64)
         values, present = np.zeros(shape), np.zeros(shape, bool)
         for piece in pieces:
             self.scope.budget.check()
-            read = piece.windows.samples()
-            self.scope.budget.read(read)
+            read[seen] += piece.windows.samples()
             longest = max(longest, piece.windows.longest())
             arguments[position] = piece.windows
             filled = piece.windows.count > 0
-            if filled.any():
-                values[piece.rows], where = function.run(call, *arguments)
-                present[piece.rows] = filled if where is None else filled & where
+            if not filled.any():
+                continue
+            cells, where = function.run(call, *arguments)
+            where = filled if where is None else filled & where
+            if piece.windows.shape == shape:  # the only piece: its cells are the answer
+                values, present = np.broadcast_to(cells, shape), np.broadcast_to(where, shape)
+            else:
+                values[piece.rows], present[piece.rows] = cells, where
+        everywhere = bool(present.all())
+        self.scope.budget.read(read)
         self.scope.budget.release(shape[0] * shape[1])
         # Beside the results Prometheus holds one window at a time.
-        self.scope.budget.touch(int(present.sum()) + longest)
-        return labels, values, present
+        self.scope.budget.touch((shape[0] * shape[1] if everywhere else int(present.sum())) + longest)
+        if ends.size < steps:
+            return labels, widened(values, seen, steps), widened(present, seen, steps)
+        return labels, values, None if everywhere else present
 
-    def _note_non_counters(self, labels: tuple[Labels, ...], used: Bool, node: ast.Call) -> None:
+    def _note_non_counters(self, labels: tuple[Labels, ...], present: Bool | None, node: ast.Call) -> None:
         series = ast.unwrap(node.args[0])
         metric = ast.metric_of(series.selector) if isinstance(series, ast.MatrixSelector) else ""
-        rows = np.flatnonzero(used)[: 1 if metric else None]
-        for name in sorted({labels[row].get(METRIC_NAME) for row in rows.tolist()}):
+        if metric.endswith(_COUNTER_SUFFIXES):
+            return
+        used = range(len(labels)) if present is None else np.flatnonzero(present.any(axis=1)).tolist()
+        for name in sorted({labels[row].get(METRIC_NAME) for row in (used[:1] if metric else used)}):
             if name and not name.endswith(_COUNTER_SUFFIXES):
                 # Prometheus evaluates a subquery into a selector without a position.
                 span = ast.Span(0, 0) if isinstance(series, ast.Subquery) else node.args[0].span

@@ -45,13 +45,19 @@ class Frame:
         """The same series with other values."""
         return Frame(self.labels, values, present, self.nameless)
 
+    def filled(self) -> Frame:
+        """Without `present` where every cell holds a value."""
+        return self if self.present is None or not self.present.all() else self.with_values(self.values)
+
     def compact(self) -> Frame:
         """Without rows that hold no value at all."""
         if self.present is None:
             return self if self.steps else empty(0)
+        if self.present.all():
+            return self.with_values(self.values)
         some = self.present.any(axis=1)
         if some.all():
-            return self if not self.present.all() else self.with_values(self.values)
+            return self
         return self.rows(np.flatnonzero(some)).compact()
 
 

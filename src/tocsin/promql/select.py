@@ -18,6 +18,8 @@ _BLOCK_ROWS = 256
 """Rows per kernel call at least: temporaries stay in the processor's cache, and a stop is noticed between blocks."""
 _BLOCK_CELLS = 32_768
 """Short rows come in larger blocks, so many cells in one: a kernel's call costs as much as hundreds of them."""
+_MANY_STEPS = 32
+"""From so many on it is worth a look which of them see a sample at all."""
 _SMALL_GROUP = 8
 """Groups of up to this many series are laid end to end and handled together."""
 
@@ -28,6 +30,29 @@ class Piece:
 
     rows: Int64 | slice
     windows: Windows
+
+
+def seeing(selection: Selection, at_ms: Int64, back_ms: int) -> slice:
+    """The steps at_ms [s] (ascending) that a sample of these series may lie behind, at most `back_ms`.
+
+    Of a store that is younger than what is asked for, or of series that ended, most steps see nothing.
+    """
+    if at_ms.size < _MANY_STEPS:
+        return slice(0, at_ms.size)
+    times = [group.t_ms for group in selection.shared] + ([] if selection.ragged is None else [selection.ragged.t_ms])
+    first = min((int(each.min()) for each in times if each.size), default=0)
+    last = max((int(each.max()) for each in times if each.size), default=0)
+    return slice(*np.searchsorted(at_ms, [first, last + back_ms]).tolist())
+
+
+def widened(cells: Any, seen: slice, steps: int) -> Any:
+    """Cells [k, n] of the steps `seen` among all of them, [k, steps]; zero elsewhere. Rows that are one stay one."""
+    if cells.shape[1] == steps:
+        return cells
+    one = cells.shape[0] > 1 and cells.strides[0] == 0
+    out = np.zeros((1 if one else cells.shape[0], steps), cells.dtype)
+    out[:, seen] = cells[:1] if one else cells
+    return np.broadcast_to(out, (cells.shape[0], steps))
 
 
 def instants(selection: Selection, at_ms: Int64, lookback_ms: int) -> tuple[Frame, Int64]:
@@ -119,7 +144,8 @@ def _instants_of_ragged(flat: Ragged, at_ms: Int64, lookback_ms: int) -> tuple[F
 def windows(selection: Selection, end_ms: Int64, range_ms: int) -> tuple[tuple[Labels, ...], Iterator[Piece]]:
     """Labels of all series, and their windows (end - range, end] in pieces of at most a few hundred rows."""
     large, ragged = _by_layout(selection)
-    labels = tuple([each for group in large for each in group.labels] + [each for flat in ragged for each in flat.labels])
+    parts = [group.labels for group in large] + [flat.labels for flat in ragged]
+    labels = parts[0] if len(parts) == 1 else tuple([each for part in parts for each in part])
     return labels, _pieces(large, ragged, end_ms, range_ms)
 
 

@@ -21,8 +21,10 @@ _ROUNDING = 2.0**-102
 _WANTED = 1e-13
 _FEW = 512
 """So many cells are summed exactly in less time than numpy needs to begin."""
-_CELLS = 65_536
+_CELLS = 32_768
 """So many are summed at once: the passes over them then stay in the processor's cache."""
+_AT_LEAST = 16
+"""Rows at once, where one alone fills the cache."""
 
 
 def two_sum(a: Float64, b: Float64) -> tuple[Float64, Float64]:
@@ -149,28 +151,44 @@ def in_order_mean(values: list[float]) -> float:
 
 
 def total(rows: Float64) -> Float64:
-    """Compensated sum over the first axis: [n, ...] -> [...]. Pairwise, so that it is a few passes for any n."""
+    """Compensated sum over the first axis: [n, ...] -> [...], in a few passes for any n."""
     if rows.size <= _FEW:
         with contextlib.suppress(ValueError, OverflowError):  # what is not finite takes the long way
             columns = rows.reshape(len(rows), -1).T.tolist()
             return np.array([math.fsum(column) for column in columns]).reshape(rows.shape[1:])
-    width = max(1, _CELLS // max(1, rows[..., 0].size))
+    if rows[0].size == 1:
+        return _in_order(rows)
+    width = max(1, _CELLS // max(1, rows[0, ..., 0].size * _AT_LEAST))
     if rows.ndim > 1 and rows.shape[-1] > width:
-        parts = [_pairwise(rows[..., start : start + width]) for start in range(0, rows.shape[-1], width)]
-        return np.concatenate(parts, axis=-1)
-    return _pairwise(rows)
-
-
-def _pairwise(rows: Float64) -> Float64:
-    lost = np.zeros_like(rows)
+        return np.concatenate([total(rows[..., start : start + width]) for start in range(0, rows.shape[-1], width)], axis=-1)
+    at_once = max(_AT_LEAST, _CELLS // rows[0].size)
     with np.errstate(all="ignore"):
-        while len(rows) > 1:
-            half = len(rows) // 2
-            high, error = two_sum(rows[:half], rows[half : 2 * half])
-            low = lost[:half] + lost[half : 2 * half] + error
-            if len(rows) % 2:
-                rows, lost = np.concatenate([high, rows[-1:]]), np.concatenate([low, lost[-1:]])
-            else:
-                rows, lost = high, low
-        high, low = rows[0], lost[0]
+        parts = [_halved(rows[start : start + at_once], None) for start in range(0, len(rows), at_once)]
+        high, low = _halved(np.stack([each for each, _ in parts]), np.stack([each for _, each in parts]))
         return np.asarray(np.where(np.isfinite(high) & np.isfinite(low), high + low, high))
+
+
+def _in_order(rows: Float64) -> Float64:
+    """Row after row as Prometheus adds them: running sums, and the sum of what each rounding lost."""
+    with np.errstate(all="ignore"):
+        running = np.cumsum(rows, axis=0)
+        before, after = running[:-1], running[1:]
+        part = after - before
+        low = ((before - (after - part)) + (rows[1:] - part)).sum(axis=0)
+        high = running[-1]
+        return np.asarray(np.where(np.isfinite(high) & np.isfinite(low), high + low, high))
+
+
+def _halved(rows: Float64, lost: Float64 | None) -> tuple[Float64, Float64]:
+    """Sums over the first axis, pairwise, and what their roundings (and `lost`, of the rows) come to."""
+    while len(rows) > 1:
+        half = len(rows) // 2
+        high, low = two_sum(rows[:half], rows[half : 2 * half])
+        if lost is not None:
+            low += lost[:half]
+            low += lost[half : 2 * half]
+        if len(rows) % 2:
+            rest = np.zeros_like(rows[-1:]) if lost is None else lost[-1:]
+            high, low = np.concatenate([high, rows[-1:]]), np.concatenate([low, rest])
+        rows, lost = high, low
+    return rows[0], np.zeros_like(rows[0]) if lost is None else lost[0]

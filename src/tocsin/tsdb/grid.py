@@ -310,12 +310,14 @@ class Grid:
 
     def read(self, rows: Int64, ids: Int64, start_ms: int, end_ms: int) -> Iterable[GridPiece]:
         """Open samples of rows [k] (ids [k]) within [start, end], one piece per offset."""
+        if not len(rows):
+            return
         blocks = rows >> _BLOCK_BITS
         offsets = self.offset[blocks]
-        kinds = np.unique(offsets)
-        for offset in kinds.tolist():
-            mine = slice(None) if len(kinds) == 1 else np.flatnonzero(offsets == offset)
-            piece = self._read_offset(rows[mine], ids[mine], blocks[mine], offset, start_ms, end_ms)
+        for offset in [int(offsets[0])] if (offsets[:1] == offsets).all() else np.unique(offsets).tolist():
+            mine = offsets == offset
+            own_rows, own_ids, own_blocks = (rows, ids, blocks) if mine.all() else (rows[mine], ids[mine], blocks[mine])
+            piece = self._read_offset(own_rows, own_ids, own_blocks, offset, start_ms, end_ms)
             if piece is not None:
                 yield piece
 
@@ -326,12 +328,27 @@ class Grid:
         if high < low:
             return None
         numbers = np.arange(low, high + 1)
-        values = self._taken(rows, numbers)
+        values = self._copied(rows, numbers)
         if low < lows.max() or high > lasts.min():
             # Windows of different blocks begin and end apart; beyond them, cells hold anything.
             outside = (numbers < lows[:, None]) | (numbers > lasts[:, None])
             values.view(np.uint64)[outside] = _ABSENT
         return GridPiece(self.interval_ms, offset, low, ids, values)
+
+    def _copied(self, rows: Int64, numbers: Int64) -> Float64:
+        """Cells [k, m] as `_taken`, faster where the rows stand in long runs, as those of one target do."""
+        edges = np.flatnonzero(rows[1:] != rows[:-1] + 1) + 1
+        if len(rows) < (len(edges) + 1) * GROUP_ROWS // 2:
+            return self._taken(rows, numbers)
+        bounds = zip([0, *edges.tolist()], [*edges.tolist(), len(rows)], strict=True)
+        runs = [self._run(int(rows[start]), stop - start, numbers % SLOTS) for start, stop in bounds]
+        return runs[0] if len(runs) == 1 else np.concatenate(runs)
+
+    def _run(self, row: int, count: int, slots: Int64) -> Float64:
+        """Cells [count, m] of rows that stand one behind the other, by the runs of bytes that a scrape of a group is."""
+        group, inside = row >> GROUP_BITS, row & GROUP_ROWS - 1
+        cells = self._cells.values[group : (row + count - 1 >> GROUP_BITS) + 1, slots]
+        return cells.transpose(0, 2, 1).reshape(-1, len(slots))[inside : inside + count]
 
 
 def _pieces(spans: Iterable[tuple[slice, slice]]) -> Iterator[tuple[slice, slice, slice]]:

@@ -24,6 +24,7 @@ from tocsin.tsdb.loose import LooseHead
 from tocsin.tsdb.piece import GridPiece
 from tocsin.tsdb.presence import Presence
 from tocsin.tsdb.records import Placed
+from tocsin.tsdb.seats import Seated, Seating, Seats
 from tocsin.tsdb.tombstones import Tombstones
 
 _NONE = np.empty(0, np.int64)
@@ -58,6 +59,9 @@ class Head:
         self._stagger = stagger
         self._interval_of: Int64 = np.zeros(1024, np.int64)
         self._row_of: Int64 = np.full(1024, -1, np.int64)
+        self._moves = 0
+        """Moves when a series gets a row or loses it."""
+        self._seating = Seating()
 
     # -- series ------------------------------------------------------------------------------------------------------
 
@@ -99,6 +103,7 @@ class Head:
         for interval in np.unique(self._interval_of[placed]).tolist():
             self.grids[interval].free(self._row_of[placed[self._interval_of[placed] == interval]])
         self._row_of[placed] = -1
+        self._moves += 1
 
     def place(self, placed: Placed) -> None:
         """Put series on rows of a grid; open samples on another grid become loose ones."""
@@ -120,6 +125,7 @@ class Head:
             grid.claim(rows, slots, placed.offset_ms)
             self._interval_of[slots] = placed.interval_ms
             self._row_of[slots] = rows
+            self._moves += 1
 
     def _leave(self, slots: Int64) -> None:
         ids = self.index.ids.astype(np.int64)
@@ -394,19 +400,17 @@ class Head:
         Holds the lock for the copies of open windows only.
         """
         with self.lock:
-            slots = self.index.match(matchers)
-            labels = self.index.labels(slots) if by is None else self.index.labels_by(slots, by)
-            ids = self.index.ids[slots].astype(np.int64)
+            seats = self._seating.of(matchers, self.index, self._row_of, self._interval_of, self._moves)
+            labels = self._seating.labels(seats, self.index, by)
             pieces: list[GridPiece] = []
             chunks: list[tuple[GridChunk, Int64]] = []
             regular_start = max(start_ms, int(self.cut_ms))
             if regular_start <= end_ms:
-                self._view_grids(slots, ids, regular_start, end_ms, pieces, chunks)
-            wanted = np.sort(ids)
-            loose = self.loose.read_open(wanted, start_ms, end_ms)
-            runs = self.loose.runs_within(start_ms, end_ms) if len(ids) else []
+                self._view_grids(seats, regular_start, end_ms, pieces, chunks)
+            loose = self.loose.read_open(seats.wanted, start_ms, end_ms)
+            runs = self.loose.runs_within(start_ms, end_ms) if len(seats.ids) else []
             loose_chunks = [chunk for chunk in self.loose_chunks if chunk.end_ms >= start_ms and chunk.start_ms <= end_ms]
-        return HeadView(ids, labels, pieces, loose, runs, chunks, loose_chunks, regular_start)
+        return HeadView(seats.ids, seats.wanted, labels, pieces, loose, runs, chunks, loose_chunks, regular_start)
 
     def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, tombstones: Tombstones) -> Int64:
         """Slots of series with samples in range; for sealed windows it is enough that the window overlaps it."""
@@ -423,44 +427,26 @@ class Head:
             return slots[found.found]
 
     def _view_grids(
-        self,
-        slots: Int64,
-        ids: Int64,
-        start_ms: int,
-        end_ms: int,
-        pieces: list[GridPiece],
-        chunks: list[tuple[GridChunk, Int64]],
+        self, seats: Seats, start_ms: int, end_ms: int, pieces: list[GridPiece], chunks: list[tuple[GridChunk, Int64]]
     ) -> None:
-        rows, intervals = self._row_of[slots], self._interval_of[slots]
-        placed = rows >= 0
         if self.strays:
-            for one in ids.tolist():
+            for one in seats.ids.tolist():
                 for chunk, local in self.strays.get(one, ()):
                     chunks.append((chunk, np.array([local])))
-        for interval, grid in self.grids.items():
-            mine = np.flatnonzero(placed & (intervals == interval))
-            if len(mine):
-                self._view_chunks(grid, rows[mine], ids[mine], start_ms, end_ms, chunks)
+        for seated in seats.placed:
+            self._view_chunks(seated, start_ms, end_ms, chunks)
         for window in self.kept:
-            pieces.extend(window_pieces(window, ids, start_ms, end_ms))
-        for interval, grid in self.grids.items():
-            mine = np.flatnonzero(placed & (intervals == interval))
-            if len(mine):
-                pieces.extend(grid.read(rows[mine], ids[mine], start_ms, end_ms))
+            pieces.extend(window_pieces(window, seats.ids, start_ms, end_ms))
+        for seated in seats.placed:
+            pieces.extend(self.grids[seated.interval_ms].read(seated.rows, seated.ids, start_ms, end_ms))
 
-    def _view_chunks(
-        self, grid: Grid, rows: Int64, ids: Int64, start_ms: int, end_ms: int, out: list[tuple[GridChunk, Int64]]
-    ) -> None:
-        blocks = rows // BLOCK_ROWS
-        local = rows % BLOCK_ROWS
-        order = np.argsort(blocks, kind="stable")
-        edges = np.flatnonzero(np.diff(blocks[order])) + 1
-        for part in np.split(order, edges):
-            for chunk in self.chunks.get((grid.interval_ms, int(blocks[part[0]])), ()):
+    def _view_chunks(self, seated: Seated, start_ms: int, end_ms: int, out: list[tuple[GridChunk, Int64]]) -> None:
+        for block, local, ids in seated.blocks:
+            for chunk in self.chunks.get((seated.interval_ms, block), ()):
                 if chunk.end_ms >= start_ms and chunk.start_ms <= end_ms:
-                    held = rows_of(chunk, local[part], ids[part])
+                    held = rows_of(chunk, local, ids)
                     if held.any():
-                        out.append((chunk, local[part][held]))
+                        out.append((chunk, local[held]))
 
 
 def _placed(refs: Int64, intervals: Int64, rows: Int64, offsets: Mapping[int, Int64]) -> Iterator[Placed]:

@@ -22,6 +22,8 @@ class HeadView:
     memory; `chunks`, `loose_chunks` and `runs` are still to be read (outside the lock)."""
 
     ids: Int64
+    wanted: Int64
+    """The ids, ascending."""
     labels: tuple[Labels, ...]
     pieces: list[GridPiece]
     loose: Loose
@@ -44,7 +46,7 @@ def read_view(
         if piece is not None:
             pieces += without([piece], tombstones.of_file(chunk.file))
     loose: list[Part] = []
-    wanted = np.sort(view.ids)
+    wanted = view.wanted
     if len(wanted):
         low, high = int(wanted[0]), int(wanted[-1])
         for entry in [one for one in view.loose_chunks if one.lowest <= high and one.highest >= low]:

@@ -36,23 +36,24 @@ class _Names:
     """Labels by series id, made only for ids that are asked for."""
 
     def __init__(self, ids: Int64, labels: tuple[Labels, ...]) -> None:
-        self._order = np.argsort(ids)
-        self._ids = ids[self._order]
+        self._head_ids = ids
         self._labels = labels
         self._blocks: list[tuple[Block, Int64]] = []
 
     def add(self, block: Block, rows: Int64) -> None:
         self._blocks.append((block, rows))
 
-    def of(self, wanted: Int64) -> tuple[list[Labels], bool]:
+    def of(self, wanted: Int64) -> tuple[Sequence[Labels], bool]:
         """Labels of ids [k], and whether they are certainly all different: a head has no series twice."""
-        at = np.minimum(np.searchsorted(self._ids, wanted), max(len(self._ids) - 1, 0))
-        known = self._ids[at] == wanted if len(self._ids) else np.zeros(len(wanted), np.bool_)
+        if wanted is self._head_ids:
+            return self._labels, True
+        order = np.argsort(self._head_ids)
+        ids = self._head_ids[order]
+        at = np.minimum(np.searchsorted(ids, wanted), max(len(ids) - 1, 0))
+        known = ids[at] == wanted if len(ids) else np.zeros(len(wanted), np.bool_)
         if known.all():
-            return [self._labels[place] for place in self._order[at].tolist()], True
-        out = {
-            one: self._labels[place] for one, place in zip(wanted[known].tolist(), self._order[at[known]].tolist(), strict=True)
-        }
+            return [self._labels[place] for place in order[at].tolist()], True
+        out = {one: self._labels[place] for one, place in zip(wanted[known].tolist(), order[at[known]].tolist(), strict=True)}
         missing = set(wanted[~known].tolist())
         for block, rows in reversed(self._blocks):
             if not missing:

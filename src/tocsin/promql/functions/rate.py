@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from tocsin.model.series import Float64
+from tocsin.model.series import Bool, Float64
 from tocsin.promql.function import Call, Cells, function
 from tocsin.promql.sums import PrefixSums
 from tocsin.promql.window import Windows
@@ -78,20 +79,44 @@ def extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Cells:
 
 def _with_resets(windows: Windows, change: Float64) -> Float64:
     """Adds the value before each reset inside a window. A NaN is never a reset."""
-    values = windows.values
-    fell = values[..., 1:] < values[..., :-1]
-    if not fell.any():
-        return change
+    fell = _fallen(windows.values)
+    if windows.ragged or not len(fell):
+        return _with_many_resets(windows, change) if fell.any() else change
+    count = fell.sum(axis=1) if fell.any() else np.zeros(len(fell), np.int64)
+    once, often = np.flatnonzero(count == 1), np.flatnonzero(count > 1)
+    if once.size:
+        # One addition, as Prometheus makes it: nothing to be careful about.
+        column = fell[once].argmax(axis=1)
+        inside = (windows.lo < column[:, None]) & (column[:, None] < windows.hi)
+        change[once] += np.where(inside, windows.values[once, column - 1][:, None], 0.0)
+    if often.size:
+        change[often] = _with_many_resets(replace(windows, values=windows.values[often]), change[often])
+    return change
+
+
+def _fallen(values: Float64) -> Bool:
+    """Where a value is less than the one before it, in the shape of `values`."""
+    fell = np.zeros(values.shape, bool)
+    if values.ndim > 1 and values.flags.c_contiguous:
+        # All rows in one go, which short rows are too short for by themselves.
+        np.less(values.ravel()[1:], values.ravel()[:-1], out=fell.ravel()[1:])
+        fell[:, 0] = False
+    else:
+        np.less(values[..., 1:], values[..., :-1], out=fell[..., 1:])
+    return fell
+
+
+def _with_many_resets(windows: Windows, change: Float64) -> Float64:
+    values, fell = windows.values, _fallen(windows.values)
     lost = np.zeros(values.shape)
-    np.copyto(lost[..., 1:], values[..., :-1], where=fell)
+    np.copyto(lost[..., 1:], values[..., :-1], where=fell[..., 1:])
     infinite = np.isinf(lost)
     prefix = PrefixSums(np.where(infinite, 0.0, lost))
     begin = np.minimum(windows.lo + 1, windows.hi)
     correction = prefix.between(begin, windows.hi)
     doubtful = prefix.error() > 1e-13 * np.abs(change + correction)
     if infinite.any() or doubtful.any():
-        resets = np.zeros(values.shape, np.int64)
-        np.cumsum(fell, axis=-1, out=resets[..., 1:])
+        resets = np.cumsum(fell, axis=-1)
         doubtful = (doubtful | infinite.any()) & (windows.count >= 2)
         doubtful = doubtful & (windows.at(resets, windows.last) != windows.at(resets, windows.first))
     total = np.asarray(change + correction)
