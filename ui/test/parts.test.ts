@@ -24,6 +24,13 @@ describe('addresses', () => {
     expect(match('/checks/:id', '/checks/%zz')).toEqual({ id: '%zz' })
     expect(match('/', '/')).toEqual({})
   })
+  it('may leave out a last part that ends in a question mark', () => {
+    expect(match('/services/:name/:tab?', '/services/a')).toEqual({ name: 'a' })
+    expect(match('/services/:name/:tab?', '/services/a/')).toEqual({ name: 'a' })
+    expect(match('/services/:name/:tab?', '/services/a/slo')).toEqual({ name: 'a', tab: 'slo' })
+    expect(match('/services/:name/:tab?', '/services')).toBeNull()
+    expect(match('/services/:name/:tab?', '/services/a/slo/b')).toBeNull()
+  })
 })
 
 describe('errors of the server', () => {
@@ -59,10 +66,22 @@ describe('a service', () => {
     expect(limits(groups, 'latency', ['warning', 'critical']).map((one) => [one.value, one.look])).toEqual([[1, 'warning'], [5, 'critical']])
     expect(limits(groups, 'errors', ['warning', 'critical']).map((one) => one.label)).toEqual(['critical 5 %'])
   })
+  it('draws no limit of a rule about another service, and finds the signal of a rule that does not name it', () => {
+    const p95 = 'histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{service="web"}[5m]))) > 2'
+    const share = 'sum(rate(http_server_request_duration_seconds_count{service=~"web|shop",http_response_status_code=~"5.."}[5m])) / sum(rate(http_server_request_duration_seconds_count{service=~"web|shop"}[5m])) > 0.03'
+    const own = [{ name: 'own', rules: [rule('slow', p95, { severity: 'warning' }), rule('fails', share, { severity: 'critical' }), rule('labelled', 'x > 9', { signal: 'latency', service: 'blog' }), rule('of all', 'p95{service!="web"} > 4', { signal: 'latency' })] }] as unknown as RuleGroup[]
+    const values = (kind: 'latency' | 'errors', service: string) => limits(own, kind, ['warning', 'critical'], service).map((one) => one.value)
+    expect([values('latency', 'web'), values('latency', 'blog'), values('latency', 'shop')]).toEqual([[2], [4, 9], [4]])
+    expect([values('errors', 'web'), values('errors', 'shop'), values('errors', 'blog')]).toEqual([[0.03], [0.03], []])
+  })
   it('quotes names that would break PromQL', () => expect(errors('a"b')[0]?.query).toContain('service="a\\"b"'))
   it('compares with the time before by offset', () => {
-    expect(compared(durations('web'), '')).toHaveLength(3)
-    expect(compared(durations('web'), '1w').at(-1)).toEqual({ name: 'p50, 1w before', query: 'histogram_quantile(0.5, sum by (le) (rate(http_server_request_duration_seconds_bucket{service="web"}[5m] offset 1w)))' })
+    const hour = { from_ms: 0, to_ms: 3_600_000 }
+    const before = (ago: string) => compared(durations('web'), ago, hour).at(-1)
+    expect(compared(durations('web'), '', hour)).toHaveLength(3)
+    expect(before('1w')).toEqual({ name: 'p95, a week before', twin: 'p95', query: 'histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{service="web"}[5m] offset 604800s)))' })
+    expect(before('prev')?.query).toContain('[5m] offset 3600s')
+    expect(compared(errors('web'), '1d', hour).at(-1)).toMatchObject({ name: '5xx, a day before', twin: '5xx' })
   })
 })
 

@@ -8,10 +8,15 @@ import { live } from './live.svelte'
 const GRAIN_MS = 60_000
 
 class Marks {
-  list = $state.raw<Mark[]>([])
+  /** Of one service only, where the page is about one: what is everybody's stays. */
+  service = $state('')
+  #all = $state.raw<Mark[]>([])
   #asked = ''
   #heard = false
 
+  get list(): Mark[] {
+    return this.service ? this.#all.filter((mark) => !mark.service || mark.service === this.service) : this.#all
+  }
   /** A chart shows this span. Failing is no loss: the lines are there all the same. */
   want(from_ms: number, to_ms: number) {
     const [from, to] = [Math.floor(from_ms / GRAIN_MS) * GRAIN_MS, Math.ceil(to_ms / GRAIN_MS) * GRAIN_MS]
@@ -29,7 +34,7 @@ class Marks {
   #load(address: string) {
     get<{ markers: Mark[] }>(address).then(
       (answer) => {
-        if (address === this.#asked) this.list = answer.markers
+        if (address === this.#asked) this.#all = answer.markers
       },
       () => {},
     )

@@ -2,7 +2,7 @@
 
 import { match } from './match'
 
-const PAGES = ['/', '/overview', '/alerts', '/alerts/:fingerprint', '/incidents', '/incidents/:number', '/i/:number', '/checks', '/checks/:id', '/silences', '/oncall', '/oncall/:schedule', '/services', '/services/:name', '/hosts', '/hosts/:instance', '/explore', '/d/:name']
+const PAGES = ['/', '/overview', '/alerts', '/alerts/:fingerprint', '/incidents', '/incidents/:number', '/i/:number', '/checks', '/checks/:id', '/silences', '/oncall', '/oncall/:schedule', '/services', '/services/:name/:tab?', '/hosts', '/hosts/:instance', '/explore', '/d/:name']
 
 export function knowsThePast(path: string): boolean {
   return PAGES.some((pattern) => match(pattern, path) !== null)

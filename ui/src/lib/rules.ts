@@ -4,6 +4,7 @@ import type { Labels } from './api'
 import type { Threshold } from './chart'
 import { prometheus } from './client'
 import { splitComparison } from './expression'
+import { matches } from './matchers'
 import { severityLook, type Look } from './status'
 
 export interface Rule {
@@ -27,15 +28,32 @@ export async function ruleGroups(_path: string, signal: AbortSignal): Promise<Ru
   return (await prometheus<{ groups: RuleGroup[] }>('rules', new URLSearchParams(), signal)).groups
 }
 
-/** Limits that rules set on one signal (`latency` in seconds, `errors` as a ratio), lowest first, one line per value. */
-export function limits(groups: RuleGroup[], signal: 'latency' | 'errors', severities: string[]): Threshold[] {
+const SERVICE_TEST = /\bservice\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"/g
+
+/** A rule that names other services in its label or in every one of its selectors is not about this one. */
+export function isAbout(rule: Rule, service: string): boolean {
+  if (rule.labels?.service && !rule.labels.service.includes('{{')) return rule.labels.service === service
+  const tests = [...rule.query.matchAll(SERVICE_TEST)].map(([, operator = '=', value = '']) => ({ name: 'service', value: value.replace(/\\(.)/g, '$1'), isRegex: operator.endsWith('~'), isEqual: operator.startsWith('=') }))
+  return tests.every((test) => matches([test], { service }))
+}
+
+/** Which of the two signals of a service a rule limits: as it says itself, else by what it measures. */
+function signalOf(rule: Rule): string {
+  if (rule.labels?.signal) return rule.labels.signal
+  const { value } = splitComparison(rule.query)
+  if (/histogram_quantile/.test(value) && /http_server_request_duration_seconds/.test(value)) return 'latency'
+  return /http_response_status_code=~"5/.test(value) && /\//.test(value) && /http_server_request_duration_seconds/.test(value) ? 'errors' : ''
+}
+
+/** Limits that the rules of a service set on one signal (`latency` in seconds, `errors` as a ratio), lowest first, one line per value. */
+export function limits(groups: RuleGroup[], signal: 'latency' | 'errors', severities: string[], service = ''): Threshold[] {
   const found = new Map<number, Threshold>()
   for (const rule of groups.flatMap((group) => group.rules)) {
-    if (rule.type !== 'alerting' || rule.labels?.signal !== signal) continue
+    if (rule.type !== 'alerting' || signalOf(rule) !== signal || (service && !isAbout(rule, service))) continue
     const { limit } = splitComparison(rule.query)
     const ratio = signal === 'errors'
     if (limit === null || limit <= 0 || (ratio && limit >= 1)) continue
-    const severity = rule.labels.severity ?? 'warning'
+    const severity = rule.labels?.severity ?? 'warning'
     const look = severityLook(severity, severities) === 'critical' ? 'critical' : 'warning'
     found.set(limit, { value: limit, label: `${severity} ${ratio ? `${limit * 100} %` : `${limit} s`}`, look })
   }
