@@ -151,6 +151,19 @@ async def test_checks_show_state_uptime_strip_and_incident(viewer):
     assert rows["blog"]["uptime"] == 1.0
 
 
+async def test_the_list_of_checks_shows_longer_spans_and_what_is_usual(broken, viewer):
+    broken.add({"__name__='probe_duration_seconds', check='shop'": [0.1] * 95 + [2.0] * 5})
+    month = (await viewer.get(f"{API}/checks?window=30d")).json()
+    rows = {row["id"]: row for row in month["checks"]}
+    assert (month["window"], len(rows["shop"]["strip"]), rows["shop"]["strip"][-1]) == ("30d", 30, "d")
+    assert rows["shop"]["uptime"] < 1 and rows["blog"]["uptime"] == 1.0
+    assert month["p95_s"] == {"shop": pytest.approx(0.195)} and month["p95_span_ms"] == 6 * HOUR
+    quarter = (await viewer.get(f"{API}/checks?window=90d")).json()["checks"]
+    assert {len(row["strip"]) for row in quarter} == {90}
+    assert (await viewer.get(f"{API}/checks")).json()["window"] == "24h"
+    assert (await viewer.get(f"{API}/checks?window=1y")).status == 400
+
+
 async def test_one_check_with_its_evidence(broken, viewer):
     broken.add({"__name__='probe_duration_seconds', check='shop'": [0.1] * 20})
     detail = (await viewer.get(f"{API}/checks/shop")).json()

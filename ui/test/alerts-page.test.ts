@@ -56,3 +56,12 @@ describe('rows that come while somebody points at the list', () => {
     list.let()
   })
 })
+
+describe('strips of longer spans', () => {
+  it('say days, and on how many of them something was wrong', () => {
+    expect(words('u'.repeat(28) + 'dg', 1440)).toBe('last 30 days: down on 1 day, degraded on 1 day')
+    expect(words('u'.repeat(42), 240)).toBe('last 7 days: no fault')
+    expect(words('-'.repeat(90), 1440)).toBe('last 90 days: no data')
+    expect(words('u'.repeat(47) + 'd', 30)).toBe('last 24 h: down about 30 min')
+  })
+})

@@ -65,6 +65,13 @@ def strip(changes: Sequence[Change], now_ms: int, *, cells: int = STRIP_CELLS, c
     return "".join(letters)
 
 
+def until_now(letters: str, state: CheckState) -> str:
+    """A strip that was made a moment ago, with the state of now in its last cell."""
+    letter = _LETTERS[state]
+    worse = _WORST_FIRST.index(letter) < _WORST_FIRST.index(letters[-1])
+    return letters[:-1] + letter if worse else letters
+
+
 WINDOWS_MS = {"24h": 86_400_000, "7d": 7 * 86_400_000, "30d": 30 * 86_400_000, "90d": 90 * 86_400_000}
 
 

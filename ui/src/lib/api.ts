@@ -109,7 +109,9 @@ export interface SloRow {
   pending: boolean
 }
 
-// GET /checks -> { now_ms, cursor, checks: CheckRow[], next }
+// GET /checks?window=24h|7d|30d|90d -> CheckList; `uptime` and `strip` of its rows are of that window
+export interface CheckList { now_ms: number; cursor: number; checks: CheckRow[]; next: string; window: Window; p95_s: Record<string, number>; p95_span_ms: number }
+export type Window = '24h' | '7d' | '30d' | '90d'
 export interface CheckRow {
   id: string
   name: string

@@ -135,6 +135,12 @@ def _history(state: Any, changes: Sequence[Any], since_ms: int) -> list[uptime.C
     return [first, *(uptime.Change(row.t_ms, CheckState(row.after)) for row in changes)]
 
 
+def histories(tx: Connection, ids: Sequence[str], since_ms: int) -> dict[str, list[uptime.Change]]:
+    """What each of these checks was from `since_ms` on."""
+    states, changes = _states(tx, ids), _changes_since(tx, since_ms, ids)
+    return {check_id: list(_history(states.get(check_id), changes.get(check_id, ()), since_ms)) for check_id in ids}
+
+
 def _incidents_of_checks(tx: Connection) -> dict[str, int]:
     """check id -> its open incident, by the label `check` of the incident's alerts."""
     query = (

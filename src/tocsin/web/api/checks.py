@@ -17,6 +17,7 @@ from tocsin.state.marks import check_mark
 from tocsin.web.answers import json_answer
 from tocsin.web.api import past
 from tocsin.web.api.check_lines import check_rows, detail_of
+from tocsin.web.api.check_windows import USUAL, CheckWindows, Usual
 from tocsin.web.api.columns import aligned
 from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rows import MOST_ROWS, cut
@@ -47,6 +48,7 @@ class Checks:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._windows = CheckWindows(desk)
 
     def endpoints(self, prefix: str) -> list[Endpoint]:
         responder = Permission.RESPONDER
@@ -70,16 +72,19 @@ class Checks:
         ]
 
     async def list(self, request: Request) -> Response:
-        """Every check with its state, uptime and strip of the last day; `at` = as they were then."""
+        """Every check with its state, uptime and strip of the `window` (24h, 7d, 30d, 90d), and p95; `at` = as they were then."""
         now_ms = self._desk.now_ms()
         at_ms = moment_of(request, now_ms)
         if is_past(request):
             specs = await self._desk.state.ask("check.list")
             rows: Sequence[CheckRow] = await self._desk.parts.database.read(lambda tx: past.checks_at(tx, specs, at_ms))
+            window, usual = USUAL, Usual(0, {})
         else:
-            rows = await self.rows()
+            window, usual = request.query_params.get("window", USUAL), await self._windows.usual()
+            rows = await self._windows.over(window, await self.rows())
         page, following = cut(rows, request.query_params, lambda row: (row.name, row.id), size=MOST_ROWS)
-        return await json_answer(request, CheckList(now_ms, self._desk.hub.cursor, page, following))
+        answer = CheckList(now_ms, self._desk.hub.cursor, page, following, window, usual.values, usual.span_ms)
+        return await json_answer(request, answer)
 
     async def rows(self) -> Sequence[CheckRow]:
         specs: list[dict[str, Any]] = await self._desk.state.ask("check.list")

@@ -198,6 +198,11 @@ class CheckList:
     cursor: int
     checks: Sequence[CheckRow]
     next: str
+    window: str
+    """Of `uptime` and `strip`: 24h, 7d, 30d or 90d."""
+    p95_s: Mapping[str, float]
+    """How long 95 of 100 runs took at most, by check; without those that were not measured."""
+    p95_span_ms: int
 
 
 @dataclass(frozen=True, slots=True)
