@@ -6,6 +6,7 @@ import type { Engine } from './api'
 import { absolute } from './base'
 import { get } from './client'
 import { dataAge, freshness, late, quiet, type Pulse } from './freshness'
+import type { Refresh } from './refresh'
 
 export interface Change { id: number; topics: string[]; subjects: string[] }
 /** What `/changes` answers: as much as the stream would have said since the cursor. */
@@ -29,6 +30,9 @@ class Live {
   now = $state(Date.now()) // the server's time, once a second
   minute = $state(Date.now()) // the same, every 15 s: for ages nobody reads to the second
   paused = $state(false)
+  /** By the clock instead of as things change: so often; 0 = as things change. */
+  every_ms = 0
+  #woken = 0 // by `performance.now()`
   #pulse = $state<Pulse>({ connected: false, started_ms: Date.now(), heard_ms: 0, engine: null })
   #skew: number | null = null // server minus browser, null = not known yet: a browser clock an hour off must not make data look old
   #cursor = 0
@@ -92,7 +96,11 @@ class Live {
 
   #tick() {
     this.now = this.#reckon()
-    if (this.now - this.minute > 15_000) this.minute = this.now
+    if (!this.paused && this.now - this.minute > Math.max(15_000, this.every_ms)) this.minute = this.now
+    if (this.every_ms && !this.paused && performance.now() - this.#woken >= this.every_ms) {
+      this.#woken = performance.now()
+      for (const listener of this.#listeners) listener(null)
+    }
     if (this.#source && quiet(this.#stream, performance.now())) void this.#ask()
   }
 
@@ -160,7 +168,14 @@ class Live {
   }
 
   #wake(change: Change | null) {
-    if (!this.paused) for (const listener of this.#listeners) listener(change)
+    if (!this.paused && !this.every_ms) for (const listener of this.#listeners) listener(change)
+  }
+
+  /** What an address says of it (`refresh=`). */
+  pace(refresh: Refresh) {
+    this.every_ms = typeof refresh === 'number' ? refresh : 0
+    this.#woken = performance.now()
+    if (this.paused !== (refresh === 'off')) this.toggle()
   }
 
   /** `l`: freeze the page while reading it, then catch up. */

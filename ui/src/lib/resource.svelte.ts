@@ -118,7 +118,7 @@ export function resource<T>(path: () => string | null, options: Options = {}, lo
     const stop = live.listen((change) => it.changed(change))
     const shown = () => it.shown()
     document.addEventListener('visibilitychange', shown)
-    const timer = options.everyMs ? setInterval(() => !live.paused && it.soon(), options.everyMs) : undefined
+    const timer = options.everyMs ? setInterval(() => !live.paused && !live.every_ms && it.soon(), options.everyMs) : undefined
     return () => {
       stop()
       document.removeEventListener('visibilitychange', shown)

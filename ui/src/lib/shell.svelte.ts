@@ -2,11 +2,12 @@
 
 import { absolute, relative } from './base'
 import { post } from './client'
+import { live } from './live.svelte'
 import { router } from './router.svelte'
 import { follows, rangeLabel } from './timerange'
 import { toasts } from './toast.svelte'
 
-export const shell = $state({ searching: false, subject: '' })
+export const shell = $state({ searching: false, planning: false, subject: '' })
 
 /** Names the tab after what the page shows, for as long as it shows it: many tabs are open in an incident. */
 export function entitle(subject: () => string): void {
@@ -14,6 +15,12 @@ export function entitle(subject: () => string): void {
     shell.subject = subject()
     return () => (shell.subject = '')
   })
+}
+
+/** Freeze the page, or go on; what the address says of it is over then. */
+export function freeze(): void {
+  if (router.get('refresh') === 'off') router.set({ refresh: null })
+  else live.toggle()
 }
 
 /** Beyond this, mail programs and chats break an address. */
