@@ -81,8 +81,9 @@ def test_jobs_and_rules_are_taken_with_what_global_said_and_the_rest_is_left_wit
 
 
 def test_an_address_alone_is_the_shortest_prometheus_yml() -> None:
-    plan = plan_files({"pasted": " https://shop.example:8443/internal/metrics?full=1 "}, NOTHING)
+    plan = plan_files({"pasted": " https://shop.example:8443/internal/metrics?full=1 service=shop "}, NOTHING)
     [job] = configured(plan).jobs
+    assert job.static[0].labels.get("service") == "shop"
     assert (job.scheme, job.path, job.params, job.static[0].targets) == (
         "https",
         "/internal/metrics",

@@ -33,16 +33,17 @@ _LEFT = {
     "runtime": "it tunes Prometheus's own runtime",
 }
 _INDEX = re.compile(r"scrape_configs\[(\d+)\]")
-_ADDRESS = re.compile(r"(?:(https?)://)?(\[[0-9a-fA-F:]+\]:\d+|[\w.-]+:\d+|[\w-]+(?:\.[\w-]+)+)(/\S*)?")
+_ADDRESS = re.compile(r"(?:(https?)://)?(\[[0-9a-fA-F:]+\]:\d+|[\w.-]+:\d+|[\w-]+(?:\.[\w-]+)+)(/\S*)?(?: service=(\S+))?")
 
 
 def read_address(plan: Plan, text: str, known: Known) -> bool:
-    """`host:port/metrics` alone is the shortest prometheus.yml; False when it is something else."""
+    """`host:port/metrics`, perhaps with ` service=NAME`, is the shortest prometheus.yml; False when it is something else."""
     found = _ADDRESS.fullmatch(text.strip())
     if found is None or "\n" in text.strip():
         return False
-    scheme, address, path = found.groups()
-    job: dict[str, Any] = {"job_name": address, "static_configs": [{"targets": [address]}]}
+    scheme, address, path, service = found.groups()
+    static = {"targets": [address], **({"labels": {"service": service}} if service else {})}
+    job: dict[str, Any] = {"job_name": address, "static_configs": [static]}
     if scheme == "https":
         job["scheme"] = "https"
     if path and path not in ("/", "/metrics"):

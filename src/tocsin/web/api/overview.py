@@ -52,6 +52,8 @@ _CHANGE_VERBS = (
     "check_resumed", "override_added", "override_removed", "imported", "import_removed",
 )  # fmt: skip
 _PROBLEMS = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN)
+_DRILL = "check:break-it-drill"
+"""What the dashboard's "Break it" adds and removes (ui/src/lib/drill.ts)."""
 _NO_RULES = RuleIndex({}, {})
 """Alerts are only counted here: which rule they came of is not asked for."""
 
@@ -120,7 +122,7 @@ class OverviewPage:
             kpis=metrics.kpis,
             oncall=oncall,
             changes=rows.changes,
-            checklist=_checklist(rows, config, bool(duty.get("schedules"))),
+            checklist=_checklist(rows, config, bool(duty.get("schedules")), bool(metrics.services)),
         )
 
     async def _then(self, at_ms: int, now_ms: int) -> Overview:
@@ -185,6 +187,8 @@ class _Rows:
     incidents: Sequence[Mapping[str, Any]]
     changes: Sequence[ChangeRow]
     added_checks: int
+    broken: bool
+    """Somebody has tried what a page is like."""
     dismissed: bool
 
     @classmethod
@@ -198,6 +202,7 @@ class _Rows:
             incidents=open_incidents(tx, directory),
             changes=_changes(tx, now_ms),
             added_checks=tx.execute(sa.select(sa.func.count()).select_from(declared_checks)).scalar() or 0,
+            broken=tx.execute(sa.select(events.c.id).where(events.c.subject == _DRILL).limit(1)).first() is not None,
             dismissed=tx.execute(sa.select(meta.c.value).where(meta.c.key == "checklist")).scalar() == "dismissed",
         )
 
@@ -211,6 +216,7 @@ class _Rows:
             incidents=past.incidents_at(tx, directory, at_ms),
             changes=_changes(tx, at_ms),
             added_checks=0,
+            broken=False,
             dismissed=True,
         )
 
@@ -274,16 +280,16 @@ def sentence(
     return " ".join(parts)
 
 
-def _checklist(rows: _Rows, config: Mapping[str, Any], has_schedule: bool) -> list[ChecklistItem]:
-    """The first five minutes; empty once dismissed or done."""
+def _checklist(rows: _Rows, config: Mapping[str, Any], has_schedule: bool, measured: bool) -> list[ChecklistItem]:
+    """The first five minutes; empty once dismissed or done. `measured`: some service tells of its requests."""
     if rows.dismissed:
         return []
     items = [
         ChecklistItem("watch", "Watch a URL", bool(rows.checks) or rows.added_checks > 0),
         ChecklistItem("scrape", "Scrape a service's metrics", bool(config.get("scrape_jobs"))),
+        ChecklistItem("middleware", "Measure requests: three lines for FastAPI, Django, Flask", measured),
         ChecklistItem("page", "Choose where alerts go", not config.get("nobody_paged", True)),
         ChecklistItem("oncall", "Make yourself on call", has_schedule),
-        ChecklistItem("dead_man", "Let somebody notice when this machine dies", bool(config.get("dead_man"))),
-        ChecklistItem("drill", "Prove every channel once a day", bool(config.get("drill"))),
+        ChecklistItem("break", "Break it: see a page from end to end", rows.broken),
     ]
     return [] if all(item.done for item in items) else items
