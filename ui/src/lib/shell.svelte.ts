@@ -5,9 +5,10 @@ import { post } from './client'
 import { live } from './live.svelte'
 import { router } from './router.svelte'
 import { follows, rangeLabel } from './timerange'
+import type { Shareable } from './share'
 import { toasts } from './toast.svelte'
 
-export const shell = $state({ searching: false, planning: false, subject: '' })
+export const shell = $state({ searching: false, planning: false, subject: '', sharing: null as Shareable | null })
 
 /** Names the tab after what the page shows, for as long as it shows it: many tabs are open in an incident. */
 export function entitle(subject: () => string): void {
