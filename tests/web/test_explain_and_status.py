@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from html.parser import HTMLParser
 
@@ -19,7 +20,7 @@ from tocsin.web.api.rule_graph import graph_of
 from tocsin.web.html import ICON, safe_href
 from tocsin.web.parts import WebSettings
 from tocsin.web.statuspage import as_json
-from tocsin.web.statuspage_html import BESIDE, bad_days, headline, render
+from tocsin.web.statuspage_html import BESIDE, headline, render
 from tocsin.web.statuspage_view import Component, Planned, View
 
 API = "/api/tocsin/v1"
@@ -159,13 +160,31 @@ async def test_a_status_page_is_never_green_when_the_engine_is_silent(watched):
 
 
 def test_strips_have_words():
-    days = "-" * 87 + "ugd"
-    component = Component("Website", CheckState.DOWN, 0.98, days)
+    days = "-" * 86 + "uugd"
+    component = Component("Website", CheckState.DOWN, 0.98, days, (0,) * 89 + (12 * 60_000 - 1,))
     text = render(View("shop", "Shop", (component,), START_MS), BESIDE)
-    assert "98.00 % up in 3 days" in text and "2023-11-14: down" in text
-    assert bad_days(days, START_MS) == ["2023-11-14: down", "2023-11-13: degraded"]
+    assert "98.00 % up in 4 days" in text
+    told = ["2023-11-14: down for 12 min", "2023-11-13: degraded", "2023-11-11 to 2023-11-12: operational"]
+    assert re.findall("<li>(2023[^<]*)</li>", text) == told, "what is not known is no day of well-being"
+    assert re.findall("<title>(2023[^<]*)</title>", text)[::-1] == [
+        *told[:2],
+        "2023-11-12: operational",
+        "2023-11-11: operational",
+    ]
     assert headline([component], stale=False) == "Affected: Website."
     assert headline([Component("x", CheckState.UP, 1.0, "u" * 90)], stale=False) == "All systems are operational."
+
+
+async def test_each_day_says_how_long_it_was_down(watched):
+    text = (await watched.client.get("/status/shop")).text
+    assert "<li>2023-11-14: down for 12 h 00 min</li><li>2023-11-11 to 2023-11-13: operational</li>" in text
+
+
+def test_a_page_of_twenty_components_with_a_bad_quarter_is_one_flight_of_packets():
+    bad = "".join("ud-gu"[(day * 7 + 3) % 5] for day in range(90))
+    minutes = tuple(day * 61_000 if letter == "d" else 0 for day, letter in enumerate(bad))
+    many = tuple(Component(f"Component {n}", CheckState.UP, 0.99, bad[n:] + bad[:n], minutes) for n in range(20))
+    assert len(gzip.compress(render(View("shop", "Shop", many, START_MS), BESIDE).encode())) <= 14 * 1024
 
 
 # -- hostile texts -----------------------------------------------------------------------------------------------------

@@ -156,12 +156,14 @@ def _item(component: Component, now_ms: int) -> str:
     known = sum(letter != "-" for letter in component.days)
     days = f"{known} day{'s' if known > 1 else ''}"
     share = f"{component.uptime * 100:.2f} % up in {days}" if component.uptime is not None else "no history yet"
+    said = [day_words(component, index) for index in range(len(component.days))]
     bars = "".join(
-        f'<rect class="{_CLASSES[letter]}" x="{index * 10}" y="0" width="8" height="30"></rect>'
+        f'<rect class="{_CLASSES[letter]}" x="{index * 10}" y="0" width="8" height="30">'
+        f"{_hover(said[index], index, now_ms)}</rect>"
         for index, letter in enumerate(component.days)
     )
-    told = "".join(f"<li>{escape(text)}</li>" for text in bad_days(component.days, now_ms))
-    story = f"<details><summary>Days with trouble</summary><ul>{told}</ul></details>" if told else ""
+    told = "".join(f"<li>{escape(text)}</li>" for text in day_by_day(said, now_ms))
+    story = f"<details><summary>Day by day</summary><ul>{told}</ul></details>" if told else ""
     return (
         f'<li><span class="state {component.state.value}">{word}</span><strong>{escape(component.name)}</strong><br>{share}'
         f'<svg class="strip" viewBox="0 0 {DAYS * 10} 30" preserveAspectRatio="none" role="img" '
@@ -170,11 +172,36 @@ def _item(component: Component, now_ms: int) -> str:
     )
 
 
-def bad_days(days: str, now_ms: int) -> list[str]:
-    """In words, newest first: `2023-11-14: down`."""
-    out = []
-    for index, letter in enumerate(days):
-        if letter in "dg":
-            day = datetime.fromtimestamp((now_ms - (len(days) - 1 - index) * DAY_MS) / 1000, UTC).strftime("%Y-%m-%d")
-            out.append(f"{day}: {_LETTERS[letter]}")
-    return out[::-1]
+def day_words(component: Component, index: int) -> str:
+    """What one day was: `down for 12 min`; of no data nothing."""
+    letter = component.days[index]
+    minutes = -(-component.down_ms[index] // 60_000) if index < len(component.down_ms) else 0
+    if letter == "d" and minutes:
+        return f"down for {minutes} min" if minutes < 120 else f"down for {minutes // 60} h {minutes % 60:02} min"
+    return _LETTERS[letter] if letter != "-" else ""
+
+
+def day_by_day(said: Sequence[str], now_ms: int) -> list[str]:
+    """The whole strip in words, newest first, days alike told together; what is not known is left out.
+
+    `2023-11-14: down for 12 min`, `2023-08-17 to 2023-11-13: operational`
+    """
+    out: list[str] = []
+    last = len(said) - 1
+    while last >= 0:
+        first = last
+        while first > 0 and said[first - 1] == said[last]:
+            first -= 1
+        if said[last]:
+            days = _date(last, now_ms) if first == last else f"{_date(first, now_ms)} to {_date(last, now_ms)}"
+            out.append(f"{days}: {said[last]}")
+        last = first - 1
+    return out
+
+
+def _hover(words: str, index: int, now_ms: int) -> str:
+    return f"<title>{_date(index, now_ms)}: {escape(words)}</title>" if words else ""
+
+
+def _date(index: int, now_ms: int) -> str:
+    return datetime.fromtimestamp((now_ms - (DAYS - 1 - index) * DAY_MS) / 1000, UTC).strftime("%Y-%m-%d")

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tocsin.collect.uptime import Change, strip, uptime_ratio
+from tocsin.collect.uptime import Change, spans, strip, uptime_ratio
 from tocsin.incidents.publish import Story, stories
 from tocsin.model.check import CheckState
 from tocsin.state.schema import check_changes, check_states
@@ -35,12 +35,13 @@ _SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One line of a page. `days` has a letter per day, oldest first."""
+    """One line of a page. `days` has a letter per day (UTC), oldest first, today last; `down_ms` how long it was down on each."""
 
     name: str
     state: CheckState
     uptime: float | None
     days: str
+    down_ms: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,18 @@ def _component(
     state = min([*seen, *([said] if said else [])], key=_WORST_FIRST.index)
     since_ms = now_ms - DAYS * DAY_MS
     ratios = [ratio for check in checks if (ratio := uptime_ratio(changes.get(check, ()), since_ms, now_ms)) is not None]
-    strips = [strip(changes.get(check, ()), now_ms, cells=DAYS, cell_ms=DAY_MS) for check in checks]
+    tonight_ms = (now_ms // DAY_MS + 1) * DAY_MS
+    strips = [strip(changes.get(check, ()), tonight_ms, cells=DAYS, cell_ms=DAY_MS) for check in checks]
     days = "".join(min(letters, key="dgkup-".index) for letters in zip(*strips, strict=True)) if strips else "-" * DAYS
-    return Component(str(item.get("name", "")), state, min(ratios, default=None), days)
+    first_ms = tonight_ms - DAYS * DAY_MS
+    down_ms = tuple(
+        max(_down_ms(changes.get(check, ()), first_ms + i * DAY_MS, now_ms) for check in checks) if letter == "d" else 0
+        for i, letter in enumerate(days)
+    )
+    return Component(str(item.get("name", "")), state, min(ratios, default=None), days, down_ms)
+
+
+def _down_ms(changes: Sequence[Change], day_ms: int, now_ms: int) -> int:
+    """How long of the day that begins then a check was down, until now at most."""
+    parts = spans(changes, day_ms, min(day_ms + DAY_MS, now_ms))
+    return sum(to_ms - from_ms for state, from_ms, to_ms in parts if state is CheckState.DOWN)
