@@ -41,26 +41,26 @@ const limits = (value: number | undefined, warning: number, critical: number): L
 /** What somebody looks at first who doubts the watcher itself: each with a word, not only a number. */
 export function figures(state: SelfState, seen: Measured, slope: number | null, now_ms: number): Figure[] {
   const { counts, disk, dead_man: dead } = state
-  const down = (state.collectors ?? []).filter((one) => one.state === 'down').length
   const tried = (counts?.sent ?? 0) + (counts?.failed ?? 0)
   const full_ms = fullIn(disk, slope)
   const free = disk ? disk.free_bytes / disk.total_bytes : undefined
   return [
     { name: 'Taken in', text: seen.ingest === undefined ? '–' : `${number(seen.ingest, 1)} samples/s`, note: 'over two minutes', look: seen.ingest === undefined ? 'unknown' : seen.ingest > 0 ? 'ok' : 'warning' },
     { name: 'Series in memory', text: number(seen.series, 0), note: '', look: 'ok' },
-    { name: 'Scrapes late', text: number(seen.late === undefined ? undefined : Math.round(seen.late), 0), note: `in an hour; ${down ? `${down} collectors down` : 'no collector down'}`, look: down ? 'warning' : limits(seen.late, 1, Infinity) },
+    { name: 'Scrapes late', text: number(seen.late === undefined ? undefined : Math.round(seen.late), 0), note: 'or left out, in an hour', look: limits(seen.late, 1, Infinity) },
     { name: 'Rules behind', text: inUnit(seen.rules, 's'), note: 'the last evaluation', look: limits(seen.rules, 5, 30) },
     { name: 'Event loop lag', text: inUnit(seen.loop, 's'), note: 'the worst process', look: limits(seen.loop, 0.25, 1) },
     { name: 'Waiting to be sent', text: counts ? String(counts.waiting) : '–', note: seen.page === undefined || Number.isNaN(seen.page) ? '' : `a page leaves in ${inUnit(seen.page, 's')}, p99`, look: limits(counts?.waiting, 20, 100) },
     { name: 'Delivered', text: tried ? percent((counts?.sent ?? 0) / tried) : '–', note: tried ? `of ${tried} in a day${counts?.failed ? `, ${counts.failed} failed` : ''}` : 'nothing was sent in a day', look: !tried ? 'unknown' : counts?.failed ? 'warning' : 'ok' },
     { name: "Dead man's switch", text: dead?.configured ? (dead.trouble ? 'failing' : dead.called_ms ? `called ${duration(now_ms - dead.called_ms)} ago` : 'not called yet') : 'none', note: dead?.trouble || (dead?.configured ? '' : 'if this machine dies, nobody hears of it'), look: dead?.configured ? deadManLook(dead, now_ms) : 'warning' },
-    { name: 'Disk free', text: disk ? bytes(disk.free_bytes) : '–', note: diskWords(disk, full_ms), look: full_ms !== null && full_ms < 3 * DAY_MS ? 'critical' : full_ms !== null && full_ms < 14 * DAY_MS ? 'warning' : free === undefined ? 'unknown' : limits(1 - free, 0.9, 0.97) },
+    { name: 'Disk free', text: disk ? bytes(disk.free_bytes) : '–', note: diskWords(disk, full_ms, slope !== null), look: full_ms !== null && full_ms < 3 * DAY_MS ? 'critical' : full_ms !== null && full_ms < 14 * DAY_MS ? 'warning' : free === undefined ? 'unknown' : limits(1 - free, 0.9, 0.97) },
   ]
 }
 
-function diskWords(disk: Disk | undefined, full_ms: number | null): string {
+function diskWords(disk: Disk | undefined, full_ms: number | null, known: boolean): string {
   if (!disk) return ''
   const of = `of ${bytes(disk.total_bytes)} on ${disk.mount}`
+  if (!known) return `${of}; its pace is known after an hour`
   if (full_ms === null) return `${of}; not filling up`
   return full_ms > 366 * DAY_MS ? `${of}; full in more than a year` : `${of}; full in ${duration(full_ms)} at this pace`
 }
