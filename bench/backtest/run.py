@@ -21,6 +21,7 @@ from bench.engine.store import VirtualClock
 from tocsin.backtest.columns import ColumnQueryable
 from tocsin.backtest.replay import Replayer
 from tocsin.backtest.sweep import candidates, comparison_of, firings_per_threshold
+from tocsin.heap import keep_pages
 from tocsin.model.labels import Labels
 from tocsin.model.rule import AlertRule, RuleGroup
 from tocsin.promql.engine import Engine
@@ -63,6 +64,7 @@ def fill(path: Path, days: float, series: int) -> None:
 
 def measure(path: Path, days: float, kind: str) -> dict[str, float]:
     """One rule over everything, in this process."""
+    keep_pages()  # as `tocsin backtest`
     clock = VirtualClock(END_MS)
     began, cpu = time.perf_counter(), time.process_time()
     follower = Follower(path=path, clock=clock)

@@ -20,6 +20,7 @@ from tocsin.bus.client import CoreClient
 from tocsin.bus.server import EmbeddedServer
 from tocsin.clock import SystemClock
 from tocsin.errors import CommandError
+from tocsin.heap import keep_pages
 from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.random import SystemRandom
 from tocsin.state.sql import Database, sqlite_url
@@ -32,6 +33,7 @@ from tocsin.web.server import create_app
 
 async def run_web(settings: ServeSettings, pulse: Pulse, listener: socket.socket) -> None:
     """Serve on the parent's listening socket until SIGTERM."""
+    keep_pages()
     core, clock = CoreClient(settings.core_socket, timeout_s=100), SystemClock()
     state = await _core_state(core)
     follower = Follower(path=settings.store_path, clock=clock)

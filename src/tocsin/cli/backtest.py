@@ -15,6 +15,7 @@ from tocsin.cli.core import print_json
 from tocsin.cli.main import config_option, data_dir_option, json_option
 from tocsin.clock import SystemClock
 from tocsin.errors import ConfigError, UsageError
+from tocsin.heap import keep_pages
 from tocsin.model.duration import format_duration, parse_duration_ms
 from tocsin.model.rule import AlertRule, RuleGroup
 
@@ -207,6 +208,7 @@ def _try(
     from tocsin.backtest.trial import try_out
     from tocsin.promql.engine import Engine, EngineOptions
 
+    keep_pages()
     known = {rule.name for group in groups for rule in group.rules if isinstance(rule, AlertRule)}
     for name in names:
         if name not in known:

@@ -20,6 +20,7 @@ import orjson
 
 from tocsin.clock import SystemClock
 from tocsin.errors import QueryError
+from tocsin.heap import keep_pages
 from tocsin.promql.engine import Engine, EngineOptions
 from tocsin.tsdb.follower import Follower
 from tocsin.web.prometheus.job import QueryJob
@@ -30,6 +31,7 @@ TOO_BIG = "the query needs more memory than a query may use; ask for less time, 
 
 def main(store: Path, memory_limit: int, features: frozenset[str]) -> None:
     """Answer queries from standard input until it ends."""
+    keep_pages()
     resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
     clock = SystemClock()
     follower = Follower(path=store, clock=clock)
