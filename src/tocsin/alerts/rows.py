@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from tocsin.alerts.group import Group
@@ -37,10 +37,6 @@ _FLUSH_NOW = Prepared(
 _m = alert_group_members.c
 _MEMBERS = Prepared(sa.select(_m.group_key, _m.fingerprint).where(_m.group_key.in_(_KEYS)).order_by(_m.fingerprint))
 _GROUPS_OF = Prepared(sa.select(_m.fingerprint, _m.group_key).where(_m.fingerprint.in_(_KEYS)).order_by(_m.group_key))
-_JOIN = {
-    "sqlite": sqlite.insert(alert_group_members).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(alert_group_members).on_conflict_do_nothing(),
-}
 _LEAVE = sa.delete(alert_group_members).where(_m.group_key == sa.bindparam("key_"), _m.fingerprint == sa.bindparam("fp"))
 _SILENCES = Prepared(sa.select(silences).where(silences.c.ends_at_ms > sa.bindparam("after")))
 _LAST_SEEN = Prepared(sa.select(meta.c.value).where(meta.c.key == _SEEN))
@@ -268,12 +264,17 @@ def read_groups_of(connection: Connection, fingerprints: Iterable[str]) -> dict[
     return found
 
 
+@cache
+def _join(dialect: str) -> Any:
+    return bulk.insert_of(dialect)(alert_group_members).on_conflict_do_nothing()
+
+
 def add_members(tx: Connection, members: Sequence[tuple[str, str]], now_ms: int) -> None:
     """`members` are (group key, fingerprint); those already there stay as they are."""
     if members:
         bulk.execute(
             tx,
-            _JOIN[tx.dialect.name],
+            _join(tx.dialect.name),
             [{"group_key": key, "fingerprint": fp, "joined_ms": now_ms} for key, fp in members],
         )
 

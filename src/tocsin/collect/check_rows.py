@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from tocsin.collect.uptime import Change
 from tocsin.model.check import CheckReason, CheckResult, CheckState, CheckStatus
+from tocsin.state import bulk
 from tocsin.state.schema import check_changes, check_runs, check_states
 
 Key = tuple[str, str]
@@ -42,7 +42,7 @@ def save_statuses(tx: Connection, entries: Iterable[tuple[Key, CheckStatus, Chec
         rows = [_status_row(key, status, result) for key, status, result in entries if (result is not None) is with_result]
         if not rows:
             continue
-        insert = (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(check_states)
+        insert = bulk.insert(tx)(check_states)
         changed = [name for name in rows[0] if name not in ("check_id", "location")]
         tx.execute(
             insert.on_conflict_do_update(

@@ -15,7 +15,6 @@ import secrets
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from tocsin.collect.checks.heartbeat import Heartbeat
@@ -23,6 +22,7 @@ from tocsin.collect.cron import parse_cron
 from tocsin.collect.outcome import Sample
 from tocsin.model.check import CheckReason, CheckResult, CheckSpec
 from tocsin.model.duration import human_duration
+from tocsin.state import bulk
 from tocsin.state.schema import heartbeats, meta
 
 _KEY_NAME = "heartbeat_key"
@@ -145,5 +145,5 @@ def load(connection: Connection) -> dict[str, Beat]:
 
 def save(tx: Connection, beat: Beat) -> None:
     values = {"last_ms": beat.last_ms, "last_kind": beat.last_kind, "started_ms": beat.started_ms, "body": beat.body}
-    insert = (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(heartbeats)
+    insert = bulk.insert(tx)(heartbeats)
     tx.execute(insert.values(check_id=beat.check_id, **values).on_conflict_do_update(index_elements=["check_id"], set_=values))

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge
 from tocsin.model.check import CheckResult
+from tocsin.state import bulk
 from tocsin.state.schema import probe_reports
 
 log = get_log("collect.reports")
@@ -104,6 +104,6 @@ def save_reports(tx: Connection, reports: Iterable[ReportId], now_ms: int) -> No
     rows = [{"location": r.location, "session": r.session, "number": r.number, "received_ms": now_ms} for r in reports]
     if not rows:
         return
-    insert = (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(probe_reports)
+    insert = bulk.insert(tx)(probe_reports)
     changed = {name: insert.excluded[name] for name in ("session", "number", "received_ms")}
     tx.execute(insert.on_conflict_do_update(index_elements=["location"], set_=changed), rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _MOST_CERTIFICATES = 10
 
@@ -107,6 +108,8 @@ def _chain(tls: ssl.SSLObject) -> list[bytes]:
 
 def certificate_facts(der: bytes) -> dict[str, Any]:
     """What people want to know of a certificate. Never raises: an unreadable one says so."""
+    from cryptography import x509  # 8 MB in every process, if it were loaded before a certificate comes
+
     try:
         certificate = x509.load_der_x509_certificate(der)
         return {
@@ -116,13 +119,15 @@ def certificate_facts(der: bytes) -> dict[str, Any]:
             "not_before_ms": int(certificate.not_valid_before_utc.timestamp() * 1000),
             "not_after_ms": int(certificate.not_valid_after_utc.timestamp() * 1000),
             "serial": f"{certificate.serial_number:x}",
-            "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+            "sha256": hashlib.sha256(der).hexdigest(),
         }
     except ValueError as error:
         return {"subject": f"unreadable certificate: {error}", "not_before_ms": 0, "not_after_ms": 0}
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
+    from cryptography import x509
+
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, ValueError):

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection, Dialect
 
 from tocsin.state.prepared import drive
@@ -22,7 +22,16 @@ from tocsin.state.prepared import drive
 
 def insert(tx: Connection) -> Callable[[sa.Table], Any]:
     """The dialect's own insert, which knows ON CONFLICT."""
-    return postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    return insert_of(tx.dialect.name)
+
+
+def insert_of(dialect: str) -> Callable[[sa.Table], Any]:
+    """The insert of a dialect by its name. Only that one is loaded: PostgreSQL's takes 30 ms and 4 MB."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    return sqlite.insert
 
 
 def insert_rows(tx: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -69,7 +78,7 @@ _plans: WeakKeyDictionary[Any, dict[tuple[str, tuple[str, ...]], _Plan]] = WeakK
 def _insert(dialect: Dialect, table: sa.Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> _Plan:
     if not keys:
         return _compiled(dialect, sa.insert(table), columns)
-    statement = (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(table)
+    statement = insert_of(dialect.name)(table)
     others = {name: statement.excluded[name] for name in columns if name not in keys}
     return _compiled(dialect, statement.on_conflict_do_update(index_elements=keys, set_=others), columns)
 

@@ -7,13 +7,14 @@ also when the clock steps back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from tocsin.model.notification import Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Random
+from tocsin.state.bulk import insert_of
 from tocsin.state.prepared import Prepared
 from tocsin.state.schema import notifications
 
@@ -22,14 +23,6 @@ _COLUMNS = (
     "id", "incident", "kind", "channel", "address", "recipient", "reason", "dedup_key", "settings_ref", "payload", "state",
     "state_reason", "due_at_ms", "created_ms", "expires_ms", "order_key", "trace_id", "extra",
 )  # fmt: skip
-_ADD = {
-    name: Prepared(
-        insert(notifications)
-        .values({column: sa.bindparam(column, type_=notifications.c[column].type) for column in _COLUMNS})
-        .on_conflict_do_nothing(index_elements=["dedup_key"])
-    )
-    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
 _NEWEST = Prepared(sa.select(sa.func.max(notifications.c.id)))
 _CANCEL = Prepared(
     sa.update(notifications)
@@ -51,11 +44,17 @@ def new_ids(tx: Connection, *, now_ms: int, random: Random) -> Iterator[str]:
         yield f"{last:016x}{random.randbytes(8).hex()}"
 
 
+@cache
+def _add(dialect: str) -> Prepared:
+    values = {column: sa.bindparam(column, type_=notifications.c[column].type) for column in _COLUMNS}
+    return Prepared(insert_of(dialect)(notifications).values(values).on_conflict_do_nothing(index_elements=["dedup_key"]))
+
+
 def enqueue(tx: Connection, rows: Sequence[Notification]) -> int:
     """Add notifications; one whose dedup key exists already is left as it was. Returns how many are new."""
     if not rows:
         return 0
-    add = _ADD[tx.dialect.name]
+    add = _add(tx.dialect.name)
     added = 0
     for row in rows:
         added += add.run(
