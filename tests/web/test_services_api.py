@@ -219,3 +219,16 @@ async def test_objectives_say_how_fast_their_budget_burns(house, viewer, served)
 async def test_a_window_that_is_none_is_refused_with_advice(viewer, window: str) -> None:
     answer = await viewer.get(f"{API}/slos?window={window}")
     assert answer.status == 400 and "window" in answer.json()["detail"]
+
+
+async def test_a_period_that_stands_still_is_computed_once(house, viewer) -> None:
+    house.core.answers["report.make"] = lambda args, _actor: {"id": 0, "asked": args}
+    for _ in range(3):
+        assert (await viewer.get(f"{API}/reports/preview?from=1000&until=2000")).status == 200
+    assert len(house.core.commanded("report.make")) == 1
+    assert (await viewer.get(f"{API}/reports/preview?from=1000&until=3000")).json()["asked"] == {"from": "1000", "until": "3000"}
+    house.clock.t_ms += 400_000
+    await viewer.get(f"{API}/reports/preview?from=1000&until=2000")
+    for _ in range(2):
+        await viewer.get(f"{API}/reports/preview")  # up to now: never the same
+    assert len(house.core.commanded("report.make")) == 5

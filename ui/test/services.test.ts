@@ -2,6 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { ServiceLine, SloRow } from '../src/lib/api'
 import { apart, byFigure, figureRows, together } from '../src/lib/batch'
 import type { PromSeries } from '../src/lib/prom'
+import { median, row } from '../src/lib/daily'
+import { checksOn, hostOf } from '../src/lib/hosts'
+import { byService, periodOf, points, type CheckFigures } from '../src/lib/reports'
 import { calls, figuresBy, saturation } from '../src/lib/red'
 import { chosenColumns, columnsText, nextOrder, slosByService, sorted, USUAL } from '../src/lib/services'
 import { budgetText, burnQuery, outlook, sloLook, targetText } from '../src/lib/slo'
@@ -76,5 +79,34 @@ describe('many figures in one request', () => {
   })
   it('each name stands once', () => {
     for (const batch of [figuresBy('web', 'http_route'), saturation('web'), calls('web')]) expect(new Set(batch.map((one) => one.name)).size).toBe(batch.length)
+  })
+})
+
+describe('a host', () => {
+  it('is found in whatever a check looks at', () => {
+    expect(['https://shop.example:8443/health?x=1', 'db-1:5432', 'postgres://ana:secret@db-1:5432/shop', '[::1]:80', 'db-1', 'cron'].map(hostOf)).toEqual(['shop.example', 'db-1', 'db-1', '::1', 'db-1', 'cron'])
+  })
+  it('has the checks that say so, and those whose target it is', () => {
+    const check = (id: string, target: string, labels: Record<string, string> = {}) => ({ id, target, labels })
+    const all = [check('url', 'https://web-1/x'), check('port', 'web-1:22'), check('label', 'cron', { instance: 'web-1:9100' }), check('other', 'web-11:22'), check('nothing', '')]
+    expect(checksOn('web-1:9100', all).map((one) => one.id)).toEqual(['url', 'port', 'label'])
+    expect(checksOn('', all)).toEqual([])
+  })
+})
+
+describe('reports', () => {
+  it('take any period up to a year', () => {
+    expect([periodOf('7d').label, periodOf('14d').label, periodOf('1y').label, periodOf('400d').id, periodOf('soon').id, periodOf('0d').id]).toEqual(['7 days', '14 days', '1 year', '30d', '30d', '30d'])
+  })
+  it('a service is as available as its worst check, of what is known', () => {
+    const check = (service: string, uptime: number | null, outages = 0) => ({ id: 'c', name: 'c', service, uptime, uptime_before: uptime, down_ms: outages * 1000, outages }) as CheckFigures
+    const rows = byService([check('web', 1), check('web', 0.9, 2), check('new', null), check('', 0.1), check('db', 0.99, 1)])
+    expect(rows.map((one) => [one.service, one.uptime, one.outages])).toEqual([['web', 0.9, 2], ['db', 0.99, 1], ['new', null, 0]])
+    expect([points(0.999, 0.998)?.word, points(0.99, 0.999)?.better, points(1, 1)?.better, points(null, 1)]).toEqual(['+0.10', false, null, null])
+  })
+  it('days fall into the period and the one before; the middle one stands for them', () => {
+    const values = [5, 6, 7, 8].map((back) => [1_000_000 - (back - 5) * 86_400, String(back)] as [number, string])
+    expect(row({ metric: {}, values }, 1_000_000, 2)).toEqual({ labels: {}, now: [6, 5], before: [8, 7] })
+    expect([median([3, null, 1, 2]), median([4, 1]), median([null])]).toEqual([2, 2.5, null])
   })
 })

@@ -28,8 +28,22 @@ export function pictures(instance: string): Picture[] {
     { title: 'Read and written', unit: 'bytes/s', queries: [{ name: 'read', query: `sum by (device) (${rate('node_disk_read_bytes_total')})` }, { name: 'written', query: `sum by (device) (${rate('node_disk_written_bytes_total')})` }] },
     { title: 'Disk busy', unit: 'ratio', queries: [{ name: '', query: `max by (device) (${rate('node_disk_io_time_seconds_total')})` }] },
     { title: 'Network', unit: 'bytes/s', queries: [{ name: 'in', query: `sum by (device) (${rate('node_network_receive_bytes_total', WIRED)})` }, { name: 'out', query: `sum by (device) (${rate('node_network_transmit_bytes_total', WIRED)})` }] },
+    { title: 'Processes', unit: '', queries: [{ name: 'running', query: `node_procs_running{${me}}` }, { name: 'waiting for the disk', query: `node_procs_blocked{${me}}` }, { name: 'started/s', query: rate('node_forks_total') }] },
     { title: 'Time spent waiting', unit: 'ratio', queries: [{ name: 'for CPU', query: rate('node_pressure_cpu_waiting_seconds_total') }, { name: 'for memory', query: rate('node_pressure_memory_waiting_seconds_total') }, { name: 'for disk', query: rate('node_pressure_io_waiting_seconds_total') }] },
   ]
+}
+
+/** The host that an address, an URL or `host:port` leads to; empty for what names none. */
+export function hostOf(target: string): string {
+  const bare = target.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/^[^@/]*@/, '').split(/[/?#]/)[0] ?? ''
+  const six = /^\[([^\]]+)\]/.exec(bare)
+  return (six?.[1] ?? bare.replace(/:\d+$/, '')).toLowerCase()
+}
+
+/** Checks that look at this machine: those that say so by their label, and those whose target is it. */
+export function checksOn<T extends { target: string; labels: Labels }>(instance: string, checks: T[]): T[] {
+  const name = hostOf(instance)
+  return checks.filter((one) => one.labels.instance === instance || one.labels.host === name || (name !== '' && hostOf(one.target) === name))
 }
 
 export interface Mount { instance: string; mountpoint: string; device: string; size: number; available: number; inodes: number | null; full_ms: number | null }

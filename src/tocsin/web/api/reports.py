@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.forms import Body, Instant, read_body
 from tocsin.web.html import page
+
+_KEPT_MS = 300_000
+_MOST_KEPT = 8
 
 
 class NewReport(Body):
@@ -49,6 +53,8 @@ class Reports:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._kept: dict[tuple[tuple[str, str], ...], tuple[int, Any]] = {}
+        self._lock = asyncio.Lock()
 
     def endpoints(self, prefix: str) -> list[Endpoint]:
         viewer, path = Permission.VIEWER, prefix + "/reports"
@@ -92,7 +98,16 @@ class Reports:
     async def preview(self, request: Request) -> Response:
         """A report of `from` to `until` (RFC 3339 or ms; the last seven days when left out) that is not kept."""
         args = {name: request.query_params[name] for name in ("from", "until", "title") if name in request.query_params}
-        return await json_answer(request, await self._ask(request, "make", args))
+        key, now_ms = tuple(sorted(args.items())), self._desk.now_ms()
+        # Reading two months of many checks takes seconds of the core: a period that stands still is asked for once.
+        async with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or now_ms - kept[0] >= _KEPT_MS or len(args.keys() & {"from", "until"}) < 2:
+                kept = (now_ms, await self._ask(request, "make", args))
+                self._kept[key] = kept
+                while len(self._kept) > _MOST_KEPT:
+                    del self._kept[next(iter(self._kept))]
+        return await json_answer(request, kept[1])
 
     async def _ask(self, request: Request, name: str, args: dict[str, Any]) -> Any:
         return await self._desk.parts.core.command(f"report.{name}", args, actor_of(request))
