@@ -256,3 +256,27 @@ async def test_a_proxy_that_refuses_or_is_gone_is_named(servers: Servers, pki: P
 @pytest.mark.parametrize("url", ["http://169.254.169.254/", "https://[fd00:ec2::254]/", "http://metadata.google.internal/"])
 async def test_a_proxy_is_no_way_to_addresses_that_only_an_attacker_wants(url: str) -> None:
     assert (await run_once({"http": {"url": url, "proxy": "http://127.0.0.1:1"}})).reason is CheckReason.FORBIDDEN_TARGET
+
+
+async def test_the_evidence_holds_the_request_and_nobodys_secrets(servers: Servers) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said = (await reader.readuntil(b"\r\n\r\n")).decode().replace("\r\n", " ")
+        body = f'{{"you": "{said}", "access_token": "of-their-own", "monkey": "banana"}}'.encode()
+        writer.write(b"HTTP/1.1 503 Sorry\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+
+    port = await servers.start(echo)
+    url = f"http://ana:passw0rd@127.0.0.1:{port}/health?page=2&token=in-the-address"
+    result = await run_once({"http": url, "headers": {"X-Api-Key": "of-the-check"}})
+    asked = result.facts["request"]
+    assert (asked["method"], asked["url"]) == ("GET", f"http://127.0.0.1:{port}/health?page=2&token=<hidden>")
+    assert asked["headers"]["user-agent"] == "Tocsin" and asked["headers"]["x-api-key"] == "<hidden>"
+    kept = str(result.facts)
+    assert not [secret for secret in ("passw0rd", "YW5hOnBhc3N3MHJk", "of-the-check", "of-their-own") if secret in kept]
+    assert "banana" in kept, "what is no secret stays"
+
+
+async def test_a_target_that_does_not_answer_shows_what_it_was_asked(servers: Servers) -> None:
+    port = free_port()
+    result = await run_once({"http": f"http://127.0.0.1:{port}/health", "method": "HEAD"})
+    assert not result.ok and result.facts["request"]["method"] == "HEAD"

@@ -179,7 +179,7 @@ async def test_the_runs_of_a_check_one_of_them_and_its_uptime_by_day(broken, vie
     runs = (await viewer.get(f"{API}/checks/shop/runs")).json()
     assert (runs["runs"][0]["message"], runs["before"]) == ("HTTP 503", 0)
     one = (await viewer.get(f"{API}/checks/shop/runs/{runs['runs'][0]['id']}")).json()
-    assert one == runs["runs"][0]
+    assert {name: one[name] for name in runs["runs"][0]} == runs["runs"][0]
     days = (await viewer.get(f"{API}/checks/shop/uptime?period=day&count=2&time_zone=Asia/Kathmandu")).json()
     assert days["time_zone"] == "Asia/Kathmandu"
     assert sum(day["down_ms"] for day in days["periods"]) == 600_000
@@ -425,3 +425,37 @@ async def test_the_log_of_messages_is_filtered_by_the_server_and_tells_what_one_
     assert (one["body"], one["said_ms"], one["template"], one["recipient"]) == ("CRITICAL - checkout", 5, "title", "ana")
     assert (silent["body"], silent["said_ms"]) == ("", 0)
     assert (await viewer.get(f"{API}/notifications/nothing")).status == 404
+
+
+async def test_a_run_says_what_the_other_places_saw(broken, viewer):
+    at = START_MS - 300_000
+
+    def result(place: str, ok: bool) -> dict[str, object]:
+        return {"location": place, "ok": ok, "unknown": False, "degraded": False, "facts": {}}
+
+    def write(tx):
+        for place, ok, t_ms in (("local", False, at), ("paris", False, at + 9_000), ("oslo", False, at - 600_000)):
+            tx.execute(
+                sa.insert(check_runs).values(
+                    check_id="shop",
+                    started_ms=t_ms,
+                    ok=ok,
+                    reason="",
+                    message=f"from {place}",
+                    result=result(place, ok),
+                    manual_by="",
+                )
+            )
+
+    broken.db.write_now(write)
+    spec = {**SPEC, "locations": ["local", "paris", "oslo", "rome"]}
+    broken.core.answers["check.list"] = [spec]
+    broken.add({"__name__='probe_success', check='shop', location='oslo'": [1.0] * 3}, end_ms=at + 20_000)
+    runs = (await viewer.get(f"{API}/checks/shop/runs")).json()["runs"]
+    mine = next(run for run in runs if run["message"] == "from local")
+    one = (await viewer.get(f"{API}/checks/shop/runs/{mine['id']}")).json()
+    assert [(place["location"], place["verdict"], place["message"]) for place in one["places"]] == [
+        ("local", "failed", "from local"), ("paris", "failed", "from paris"), ("oslo", "ok", ""), ("rome", "silent", ""),
+    ]  # fmt: skip
+    paris = next(run for run in runs if run["message"] == "from paris")
+    assert one["after"] == paris["id"] and one["before"] > 0

@@ -11,6 +11,7 @@ from tocsin.web.api.additions import Additions
 from tocsin.web.api.alerts import Alerts
 from tocsin.web.api.basics import Basics
 from tocsin.web.api.check_history import CheckHistory
+from tocsin.web.api.check_run import CheckRunPage
 from tocsin.web.api.checks import Checks
 from tocsin.web.api.contacts import Contacts
 from tocsin.web.api.dashboards import Dashboards
@@ -175,6 +176,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *overview.endpoints(API),
         *Checks(desk).endpoints(API),
         *CheckHistory(desk).endpoints(API),
+        *CheckRunPage(desk).endpoints(API),
         *Probes(desk).endpoints(API),
         *alerts.endpoints(API),
         *Incidents(desk).endpoints(API),

@@ -147,6 +147,9 @@ export interface CheckDetail extends CheckRow {
   cursor: number
 }
 export interface CheckRun { id: number; started_ms: number; ok: boolean; reason: string; message: string; manual_by: string; result: CheckResult }
+// GET /checks/{id}/runs/{run} -> RunDetail
+export interface RunDetail extends CheckRun { places: PlaceOfRun[]; before: number; after: number }
+export interface PlaceOfRun { location: string; verdict: 'ok' | 'degraded' | 'failed' | 'unknown' | 'silent'; t_ms: number; message: string; run: number }
 export interface CheckResult {
   started_ms: number
   duration_ms: number

@@ -3,10 +3,12 @@
 import type { CheckResult } from './api'
 
 const PICTURE = 'screenshot'
+/** Too much for a line of a list: the run's own page shows it. */
+const ASIDE = [PICTURE, 'request']
 const FIRST = ['status', 'url', 'final_url', 'address', 'version', 'content_type', 'assertion', 'certificate_days', 'error']
 
 export function evidence(result: CheckResult): [string, string][] {
-  const names = Object.keys(result.facts).filter((name) => name !== PICTURE)
+  const names = Object.keys(result.facts).filter((name) => !ASIDE.includes(name))
   const order = [...FIRST.filter((name) => names.includes(name)), ...names.filter((name) => !FIRST.includes(name))]
   return order.map((name) => [words(name), text(result.facts[name])] as [string, string]).filter(([, value]) => value !== '')
 }

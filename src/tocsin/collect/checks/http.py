@@ -17,6 +17,7 @@ from tocsin.collect.fields import DurationMs, HttpUrl, LatencyMs, Part, Pattern,
 from tocsin.collect.http1 import Answer, exchange, facts_of, request_bytes
 from tocsin.collect.http2 import exchange2, http2_headers
 from tocsin.collect.io import Connection, Io
+from tocsin.collect.masking import hidden_values, public_url, shown_request, without_secrets
 from tocsin.collect.outcome import Outcome, ProbeError, Sample, degraded, failed, passed, unsupported
 from tocsin.collect.tls import TlsOptions
 from tocsin.collect.tunnel import is_socks, proxy_credentials
@@ -59,7 +60,10 @@ class Http(Check):
 
     example = "{name: shop, http: https://shop.example/health, expect: {status: 200, body: {json: {db.ok: true}}, latency: < 1s}}"
     waits_in_phases = True
-    evidence = "status, http_version, url, redirects, headers (cookies hidden), body_excerpt, certificate chain"
+    evidence = (
+        "request (credentials hidden), status, http_version, url, redirects, headers (cookies hidden), body_excerpt, "
+        "certificate chain"
+    )
 
     url: HttpUrl
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
@@ -95,7 +99,8 @@ class Http(Check):
             return unsupported("HTTP/3 needs aioquic, which is not installed: pip install 'tocsin[http3]'")
         answer, url, redirects = await self._fetch(io)
         duration_ms = io.waited_ms()
-        facts = {**facts_of(answer), "url": _public(url), "redirects": [_public(hop) for hop in redirects]}
+        facts = {**facts_of(answer), "url": public_url(url), "redirects": [public_url(hop) for hop in redirects]}
+        facts["body_excerpt"] = without_secrets(str(facts["body_excerpt"]), self._secrets())
         samples = self._samples(io, answer, len(redirects))
         return self._judge(io, answer, duration_ms, facts, samples)
 
@@ -114,7 +119,7 @@ class Http(Check):
                 raise ProbeError(
                     CheckReason.PROTOCOL,
                     f"redirected more than {_MOST_REDIRECTS} times",
-                    {"redirects": [_public(hop) for hop in redirects]},
+                    {"redirects": [public_url(hop) for hop in redirects]},
                 )
             url = urljoin(url, location)
             if urlsplit(url).scheme not in ("http", "https"):
@@ -127,6 +132,7 @@ class Http(Check):
         host, port, secure = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), parts.scheme == "https"
         path = _ascii(urlunsplit(("", "", parts.path or "/", parts.query, "")))
         headers, body = self._request_headers(url), self._body() if method == self.method else b""
+        io.trace.facts["request"] = shown_request(method, url, headers, len(body))
         pseudo = http2_headers(method, parts.scheme, headers["host"], path, headers.items())
         if self.http_version == "3":
             return await self._ask3(io, host, port, pseudo, body, secure=secure)
@@ -189,6 +195,13 @@ class Http(Check):
             headers["authorization"] = f"Bearer {self.bearer}"
         headers.update({name.lower(): value for name, value in self.headers.items()})
         return headers
+
+    def _secrets(self) -> list[str]:
+        """What the target was told and may repeat in its answer."""
+        parts = urlsplit(self.url)
+        said = hidden_values(self._request_headers(self.url))
+        words = [word for value in said for word in (value, value.partition(" ")[2])]
+        return [*words, self.password, self.bearer, parts.password or "", urlsplit(self.proxy).password or ""]
 
     def _body(self) -> bytes:
         return orjson.dumps(self.json_body) if self.json_body is not None else self.body.encode()

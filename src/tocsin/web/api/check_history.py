@@ -1,4 +1,4 @@
-"""What a check did: its runs with their evidence, and its uptime by calendar periods."""
+"""What a check did: its runs (one of them: check_run.py), and its uptime by calendar periods."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ Answer = TypeVar("Answer")
 _PAGE = 100
 _MOST_PERIODS = {"day": 400, "month": 120, "year": 30}
 _PERIODS = {"day": 30, "month": 12, "year": 5}
-_MANUAL_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,6 @@ class CheckHistory:
         one, viewer = prefix + "/checks/{id}", Permission.VIEWER
         return [
             Endpoint(one + "/runs", self.runs, permission=viewer, answer=RunList),
-            Endpoint(one + "/runs/{run}", self.run, permission=viewer, answer=CheckRun),
             Endpoint(one + "/uptime", self.uptime, permission=viewer, answer=UptimeByPeriod),
         ]
 
@@ -75,21 +73,6 @@ class CheckHistory:
         found = await self._desk.parts.database.read(read)
         runs = found if found is not None else await self._without_a_run(check_id, RunList([], 0, ""))
         return await json_answer(request, runs)
-
-    async def run(self, request: Request) -> Response:
-        """One run with its evidence, by its number or by the `run_id` that `POST .../run` answered with"""
-        check_id, run = request.path_params["id"], request.path_params["run"]
-
-        def read(tx: Connection) -> CheckRun | None:
-            query = sa.select(check_runs).where(check_runs.c.check_id == check_id)
-            if run.isascii() and run.isdigit() and len(run) < 19:
-                row = tx.execute(query.where(check_runs.c.id == int(run))).first()
-            else:
-                manual = query.where(check_runs.c.manual_by != "").order_by(check_runs.c.id.desc()).limit(_MANUAL_LOOKED_AT)
-                row = next((row for row in tx.execute(manual) if row.result.get("facts", {}).get("run_id") == run), None)
-            return _run(row) if row is not None else None
-
-        return await json_answer(request, _found(await self._desk.parts.database.read(read), f"{check_id}/{run}"))
 
     async def uptime(self, request: Request) -> Response:
         """Uptime by calendar `period` (day, month, year), the last `count` of them in `time_zone`; unknown time is not counted"""
