@@ -11,6 +11,7 @@ from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -21,12 +22,15 @@ from tests.fakes.slack import FakeSlack
 from tests.fakes.virtual import run_virtual
 from tests.notify.test_real_ports_and_providers import NASTY, message
 
+import tocsin.web.static
 from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
 from tocsin.model.notification import DeliveryOutcome, Notification
 from tocsin.model.series import Matrix, QueryResult, ValueType
 from tocsin.notify.channel import Io, build
-from tocsin.notify.chart import Chart, figure, png, svg
+from tocsin.notify.chart import Chart, Size, figure, png, svg
+from tocsin.notify.chart_look import DARK, LIGHT, MOST_LINES, PAGE
+from tocsin.notify.figures import in_unit
 from tocsin.notify.http import RealHttp
 from tocsin.notify.links import ChartLink, chart_url, verify_chart
 from tocsin.notify.pictures import Picture, Pictures
@@ -73,6 +77,41 @@ def test_whatever_the_values_the_drawing_is_well_formed(rows: int, value: float)
 
 def test_figures_on_the_axis_are_short() -> None:
     assert [figure(v) for v in (0, 0.05, 1500, 2.5e7, -3e9, 1e-7)] == ["0", "0.05", "1.5k", "25M", "-3G", "1.0e-07"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.99998, "ratio", "99.998 %"),
+        (0.9999999, "ratio", "> 99.9999 %"),
+        (1.0, "ratio", "100 %"),
+        (0.5, "%", "50 %"),
+        (0.000213, "s", "213 µs"),
+        (0.412, "s", "412 ms"),
+        (300, "s", "5 min"),
+        (1536, "bytes", "1.5 KiB"),
+        (0, "bytes/s", "0 B/s"),
+        (1, "bool", "yes"),
+        (2500, "/s", "2.5k /s"),
+        (float("nan"), "s", "–"),
+        (float("-inf"), "", "−∞"),
+    ],
+)
+def test_figures_have_their_unit(value: float, unit: str, text: str) -> None:
+    assert in_unit(value, unit) == text
+
+
+def test_a_drawing_has_the_size_the_colours_and_the_zone_that_were_asked_for() -> None:
+    drawn = svg(
+        drawing(threshold=None, since_ms=0, limits=(3.0,), unit="s"), look=DARK, size=Size(400, 200), zone=ZoneInfo("Asia/Tokyo")
+    )
+    assert 'viewBox="0 0 400 200"' in drawn and DARK.colours["paper"] in drawn and "09:00 JST" in drawn and "limit 3 s" in drawn
+    page = svg(drawing(), look=PAGE)
+    assert 'class="fill-ink"' in page and "#" not in page, "the page's style sheet has the colours"
+    css = (Path(tocsin.web.static.__file__).parent / "pages.css").read_text()
+    for number in range(MOST_LINES):
+        pair = f"light-dark({LIGHT.colours[str(number)].lower()}, {DARK.colours[str(number)].lower()})"
+        assert f".chart .fill-{number} {{ fill: {pair}; }}" in css and f".chart .stroke-{number} {{ stroke: {pair}; }}" in css
 
 
 def test_it_becomes_a_png() -> None:

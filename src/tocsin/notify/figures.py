@@ -29,13 +29,22 @@ def in_unit(value: float, unit: str) -> str:
         case "bytes/s":
             return f"{_bytes(value)}/s"
         case "ratio" | "%":
-            return f"{value * 100:.4g} %"
+            return _percent(value)
         case "days":
             return f"{figure(value)} d"
         case "bool":
             return "yes" if value else "no"
         case _:
             return f"{figure(value)} {unit}" if unit else figure(value)
+
+
+def _percent(value: float) -> str:
+    """Never rounds a fault away: 0.99999 is not 100 %."""
+    for places in (1, 2, 3, 4):
+        text = f"{value * 100:.{places}f}"
+        if value >= 1 or float(text) < 100:
+            return f"{text.rstrip('0').rstrip('.')} %"
+    return "> 99.9999 %"
 
 
 def _seconds(value: float) -> str:
