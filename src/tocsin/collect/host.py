@@ -14,6 +14,7 @@ from tocsin.model.ports import SampleWriter
 collect_duration = Histogram("tocsin_collect_host_duration_seconds", "How long reading this host's figures took.")
 
 _LATEST_MS = 100
+_SECOND_MS = 3_000
 
 
 class HostCollector:
@@ -29,14 +30,18 @@ class HostCollector:
         self._told: set[str] = set()
 
     async def run(self) -> None:
-        """Once at once, then on the grid, until cancelled."""
+        """Once at once, once a moment later (a rate needs two), then on the grid, until cancelled."""
         slot_ms = self._clock.now_ms()
+        second_ms = slot_ms + _SECOND_MS
         while True:
             await self._clock.sleep_until_ms(slot_ms)
             now_ms = self._clock.now_ms()
             on_grid = slot_ms % self._every_ms == 0 and now_ms - slot_ms <= min(self._every_ms // 100, _LATEST_MS)
             await self.collect(slot_ms if on_grid else now_ms, grid_ms=self._every_ms if on_grid else 0)
-            slot_ms = self._clock.now_ms() // self._every_ms * self._every_ms + self._every_ms
+            now_ms = self._clock.now_ms()
+            slot_ms = now_ms // self._every_ms * self._every_ms + self._every_ms
+            if now_ms < second_ms < slot_ms:
+                slot_ms = second_ms
 
     async def collect(self, t_ms: int, *, grid_ms: int = 0) -> None:
         """Read and store once. Reading runs in a thread: a file system that hangs must not hold the core."""

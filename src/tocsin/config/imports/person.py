@@ -31,7 +31,7 @@ class PersonForm:
 
 def plan_person(form: PersonForm, known: Known) -> Plan:
     """Raises CommandError 409 where that is in the files already, 422 where the form is not filled in."""
-    plan = Plan(titles=[form.name])
+    plan = Plan(titles=[f"{form.name} on call" if form.on_call else f"a way to reach {form.name}" if form.channel else form.name])
     if form.name in known.people and form.channel:
         text = f"{form.name} is there already: add the address under Settings, Account, or under `users` in tocsin.yaml"
         raise CommandError(409, "exists", text)

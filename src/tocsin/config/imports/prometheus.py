@@ -43,14 +43,14 @@ def read_address(plan: Plan, text: str, known: Known) -> bool:
         return False
     scheme, address, path, service = found.groups()
     static = {"targets": [address], **({"labels": {"service": service}} if service else {})}
-    job: dict[str, Any] = {"job_name": address, "static_configs": [static]}
+    job: dict[str, Any] = {"job_name": address, "scrape_interval": "15s", "static_configs": [static]}
     if scheme == "https":
         job["scheme"] = "https"
     if path and path not in ("/", "/metrics"):
         job["metrics_path"], _, query = path.partition("?")
         if query:
             job["params"] = {key: [value] for key, _, value in (pair.partition("=") for pair in query.split("&"))}
-    read_prometheus(plan, parse_yaml(dump({"scrape_configs": [job]}), "the address"), known, {})
+    read_prometheus(plan, parse_yaml(dump({"scrape_configs": [job]}), address), known, {})
     return True
 
 

@@ -20,7 +20,11 @@ _REAL_FS = (
 )
 
 _HOST = {
-    "cpu": 'clamp_min(1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[2m])), 0)',
+    # Of both rates, so that what a young series lacks of its window is lacking in both: right from the second sample on.
+    "cpu": (
+        'clamp_min(1 - sum by (instance) (rate(node_cpu_seconds_total{mode="idle"}[2m])) '
+        "/ sum by (instance) (rate(node_cpu_seconds_total[2m])), 0)"
+    ),
     "memory": "1 - max by (instance) (node_memory_MemAvailable_bytes) / max by (instance) (node_memory_MemTotal_bytes)",
     "disk": f"max by (instance) (1 - node_filesystem_avail_bytes{{{_REAL_FS}}} / node_filesystem_size_bytes{{{_REAL_FS}}})",
     "network": (
