@@ -1,5 +1,6 @@
 // Spans of incidents under a chart.
 
+import type { IncidentRow } from './api'
 import type { Band } from './chart'
 
 /** Bands that overlap are one: two incidents at a time are not twice as dark. */
@@ -11,4 +12,15 @@ export function merged(bands: Band[]): Band[] {
     else found.push({ ...band })
   }
   return found
+}
+
+/** When the worst incidents lasted, of the services that are looked at (none named = of all). */
+export function incidentBands(incidents: IncidentRow[], worst: string | undefined, services: string[], now_ms: number): Band[] {
+  const wanted = incidents.filter((one) => one.severity === worst && (services.length === 0 || services.includes(one.service)))
+  return merged(wanted.map((one) => ({ from_ms: one.created_ms, to_ms: one.resolved_ms || now_ms, look: 'critical' })))
+}
+
+/** The services that expressions name in their matchers: `service="shop"`. */
+export function servicesIn(queries: string[]): string[] {
+  return [...new Set(queries.flatMap((query) => [...query.matchAll(/\bservice\s*=\s*"([^"\\]+)"/g)].map((found) => found[1] ?? '')))]
 }

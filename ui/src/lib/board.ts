@@ -1,15 +1,15 @@
 // Dashboards: what the server declares, and how variables, legends, limits and heat-maps are made of it.
 
 import type { Labels } from './api'
-import type { Threshold } from './chart'
+import type { Fill, Threshold } from './chart'
 import { inUnit } from './format'
 import { columns, seriesName, type Columns, type PromSeries } from './prom'
 
-export type Kind = 'timeseries' | 'stat' | 'table' | 'bars' | 'heatmap' | 'honeycomb' | 'text'
+export type Kind = 'timeseries' | 'stat' | 'table' | 'bars' | 'heatmap' | 'honeycomb' | 'timeline' | 'strip' | 'calendar' | 'text'
 export interface Limits { warning: number | null; critical: number | null; below: boolean }
-export interface BoardPanel { title: string; kind: Kind; unit: string; description: string; queries: { name: string; query: string }[]; text: string; width: number; thresholds: Limits }
+export interface BoardPanel { title: string; kind: Kind; unit: string; description: string; queries: { name: string; query: string }[]; text: string; width: number; thresholds: Limits; fill?: Fill; full?: number | null }
 export interface BoardVariable { name: string; of: string; title: string }
-export interface Board { name: string; title: string; description: string; variables: BoardVariable[]; sections: { title: string; panels: BoardPanel[] }[]; range: string }
+export interface Board { name: string; title: string; description: string; variables: BoardVariable[]; sections: { title: string; panels: BoardPanel[] }[]; range: string; source?: string; etag?: string }
 export interface BoardItem { name: string; title: string; description: string; panels: number; source: string }
 export type Chosen = Record<string, string[]>
 export type Level = 'ok' | 'warning' | 'critical' | 'none'

@@ -1,7 +1,9 @@
 // uPlot's options in our look: colours of the theme, axes in the reader's zone, limits and incident spans drawn on top.
 
 import uPlot from 'uplot'
+import type { Exemplar } from './exemplars'
 import { inUnit } from './format'
+import type { Stroke } from './prom'
 
 export interface Band { from_ms: number; to_ms: number; look: 'warning' | 'critical' }
 export interface Threshold { value: number; label: string; look: 'warning' | 'critical' }
@@ -11,8 +13,13 @@ export interface Mark { t_ms: number; kind: string; service: string; text: strin
 /** What was dragged over: instants, and where it lies in the drawing (CSS px from the plot's left edge). */
 export interface Selection { from_ms: number; to_ms: number; left: number; width: number; direct: boolean }
 
+export type Fill = 'lines' | 'area' | 'stacked'
+
 export interface Wanted {
   names: string[]
+  strokes: Stroke[]
+  /** Lines alone, each with its area, or each area on top of the one before. */
+  fill: Fill
   unit: string
   width: number
   height: number
@@ -21,6 +28,7 @@ export interface Wanted {
   /** Asked for at every drawing: bands grow with the clock, and a chart made anew would lose what is selected in it. */
   bands: () => Band[]
   marks: () => Mark[]
+  dots: () => Exemplar[]
   root: HTMLElement
   onselect: (selection: Selection) => void
   onreset: () => void
@@ -33,12 +41,15 @@ export function build(wanted: Wanted): uPlot.Options {
   let own = false // the crosshair is shared with the other charts of the page, a selection is not
   const series = wanted.names.map((label, index) => ({
     label,
-    stroke: paint(`--series-${(index % 7) + 1}`),
-    width: 1.6,
-    dash: index >= 7 ? [5, 3] : [],
+    stroke: paint(`--series-${wanted.strokes[index]?.colour ?? 1}`),
+    width: wanted.strokes[index]?.dash === 'dotted' ? 1.2 : 1.6,
+    dash: DASHES[wanted.strokes[index]?.dash ?? ''],
     spanGaps: false,
     points: { show: false },
+    ...(wanted.fill === 'lines' || wanted.strokes[index]?.dash === 'dotted' ? {} : { fill: faint(paint(`--series-${wanted.strokes[index]?.colour ?? 1}`), wanted.fill === 'stacked' ? 0.45 : 0.14) }),
   }))
+  // An area of a stack ends where the one below it begins.
+  const bands: uPlot.Band[] = wanted.fill === 'stacked' ? series.slice(1).map((_, index) => ({ series: [index + 2, index + 1] })) : []
   const axis = { stroke: paint('--ink-3'), grid: { stroke: paint('--line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' }
   return {
     width: wanted.width,
@@ -48,6 +59,7 @@ export function build(wanted: Wanted): uPlot.Options {
     cursor: { sync: { key: 'tocsin' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, bind: { dblclick: () => () => (wanted.onreset(), null), mousedown: (_plot, _node, handler) => (event) => ((shifted = event.shiftKey), (own = true), handler(event)) } },
     tzDate: wanted.zone ? (t_s) => uPlot.tzDate(new Date(t_s * 1000), wanted.zone as string) : (t_s) => new Date(t_s * 1000),
     series: [{}, ...series],
+    bands,
     scales: { y: { range: (_plot, low, high) => reach(low, high, wanted.thresholds) } },
     axes: [
       { ...axis, size: 42, space: 70, values: TIME_TEXTS },
@@ -55,7 +67,7 @@ export function build(wanted: Wanted): uPlot.Options {
     ],
     hooks: {
       drawClear: [(plot) => wanted.bands().forEach((band) => shade(plot, band, paint))],
-      draw: [(plot) => wanted.thresholds.forEach((limit, index) => limitLine(plot, limit, paint, beneath(plot, wanted.thresholds, index))), (plot) => wanted.marks().forEach((mark) => markLine(plot, mark, paint))],
+      draw: [(plot) => wanted.thresholds.forEach((limit, index) => limitLine(plot, limit, paint, beneath(plot, wanted.thresholds, index))), (plot) => wanted.marks().forEach((mark) => markLine(plot, mark, paint)), (plot) => wanted.dots().forEach((dot) => diamond(plot, dot, paint))],
       setCursor: [(plot) => wanted.oncursor(plot.cursor.idx ?? null)],
       setSelect: [
         (plot) => {
@@ -68,6 +80,14 @@ export function build(wanted: Wanted): uPlot.Options {
       ],
     },
   }
+}
+
+const DASHES: Record<Stroke['dash'], number[]> = { '': [], dashed: [5, 3], dotted: [2, 4] }
+
+/** `rgb(1, 2, 3)` with an alpha; what a browser computes a colour to is always one of the two forms. */
+export function faint(colour: string, alpha: number): string {
+  const numbers = colour.match(/[\d.]+/g)
+  return /^rgba?\(/.test(colour) && numbers ? `rgba(${numbers.slice(0, 3).join(', ')}, ${alpha})` : `color-mix(in srgb, ${colour} ${alpha * 100}%, transparent)`
 }
 
 // Steps of 1, 2, 4, ... bytes: "5.7 MiB" on an axis is a decimal step in disguise.
@@ -163,5 +183,27 @@ function markLine(plot: uPlot, mark: Mark, paint: (name: string) => string): voi
   ctx.lineTo(x + foot, bottom)
   ctx.lineTo(x - foot, bottom)
   ctx.fill()
+  ctx.restore()
+}
+
+/** One request; higher than the axis it stands at the upper edge. */
+function diamond(plot: uPlot, dot: Exemplar, paint: (name: string) => string): void {
+  const { ctx, bbox } = plot
+  const x = plot.valToPos(dot.t_ms / 1000, 'x', true)
+  if (x < bbox.left || x > bbox.left + bbox.width) return
+  const size = 4 * devicePixelRatio
+  const y = Math.max(bbox.top + size, Math.min(bbox.top + bbox.height, plot.valToPos(dot.value, 'y', true)))
+  ctx.save()
+  ctx.fillStyle = paint('--accent')
+  ctx.strokeStyle = paint('--surface')
+  ctx.lineWidth = devicePixelRatio
+  ctx.beginPath()
+  ctx.moveTo(x, y - size)
+  ctx.lineTo(x + size, y)
+  ctx.lineTo(x, y + size)
+  ctx.lineTo(x - size, y)
+  ctx.closePath()
+  ctx.fill()
+  ctx.stroke()
   ctx.restore()
 }

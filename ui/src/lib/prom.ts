@@ -3,11 +3,22 @@
 import type { Labels } from './api'
 
 export interface PromSeries { metric: Labels; values?: [number, string][]; value?: [number, string] }
-export interface PromResult { resultType: 'matrix' | 'vector' | 'scalar' | 'string'; result: PromSeries[] | [number, string] }
+/** What a query cost, when it was asked for with `stats`. */
+export interface PromStats { samples: { totalQueryableSamples: number }; timings: { execTotalTime?: number } }
+export interface PromResult { resultType: 'matrix' | 'vector' | 'scalar' | 'string'; result: PromSeries[] | [number, string]; stats?: PromStats }
 
-export interface Line { name: string; labels: Labels; values: (number | null)[] }
-/** `hidden`: series that are not drawn. */
-export interface Columns { t_s: number[]; lines: Line[]; hidden: number }
+/** `twin`: the place of the line that this one, of an earlier time, is compared with. `mean`: of all samples, where `values` are peaks. */
+export interface Line { name: string; labels: Labels; values: (number | null)[]; twin?: number; mean?: number | undefined }
+/** `hidden`: series that are not drawn; `reads`: what finding them cost. */
+export interface Columns { t_s: number[]; lines: Line[]; hidden: number; reads?: Reads }
+export interface Reads { samples: number; seconds: number; series: number; step_s: number }
+
+/** How a line is drawn: seven colours, then the same dashed; the past in the colour of its own, dotted. */
+export interface Stroke { colour: number; dash: '' | 'dashed' | 'dotted' }
+export function strokeOf(line: Line | undefined, index: number): Stroke {
+  const place = line?.twin ?? index
+  return { colour: (place % 7) + 1, dash: line?.twin !== undefined ? 'dotted' : place >= 7 ? 'dashed' : '' }
+}
 
 /** A chart with more lines tells nothing; the rest is counted. */
 export const MOST_LINES = 12
@@ -32,7 +43,7 @@ export function columns(result: PromSeries[], start_s: number, end_s: number, st
 
 /** How many series there are when the server sent the highest of them only (its info `highest: 20 of 100000 series`). */
 export function totalOf(infos: string[] = []): number | undefined {
-  const found = infos.map((one) => /^highest: \d+ of (\d+) series$/.exec(one)?.[1]).find((count) => count !== undefined)
+  const found = infos.map((one) => /^(?:highest|lowest): \d+ of (\d+) series$/.exec(one)?.[1]).find((count) => count !== undefined)
   return found === undefined ? undefined : Number(found)
 }
 
@@ -50,6 +61,9 @@ function name(lines: Line[]): void {
     line.name = seriesName(line.labels, used)
   }
 }
+
+/** The same for the same labels, in whatever order they come. */
+export const labelKey = (labels: Labels) => JSON.stringify(Object.entries(labels).sort())
 
 export function seriesName(labels: Labels, only = Object.keys(labels)): string {
   const metric = only.includes('__name__') ? (labels.__name__ ?? '') : ''

@@ -1,42 +1,82 @@
 // Range and instant queries of the Prometheus API.
 
-import { prometheus, prometheusAnswer } from './client'
-import { columns, MOST_LINES, totalOf, type Columns, type PromResult, type PromSeries } from './prom'
+import { ApiError, prometheus, prometheusAnswer } from './client'
+import { FINEST_S, losesPeaks, peakStep } from './peaks'
+import { columns, labelKey, MOST_LINES, summary, totalOf, type Columns, type PromResult, type PromSeries, type Reads } from './prom'
 import { stepFor, type Span } from './timerange'
 
 /** More series are not asked for where all of them are wanted: so many may be more. */
 export const MOST_SERIES = 2000
 
-export interface RangeAnswer { series: PromSeries[]; start: number; end: number; step: number; total: number }
+export interface RangeAnswer { series: PromSeries[]; start: number; end: number; step: number; total: number; reads?: Reads }
+/** `step_s`: this step and no other; `stats`: say what it cost; `fine`: look at so many times as many points, and keep the peaks of
+ *  them; `means`: of such lines say the mean, too. */
+export interface Wish { step_s?: number | undefined; stats?: boolean; fine?: number; means?: boolean }
+
+/** The server refuses more steps than this. */
+const MOST_STEPS = 11_000
 
 /** About `points` points; the grid starts on a multiple of the step, so that a moving window does not make lines dance.
  *  `highest`: only so many series, those that end highest; of how many, `total` says. */
-export async function rangeSeries(query: string, span: Span, points: number, signal?: AbortSignal, highest?: number): Promise<RangeAnswer> {
-  const step = stepFor(span, points)
-  const start = Math.ceil(span.from_ms / 1000 / step) * step
-  const end = Math.max(start, Math.floor(span.to_ms / 1000 / step) * step)
-  const parameters = new URLSearchParams({ query, start: String(start), end: String(end), step: String(step), ...few(highest) })
+export async function rangeSeries(query: string, span: Span, points: number, signal?: AbortSignal, highest?: number, wish: Wish = {}): Promise<RangeAnswer> {
+  const asked = Math.max(wish.step_s ?? stepFor(span, points), Math.ceil((span.to_ms - span.from_ms) / 1000 / (MOST_STEPS - 1)))
+  const start = Math.ceil(span.from_ms / 1000 / asked) * asked
+  const end = Math.max(start, Math.floor(span.to_ms / 1000 / asked) * asked)
+  const { step, more } = grid(start, end, asked, query, points, wish)
+  const parameters = new URLSearchParams({ query, start: String(start), end: String(end), step: String(step.asked_s), ...few(highest), ...more, ...(wish.stats ? { stats: '1' } : {}) })
+  const began = performance.now()
   const { data, infos } = await prometheusAnswer<PromResult>('query_range', parameters, signal)
   const series = data.resultType === 'matrix' ? (data.result as PromSeries[]) : []
-  return { series, start, end, step, total: totalOf(infos) ?? series.length }
+  const total = totalOf(infos) ?? series.length
+  const cost = data.stats && { samples: data.stats.samples.totalQueryableSamples, seconds: data.stats.timings.execTotalTime || (performance.now() - began) / 1000, series: total, step_s: asked }
+  return { series, start, end, step: step.drawn_s, total, ...(cost ? { reads: cost } : {}) }
+}
+
+/** Steps that are longer than the samples are apart lose peaks: they are asked for finer, and of each stretch the lowest and the
+ *  highest are kept (`peaks`). Windows that cover the step lose nothing. */
+function grid(start: number, end: number, asked_s: number, query: string, points: number, wish: Wish): { step: { asked_s: number; drawn_s: number }; more: Record<string, string> } {
+  const fine = Math.max(FINEST_S, Math.ceil(asked_s / (wish.fine ?? 4)))
+  if (wish.step_s || fine >= asked_s || !losesPeaks(query, asked_s)) return { step: { asked_s, drawn_s: asked_s }, more: {} }
+  const finer = Math.max(fine, Math.ceil((end - start) / (MOST_STEPS - 1)))
+  return { step: { asked_s: finer, drawn_s: peakStep(Math.floor((end - start) / finer) + 1, finer, points) }, more: { peaks: String(points) } }
 }
 
 /** What a chart draws: a dozen lines, the highest, and how many there are besides. The others do not cross the network. */
-export async function rangeQuery(query: string, span: Span, points: number, signal?: AbortSignal, most = MOST_LINES): Promise<Columns> {
-  const { series, start, end, step, total } = await rangeSeries(query, span, points, signal, most)
+export async function rangeQuery(query: string, span: Span, points: number, signal?: AbortSignal, most = MOST_LINES, wish: Wish = {}): Promise<Columns> {
+  const plain = wish.means ? rangeSeries(query, span, points, signal, most, { ...wish, fine: 1 }) : null
+  const { series, start, end, step, total, reads } = await rangeSeries(query, span, points, signal, most, wish).catch((error: unknown) => unlessTooMuch(error, plain))
   const drawn = columns(series, start, end, step, most)
-  return { ...drawn, hidden: total - drawn.lines.length }
+  const hidden = total - drawn.lines.length
+  if (plain && step !== (await plain).step) addMeans(drawn, await plain)
+  // By name, not by height: a line keeps its colour when it changes places with another.
+  if (hidden > 0) drawn.lines.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+  return { ...drawn, hidden, ...(reads ? { reads } : {}) }
+}
+
+/** More series than can be looked at so finely: the coarse answer is one, too. */
+async function unlessTooMuch(error: unknown, plain: Promise<RangeAnswer> | null): Promise<RangeAnswer> {
+  if (plain && error instanceof ApiError && error.status === 422) return plain
+  throw error
+}
+
+function addMeans(drawn: Columns, { series, start, end, step }: RangeAnswer): void {
+  const { t_s, lines } = columns(series, start, end, step, Infinity)
+  const means = new Map(lines.map((line) => [labelKey(line.labels), summary(t_s, line.values)?.mean]))
+  for (const line of drawn.lines) line.mean = means.get(labelKey(line.labels))
 }
 
 export async function instantQuery(query: string, t_ms: number, signal?: AbortSignal): Promise<PromSeries[]> {
   return seriesOf(await prometheus<PromResult>('query', new URLSearchParams({ query, time: String(t_ms / 1000), ...few() }), signal))
 }
 
-/** The highest series at an instant, and how many there are. */
-export async function highestQuery(query: string, t_ms: number, most: number, signal?: AbortSignal): Promise<{ rows: PromSeries[]; total: number }> {
-  const { data, infos } = await prometheusAnswer<PromResult>('query', new URLSearchParams({ query, time: String(t_ms / 1000), ...few(most) }), signal)
+/** The highest series at an instant (`lowest`: the lowest), and how many there are. */
+export async function highestQuery(query: string, t_ms: number, most: number, signal?: AbortSignal, lowest = false): Promise<{ rows: PromSeries[]; total: number; reads?: Reads }> {
+  const which: Record<string, string> = lowest ? { lowest: String(most) } : few(most)
+  const { data, infos } = await prometheusAnswer<PromResult>('query', new URLSearchParams({ query, time: String(t_ms / 1000), stats: '1', ...which }), signal)
   const rows = seriesOf(data)
-  return { rows, total: totalOf(infos) ?? rows.length }
+  const total = totalOf(infos) ?? rows.length
+  const cost = data.stats && { samples: data.stats.samples.totalQueryableSamples, seconds: data.stats.timings.execTotalTime ?? 0, series: total, step_s: 0 }
+  return { rows, total, ...(cost ? { reads: cost } : {}) }
 }
 
 const few = (highest?: number): Record<string, string> => (highest ? { highest: String(highest) } : { limit: String(MOST_SERIES) })

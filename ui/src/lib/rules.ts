@@ -5,6 +5,7 @@ import type { Threshold } from './chart'
 import { prometheus } from './client'
 import { splitComparison } from './expression'
 import { matches } from './matchers'
+import { inUnit } from './format'
 import { severityLook, type Look } from './status'
 
 export interface Rule {
@@ -56,6 +57,21 @@ export function limits(groups: RuleGroup[], signal: 'latency' | 'errors', severi
     const severity = rule.labels?.severity ?? 'warning'
     const look = severityLook(severity, severities) === 'critical' ? 'critical' : 'warning'
     found.set(limit, { value: limit, label: `${severity} ${ratio ? `${limit * 100} %` : `${limit} s`}`, look })
+  }
+  return [...found.values()].sort((a, b) => a.value - b.value)
+}
+
+/** The limits that alert rules set on just this expression, lowest first: asked here, it is seen against them. */
+export function limitsOf(groups: RuleGroup[], query: string, severities: string[], unit: string): Threshold[] {
+  const bare = (text: string) => text.replace(/\s+/g, '').replace(/^\((.*)\)$/, '$1')
+  const [asked, own] = [bare(query), bare(splitComparison(query).value)]
+  const found = new Map<number, Threshold>()
+  for (const rule of groups.flatMap((group) => group.rules)) {
+    if (rule.type !== 'alerting') continue
+    const { value, limit } = splitComparison(rule.query)
+    if (limit === null || (bare(value) !== asked && bare(value) !== own)) continue
+    const look = severityLook(rule.labels?.severity ?? 'warning', severities) === 'critical' ? 'critical' : 'warning'
+    found.set(limit, { value: limit, label: `${rule.name} ${inUnit(limit, unit)}`, look })
   }
   return [...found.values()].sort((a, b) => a.value - b.value)
 }
