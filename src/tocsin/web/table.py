@@ -25,6 +25,7 @@ from tocsin.web.api.parts_of_query import QueryParts
 from tocsin.web.api.people import People
 from tocsin.web.api.proof import Proof
 from tocsin.web.api.reports import Reports
+from tocsin.web.api.rule_history import RuleHistories
 from tocsin.web.api.service_pages import ServicePages
 from tocsin.web.api.silences import Silences
 from tocsin.web.api.slos import Slos
@@ -179,6 +180,7 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *CheckRunPage(desk).endpoints(API),
         *Probes(desk).endpoints(API),
         *alerts.endpoints(API),
+        *RuleHistories(desk).endpoints(API),
         *Incidents(desk).endpoints(API),
         *Silences(desk, alerts).endpoints(API),
         *Maintenance(desk, alerts).endpoints(API),

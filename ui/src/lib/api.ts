@@ -192,6 +192,11 @@ export interface AlertRow {
 // GET /alerts/{fingerprint} -> AlertDetail
 export interface AlertDetail extends AlertRow { history: { starts_at_ms: number; ends_at_ms: number; ended_by: string; incident: number }[]; trace: TimelineEntry[]; now_ms: number; cursor: number }
 
+// GET /rules/history?group=&rule=&days=30 -> RuleHistory
+export interface RuleFiring { fingerprint: string; labels: Labels; starts_at_ms: number; ends_at_ms: number; ended_by: string; incident: number; acted: boolean }
+export interface RuleSeries { fingerprint: string; labels: Labels; state: string; since_ms: number; value: number | null; note: string; fired: number }
+export interface RuleHistory { now_ms: number; from_ms: number; places: string[]; fired: number; acted: number; median_ms: number | null; pages: number; real: number; noise: number; series: RuleSeries[]; firings: RuleFiring[] }
+
 // GET /incidents?state=open|resolved|all&severity=&q= -> { now_ms, cursor, incidents: IncidentRow[] }
 export interface IncidentRow {
   number: number
