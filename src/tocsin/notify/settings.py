@@ -54,6 +54,8 @@ class ChannelSettings:
 
     def best_effort_only(self) -> list[str]:
         """People all of whose contacts are channels that only know sent or not sent."""
+        if not self.persons:
+            return []  # without anybody to reach, no channel is loaded at the start
         kinds = registry()
         people = ((person.name, [kinds.get(method.channel) for method in person.methods]) for person in self.persons.values())
         return [name for name, found in people if found and all(kind is not None and kind.best_effort for kind in found)]
