@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tocsin.collect.layout import BadExposition, Layout
+from tocsin.collect.layout import BadExposition, Layout, unpacked
 from tocsin.collect.scrape_lines import Body, changed
 from tocsin.collect.scrape_numbers import SHORTEST, read_decimals
 
@@ -137,5 +137,5 @@ def test_where_a_series_stood_before_leads_to_its_labels(bodies: list[list[str]]
         except BadExposition:
             continue
         if not columns.same_layout:
-            known = [known[place] if place >= 0 else columns.fresh[-1 - place] for place in columns.origin.tolist()]
+            known = [known[place] if place >= 0 else unpacked(columns.fresh[-1 - place]) for place in columns.origin.tolist()]
         assert known == layout.labels()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import orjson
 
 from tocsin.collect.scrape_lines import Body, Int32, changed
 from tocsin.collect.scrape_numbers import read_decimals
@@ -49,7 +50,8 @@ class Columns:
     values: Float64
     origin: Int64
     """[n]: the place of the series in the layout before, or -1 - its place in `fresh`. Empty for the same layout."""
-    fresh: list[Labels]
+    fresh: list[bytes]
+    """Packed labels of new series (`unpacked`)."""
     scraped: int
     """Samples in the body, before relabelling."""
     timed: list[tuple[Labels, int, float]]
@@ -192,8 +194,8 @@ class Layout:
     def _learn(self, body: Body, format: Format) -> Columns:
         """Read every line; series known from before (by their text) are not parsed again."""
         known = self._known()
-        seen: set[Labels | int] = set()
-        ends, slots, origin, fresh, values = [], [], list[int](), list[Labels](), list[float]()
+        seen: set[bytes | int] = set()
+        ends, slots, origin, fresh, values = [], [], list[int](), list[bytes](), list[float]()
         timed: list[tuple[Labels, int, float]] = []
         timed_lines: list[tuple[int, Labels, int]] = []
         metadata: list[Metadata] = []
@@ -213,15 +215,15 @@ class Layout:
                         named = self._prepared(line, format) if isinstance(stored, int) else stored
                         timed.append((named, t_ms, value))
                         timed_lines.append((number - 1, named, t_ms))
-                    elif stored not in seen:
-                        seen.add(stored)
+                    elif (series := stored if isinstance(stored, int) else packed(stored)) not in seen:
+                        seen.add(series)
                         slot = len(values)
                         values.append(value)
-                        if isinstance(stored, int):
-                            origin.append(stored)
+                        if isinstance(series, int):
+                            origin.append(series)
                         else:
                             origin.append(-1 - len(fresh))
-                            fresh.append(stored)
+                            fresh.append(series)
             except LimitError:
                 raise
             except ValueError as error:
@@ -268,6 +270,15 @@ class Layout:
 
 class LimitError(ValueError):
     """A configured limit of the job was exceeded: the scrape fails as a whole."""
+
+
+def packed(labels: Labels) -> bytes:
+    """Labels in a sixth of their room, while those of a whole target wait for the store."""
+    return orjson.dumps(labels.pairs)
+
+
+def unpacked(series: bytes) -> Labels:
+    return Labels.from_sorted(tuple([(name, value) for name, value in orjson.loads(series)]))
 
 
 def _normal(values: Float64) -> Float64:

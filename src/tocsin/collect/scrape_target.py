@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 
 from tocsin.clock import Clock
-from tocsin.collect.layout import BadExposition, Columns, Layout, LimitError, limit_checked
+from tocsin.collect.layout import BadExposition, Columns, Layout, LimitError, limit_checked, unpacked
 from tocsin.collect.relabel import relabel
 from tocsin.collect.scrape_client import Answer, ScrapeClient, ScrapeFailed
 from tocsin.collect.target import ScrapeJob, Target
@@ -203,12 +203,12 @@ class TargetScraper:
         self._note_refused()
         return len(fresh)
 
-    async def _resolved(self, labels: list[Labels]) -> Int64:
+    async def _resolved(self, series: list[bytes]) -> Int64:
         """References of new series, in pieces: creating one costs some 5 us."""
         found = [_NO_REFS]
-        for start in range(0, len(labels), _REFS_AT_ONCE):
-            found.append(self._writer.refs(labels[start : start + _REFS_AT_ONCE]))
-            if len(labels) > _REFS_AT_ONCE:
+        for start in range(0, len(series), _REFS_AT_ONCE):
+            found.append(self._writer.refs([unpacked(one) for one in series[start : start + _REFS_AT_ONCE]]))
+            if len(series) > _REFS_AT_ONCE:
                 await asyncio.sleep(0)
         return np.concatenate(found)
 
