@@ -17,6 +17,7 @@ import ctypes
 import errno
 import fcntl
 import gc
+import importlib
 import os
 import selectors
 import signal
@@ -27,6 +28,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import uvloop
 
 from tocsin.app.pulse import Pulse
 from tocsin.errors import StateError, UsageError
@@ -78,17 +81,36 @@ def serve(settings: ServeSettings) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     settings.data_dir.chmod(0o700)
     lock = _lock(settings.data_dir / "serve.lock")
-    preflight(settings)
+    outdated = preflight(settings)
     listener = _listen(settings.host, settings.port)
+    if outdated:
+        _migrate(settings)
     children = [
         _Child("core", app.run_core, deadline_s=30, oom_score=-300),
         _Child("probe", app.run_probe, deadline_s=20, oom_score=200),
         _Child("web", app.run_web, deadline_s=60, oom_score=500),
     ]
+    importlib.import_module("numpy.ma")  # `numpy.unique` asks for it: once here instead of in each child
     one_arena()
     gc.freeze()  # what is loaded now stays in pages that the children share; looking for garbage in it first finds none
     gc.enable()
     return _Parent(settings, children, listener, lock).run()
+
+
+def _migrate(settings: ServeSettings) -> None:
+    """Let a child create or upgrade the state, so that what that takes (15 MB) is gone with it. What goes wrong there is left to
+    the core, which looks again and tells it."""
+    from tocsin import app
+
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        try:
+            os.umask(0o077)
+            _die_with_parent(parent, "state")
+            app.migrate(settings.data_dir)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def _lock(path: Path) -> int:
@@ -328,8 +350,6 @@ def _die_with_parent(parent: int, name: str) -> None:
 
 
 def _run_main(main: Main, settings: ServeSettings, pulse: Pulse, listener: socket.socket) -> None:
-    import uvloop
-
     async def body() -> None:
         beat = asyncio.create_task(pulse.beat_forever())
         try:

@@ -284,7 +284,7 @@ async def run_core(settings: ServeSettings, pulse: Pulse, _listener: socket.sock
     """Build the core, answer on its socket, run until SIGTERM."""
     clock, random = SystemClock(), SystemRandom()
     phases = Phases(clock)
-    lock = await asyncio.to_thread(_core_lock, settings.data_dir)
+    lock = await asyncio.to_thread(core_lock, settings.data_dir)
     phases.done("lock")
     db = await asyncio.to_thread(open_state, settings.data_dir)
     phases.done("state")
@@ -362,7 +362,7 @@ def _open_store(core: Core) -> None:
     core.db.reserve.helped(attempt) if core.db.reserve else attempt()
 
 
-def _core_lock(data_dir: Path) -> int:
+def core_lock(data_dir: Path) -> int:
     """Wait for a former core to end (its parent may have been killed a moment ago); two cores never run on one folder."""
     fd = os.open(data_dir / "core.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -370,6 +370,15 @@ def _core_lock(data_dir: Path) -> int:
     except OSError as error:
         raise StateError(f"cannot lock {data_dir}: {error}") from None
     return fd
+
+
+def migrate(data_dir: Path) -> None:
+    """Create or upgrade the state as a core does, and nothing else."""
+    lock = core_lock(data_dir)
+    try:
+        open_state(data_dir).close()
+    finally:
+        os.close(lock)
 
 
 async def _welcome(configuration: Configuration, commands: Mapping[str, CommandHandler], pulse: Pulse) -> None:

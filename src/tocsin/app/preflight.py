@@ -16,12 +16,17 @@ log = get_log("start")
 LAST_GOOD = "config.last-good.json"
 
 
-def preflight(settings: ServeSettings) -> None:
-    """Raises StateError (the data is of a newer version, or damaged), ConfigError (wrong files and no good ones from before)."""
+def preflight(settings: ServeSettings) -> bool:
+    """Whether the state has to be created or upgraded.
+
+    Raises StateError (the data is of a newer version, or damaged), ConfigError (wrong files and no good ones from before).
+    """
+    outdated = True
     if settings.state_path.exists():
         engine = create_engine(sqlite_url(settings.state_path), read_only=True)
         try:
-            Reserve(settings.data_dir).helped(lambda: check(engine))  # to read, SQLite needs room, too
+            at, newest = Reserve(settings.data_dir).helped(lambda: check(engine))  # to read, SQLite needs room, too
+            outdated = at != newest
         finally:
             engine.dispose()
     try:
@@ -29,3 +34,4 @@ def preflight(settings: ServeSettings) -> None:
     except ConfigError:
         if not (settings.data_dir / LAST_GOOD).exists():
             raise
+    return outdated
