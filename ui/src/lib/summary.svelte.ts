@@ -4,6 +4,7 @@
 import type { Overview } from './api'
 import { get } from './client'
 import { live } from './live.svelte'
+import { heardOf, news, PAUSE_MS, type Heard } from './spoken'
 
 const TOPICS = ['alert', 'incident', 'check']
 const EVERY_MS = 3000
@@ -16,6 +17,9 @@ class Summary {
   problems = $state(0)
   spoken = $state('')
   #known = false
+  #heard: Heard | null = null // as of the last sentence that was spoken
+  #speaking = false
+  #latest: Overview | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
   #watched = 0 // overviews on screen: they feed us, we need not ask
 
@@ -41,13 +45,29 @@ class Summary {
   take(overview: Overview) {
     const firing = Object.values(overview.alerts.firing).reduce((sum, count) => sum + count, 0)
     const critical = overview.alerts.firing.critical ?? 0
-    if (this.#known && critical > this.critical) this.spoken = `${critical - this.critical} new critical alert${critical - this.critical > 1 ? 's' : ''}. ${overview.sentence}`
+    this.#speak(overview)
     this.incidents = overview.incidents.length
     this.unacknowledged = overview.incidents.filter((one) => one.state === 'triggered').length
     this.firing = firing
     this.critical = critical
     this.problems = (overview.checks.counts.down ?? 0) + (overview.checks.counts.degraded ?? 0)
     this.#known = true
+  }
+
+  /** Says what is new since the last sentence, and then keeps quiet for a while. */
+  #speak(overview: Overview) {
+    this.#latest = overview
+    if (this.#speaking) return
+    const text = this.#heard ? news(this.#heard, overview) : ''
+    this.#heard = heardOf(overview)
+    if (!text) return
+    this.spoken = text
+    this.#speaking = true
+    setTimeout(() => {
+      this.#speaking = false
+      this.spoken = '' // the same words again would not be read
+      if (this.#latest) this.#speak(this.#latest)
+    }, PAUSE_MS)
   }
 
   #soon(ms = EVERY_MS) {
