@@ -24,6 +24,7 @@ export interface Editor { set: (text: string) => void; focus: () => void; destro
 export function mountEditor(host: HTMLElement, options: EditorOptions): Editor {
   const root = host.shadowRoot ?? host.attachShadow({ mode: 'open' })
   const run = (view: EditorView) => (options.onrun(view.state.doc.toString()), true)
+  const tab = taking()
   const view = new EditorView({
     parent: root,
     root,
@@ -39,9 +40,10 @@ export function mountEditor(host: HTMLElement, options: EditorOptions): Editor {
         EditorView.contentAttributes.of({ 'aria-label': options.label, spellcheck: 'false', autocapitalize: 'off' }),
         EditorView.updateListener.of((update) => update.docChanged && options.onchange(update.state.doc.toString())),
         autocompletion({ override: [(context) => complete(context, options.names)], selectOnOpen: false, interactionDelay: 0, activateOnTypingDelay: 10, icons: false, maxRenderedOptions: 50 }),
+        tab.watch,
         linter((shown) => faults(shown, options.check), { delay: 400 }),
         keymap.of([
-          { key: 'Tab', run: takeFirst },
+          { key: 'Tab', run: tab.press },
           { key: 'Ctrl-Enter', mac: 'Cmd-Enter', run },
           { key: 'Shift-Enter', run: insertNewline },
           ...completionKeymap,
@@ -62,9 +64,29 @@ export function mountEditor(host: HTMLElement, options: EditorOptions): Editor {
   }
 }
 
-/** Tab takes the best completion even when none was chosen; without completions it leaves the box, as Tab must. */
+/** Tab takes the best completion even when none was chosen. With every letter the names are asked for again, and for a moment those on
+ *  the screen are those of the letter before: a Tab that comes then waits for the right ones. Without completions, or pressed once more,
+ *  it leaves the box, as Tab must. */
+function taking() {
+  let waiting = false
+  const press = (view: EditorView): boolean => {
+    const status = completionStatus(view.state)
+    if (status === null || waiting) return (waiting = false)
+    if (status === 'active') return takeFirst(view)
+    return (waiting = true)
+  }
+  const watch = EditorView.updateListener.of(({ view, docChanged }) => {
+    if (!waiting) return
+    const status = completionStatus(view.state)
+    if (docChanged || status === null) waiting = false
+    if (!waiting || status !== 'active') return
+    waiting = false
+    queueMicrotask(() => takeFirst(view)) // not while the editor is being updated
+  })
+  return { press, watch }
+}
+
 function takeFirst(view: EditorView): boolean {
-  if (completionStatus(view.state) !== 'active') return false
   if (!acceptCompletion(view)) {
     moveCompletionSelection(true)(view)
     acceptCompletion(view)

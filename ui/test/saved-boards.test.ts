@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import type { Board, BoardPanel } from '../src/lib/board'
+import { boardDoc, changed, moved, nameOf, NEW_PANEL, panelDoc, withPanel } from '../src/lib/boarddoc'
+import { blocks, inline } from '../src/lib/markdown'
+import { days, strips, weeks } from '../src/lib/states'
+
+const panel = (title: string, more: Partial<BoardPanel> = {}): BoardPanel => ({ ...NEW_PANEL, title, queries: [{ name: '', query: 'up' }], ...more })
+const board: Board = { name: 'a', title: 'A', description: '', variables: [], range: 'now-6h', sections: [{ title: 'One', panels: [panel('x'), panel('y')] }, { title: 'Two', panels: [panel('z')] }] }
+const titles = (doc: { sections: { title: string; panels: { title: string }[] }[] }) => doc.sections.map((one) => [one.title, one.panels.map((each) => each.title).join('')])
+
+describe('a dashboard that is saved', () => {
+  it('says what differs from what would be anyway', () => {
+    expect(panelDoc(panel('x'))).toEqual({ title: 'x', queries: { '': 'up' } })
+    const whole = panelDoc(panel('x', { kind: 'bars', unit: 's', width: 12, full: 5, fill: 'area', thresholds: { warning: 1, critical: null, below: true }, queries: [{ name: 'a', query: '1' }, { name: 'a', query: '2' }] }))
+    expect(whole).toEqual({ title: 'x', kind: 'bars', unit: 's', width: 12, full: 5, fill: 'area', thresholds: { warning: 1, below: true }, queries: { a: '1', 'a 2': '2' } })
+    expect(panelDoc(panel('x', { kind: 'text', text: 'hello' }))).toEqual({ title: 'x', kind: 'text', text: 'hello' })
+  })
+  it('takes panels, changes, moves and loses them', () => {
+    const doc = boardDoc(board)
+    expect(titles(withPanel(doc, 'Two', panelDoc(panel('new'))))).toEqual([['One', 'xy'], ['Two', 'znew']])
+    expect(titles(withPanel(doc, 'Three', panelDoc(panel('new'))))).toEqual([['One', 'xy'], ['Two', 'z'], ['Three', 'new']])
+    expect(titles(changed(doc, 1, panelDoc(panel('Y'))))).toEqual([['One', 'xY'], ['Two', 'z']])
+    expect(titles(changed(doc, 2, null))).toEqual([['One', 'xy']])
+    expect(titles(moved(doc, 1, -1))).toEqual([['One', 'yx'], ['Two', 'z']])
+    expect(titles(moved(doc, 2, -1))).toEqual([['One', 'xy'], ['Two', 'z']])
+  })
+  it('has an address made of its title', () => expect(['Orders, by night', 'Über 9', '99', '中文'].map(nameOf)).toEqual(['orders-by-night', 'uber-9', 'dashboard', 'dashboard']))
+})
+
+const NONE = { warning: null, critical: null, below: false }
+const answer = (rows: [string, (number | null)[]][], step = 60, start = 0) => ({
+  series: rows.map(([name, values]) => ({ metric: { i: name }, values: values.flatMap((value, at): [number, string][] => (value === null ? [] : [[start + at * step, String(value)]])) })),
+  start,
+  end: start + ((rows[0]?.[1].length ?? 1) - 1) * step,
+  step,
+  total: rows.length,
+})
+
+describe('states over time', () => {
+  it('up and down need no limits; the worst comes first; a gap is a gap', () => {
+    const [bad, good] = strips(answer([['b', [1, 1, 1, 1]], ['a', [1, 0, null, 0.7]]]), '{{i}}', { thresholds: NONE })
+    expect(bad?.stretches.map((one) => [one.level, one.length])).toEqual([['ok', 1], ['critical', 1], ['none', 1], ['warning', 1]])
+    expect([bad?.name, bad?.well?.toFixed(3), good?.name, good?.well]).toEqual(['a', '0.567', 'b', 1])
+  })
+  it('by limits when there are some, each value for itself when there are none', () => {
+    expect(strips(answer([['a', [1, 9, 20]]]), '', { thresholds: { warning: 5, critical: 10, below: false } })[0]?.stretches.map((one) => one.level)).toEqual(['ok', 'warning', 'critical'])
+    expect(strips(answer([['a', [0, 2, 2, 0]]]), '', { thresholds: NONE })[0]?.stretches.map((one) => [one.tone, one.length])).toEqual([[1, 1], [2, 2], [1, 1]])
+  })
+})
+
+describe('a calendar of days', () => {
+  const hours = (count: number, value: (hour: number) => number | null) => answer([['a', Array.from({ length: count }, (_, hour) => value(hour))]], 3600, Date.parse('2026-03-28T00:00:00Z') / 1000)
+  it('has the days of the zone, over a change of the clock, each with its mean', () => {
+    const found = days(hours(72, (hour) => (hour < 23 ? 1 : 0)), NONE, 'Europe/Paris')
+    expect(found.map((one) => [one.key, one.mean > 0.99, one.level])).toEqual([['28/03/2026', true, 'ok'], ['29/03/2026', false, 'critical'], ['30/03/2026', false, 'critical'], ['31/03/2026', false, 'critical']])
+  })
+  it('weeks begin on Monday, days without data are empty', () => {
+    const rows = weeks(days(hours(120, (hour) => (hour >= 24 && hour < 48 ? null : 1)), NONE, 'UTC'), 'UTC')
+    expect(rows.map((week) => week.map((one) => one?.key.slice(0, 2) ?? ''))).toEqual([['', '', '', '', '', '28', ''], ['30', '31', '01', '', '', '', '']])
+    expect(weeks([], 'UTC')).toEqual([])
+  })
+})
+
+describe('text of a panel', () => {
+  it('titles, lists, paragraphs and code', () => {
+    expect(blocks('# Night\nfirst line\nsecond\n\n- a\n- b\n\n```\nx  < y\n```').map((one) => [one.kind, one.lines.length])).toEqual([['title', 1], ['paragraph', 1], ['list', 2], ['code', 1]])
+  })
+  it('links lead to the web or to us; all else stays text', () => {
+    expect(inline('see [run](https://a.example/x) or `up` **now**').map((one) => [one.kind, one.text])).toEqual([['text', 'see '], ['link', 'run'], ['text', ' or '], ['code', 'up'], ['text', ' '], ['bold', 'now']])
+    for (const bad of ['[x](javascript:alert)', '[x](//elsewhere)', '<b>x</b>', '[x](data:text/html,1)']) expect(inline(bad)).toEqual([{ kind: 'text', text: bad }])
+  })
+})
