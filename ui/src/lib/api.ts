@@ -51,7 +51,7 @@ export interface HostRow {
   cores: number
   rx_bytes_s: number | null
   tx_bytes_s: number | null
-  trend: Record<'cpu' | 'memory' | 'disk' | 'network' | 'load', (number | null)[]> // last 30 min, evenly spaced
+  trend: Record<'cpu' | 'memory' | 'disk' | 'network' | 'load', (number | null)[]> // last hour (of a young installation: the last minutes), evenly spaced
 }
 export interface ServiceRow {
   name: string
@@ -166,7 +166,7 @@ export interface CheckResult {
   manual_by: string
 }
 // POST /checks { url } or { type, name, settings, every, labels } -> 201 CheckRow; DELETE /checks/{id} -> 204 (only source "ui")
-// POST /checks/{id}/run -> CheckResult; POST /checks/{id}/pause | /resume -> CheckRow
+// POST /checks/{id}/run -> CheckResult, or as application/x-ndjson lines: { run_id, location, doing, phases }..., { result } | { error }; POST /checks/{id}/pause | /resume -> CheckRow
 
 // GET /alerts?state=firing,pending,resolved&severity=&m=&q= -> { now_ms, cursor, alerts: AlertRow[] }
 export interface AlertRow {
