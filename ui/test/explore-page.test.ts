@@ -42,7 +42,7 @@ describe('stacked lines', () => {
 })
 
 describe('exemplars', () => {
-  const answer = [{ seriesLabels: { __name__: 'x_bucket', le: '1', service: 'shop' }, exemplars: [{ labels: { trace_id: 'abc' }, value: '0.7', timestamp: 20 }, { labels: {}, value: 'NaN', timestamp: 21 }, { labels: {}, value: '3', timestamp: 10 }] }]
+  const answer: Parameters<typeof dots>[0] = [{ seriesLabels: { __name__: 'x_bucket', le: '1', service: 'shop' }, exemplars: [{ labels: { trace_id: 'abc' }, value: '0.7', timestamp: 20 }, { labels: {}, value: 'NaN', timestamp: 21 }, { labels: {}, value: '3', timestamp: 10 }] }]
   it('come in the order of time, without what is no number; the slowest within reach is told with its trace first', () => {
     const all = dots(answer)
     expect(all.map((one) => one.value)).toEqual([3, 0.7])
