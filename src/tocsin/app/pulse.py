@@ -17,7 +17,7 @@ from tocsin.app.supervise import loop_lag_seconds
 _LOOK_S = 1.0
 _LOOKS_REMEMBERED = 10
 _LOOKS_PER_BEAT = 3
-_LOOKS_PER_GIVING = 30
+_LOOKS_PER_GIVING = 10
 
 
 class Pulse:

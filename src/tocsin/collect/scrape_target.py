@@ -173,7 +173,11 @@ class TargetScraper:
         accepted = refs >= 0
         taken = refs[accepted]
         taken.flags.writeable = False  # The store knows such an array again at a glance.
-        return taken, None if accepted.all() else accepted
+        if not accepted.all():
+            return taken, accepted
+        if not self._ended:
+            self._refs = taken[: len(self._refs)]  # the same, not held twice
+        return taken, None
 
     def _store_aside(self, columns: Columns, t_ms: int) -> None:
         """Samples with times of their own, and exemplars."""
