@@ -21,7 +21,7 @@ from tocsin.web.html import ICON, safe_href
 from tocsin.web.parts import WebSettings
 from tocsin.web.statuspage import as_json
 from tocsin.web.statuspage_html import BESIDE, headline, render
-from tocsin.web.statuspage_view import Component, Planned, View
+from tocsin.web.statuspage_view import Brand, Component, Planned, View
 
 API = "/api/tocsin/v1"
 DAY = 86_400_000
@@ -185,6 +185,14 @@ def test_a_page_of_twenty_components_with_a_bad_quarter_is_one_flight_of_packets
     minutes = tuple(day * 61_000 if letter == "d" else 0 for day, letter in enumerate(bad))
     many = tuple(Component(f"Component {n}", CheckState.UP, 0.99, bad[n:] + bad[:n], minutes) for n in range(20))
     assert len(gzip.compress(render(View("shop", "Shop", many, START_MS), BESIDE).encode())) <= 14 * 1024
+
+
+def test_a_page_wears_its_owners_looks_and_asks_nobody_else_for_them():
+    looks = Brand("https://shop.example/?a=1&b", "#0b57a4", "data:image/png;base64,AAAA")
+    text = render(View("shop", "Shop", (), START_MS, brand=looks), BESIDE)
+    assert text.index('<a href="https://shop.example/?a=1&amp;b">') < text.index("<h1>Shop</h1>")
+    assert 'fill="#0b57a4"' in text and 'src="data:image/png;base64,AAAA"' in text and "style=" not in text
+    assert "img-src data:" in text and 'class="bar"' not in render(View("shop", "Shop", (), START_MS), BESIDE)
 
 
 # -- hostile texts -----------------------------------------------------------------------------------------------------

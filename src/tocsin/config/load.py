@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from tocsin.alerts.depend import find_cycle
 from tocsin.config import alertmanager, prometheus
 from tocsin.config.alerting import read_alerting
+from tocsin.config.brand import with_logos
 from tocsin.config.channels import read_channels
 from tocsin.config.checks import read_checks
 from tocsin.config.config import Config, with_checks
@@ -81,6 +82,8 @@ class _Builder:
         reports = read_reports(own, tree, directory, check_ids)
         self._problems += reports.problems
         self._problems += doubtful_components(own, check_ids, tree)
+        status_pages, unreadable = with_logos(own.status_pages, tree)
+        self._problems += unreadable
         dashboard_paths = expand(own.dashboard_files, Path(tree.file).parent)
         dashboards = self._take(read_dashboards(dashboard_paths, self._sources.texts, tree))
         self._stop_if_wrong()
@@ -103,7 +106,7 @@ class _Builder:
             services=own.services,
             features=own.enable_features,
             web=own.web,
-            status_pages=own.status_pages,
+            status_pages=status_pages,
             dashboards=dashboards,
             store=store_settings(own.store, prom.max_exemplars if "exemplar-storage" in own.enable_features else 0),
             host_every_ms=own.host.every if own.host.enabled else 0,

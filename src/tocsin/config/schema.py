@@ -275,6 +275,12 @@ class StatusPage(Section):
     slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     title: str
     components: tuple[Component, ...] = Field(min_length=1)
+    link: Annotated[str, Field(pattern=r"^(https?://[^\s<>\"]+)?$")] = ""
+    """Your own site: name and logo on the page lead there."""
+    colour: Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6})?$")] = ""
+    """Of the bar on top of the page: `"#0b57a4"`."""
+    logo: str = ""
+    """A small .svg or .png file (8 KiB at most), relative to this file; it becomes a part of the page."""
 
 
 class WatchDog(Section):

@@ -55,12 +55,14 @@ def page(
     head: str = "",
     stylesheet: str = "",
     brand: bool = True,
+    top: str = "",
 ) -> str:
-    """A whole page. `body` and `head` alone are HTML (built by the caller from escaped parts); everything else is text.
+    """A whole page. `body`, `head` and `top` (above the title) alone are HTML, built by the caller from escaped parts; everything
+    else is text.
 
     `brand`: Tocsin's name stands on top; not where a page speaks for somebody else.
     """
-    parts = ['<p class="brand">Tocsin</p>'] if brand else []
+    parts = [top, '<p class="brand">Tocsin</p>'] if brand else [top]
     parts.append(f"<h1>{escape(title)}</h1>")
     if error:
         parts.append(f'<p class="error" role="alert">{escape(error)}</p>')

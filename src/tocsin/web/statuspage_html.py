@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from urllib.parse import urlsplit
 
 from tocsin.incidents.publish import Story, Update
 from tocsin.model.check import CheckState
-from tocsin.web.html import page
+from tocsin.web.html import page, safe_href
 from tocsin.web.statuspage_view import DAY_MS, DAYS, Component, Planned, View
 
 _WORDS = {
@@ -73,7 +74,24 @@ def render(view: View, places: Places) -> str:
     if view.stale and view.heard_ms:
         age_s = (view.now_ms - view.heard_ms) // 1000
         body.insert(1, f"<p>Data {age_s} s old: our monitoring was last heard of at {stamp(view.heard_ms)}.</p>")
-    return page(view.title, body="".join(body), note=note, head=head, stylesheet=places.stylesheet, brand=False)
+    return page(view.title, body="".join(body), note=note, head=head, stylesheet=places.stylesheet, brand=False, top=_brand(view))
+
+
+def _brand(view: View) -> str:
+    """Bar, logo and the way to the owner's site. An attribute of an SVG is no inline style: the policy of the page stands."""
+    brand, parts = view.brand, []
+    if brand.colour:
+        parts.append(
+            '<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
+            f'<rect width="100" height="1" fill="{escape(brand.colour)}"></rect></svg>'
+        )
+    logo = f'<img src="{escape(brand.logo)}" alt="{"" if brand.link else escape(view.title)}" height="40">' if brand.logo else ""
+    if brand.link:
+        host = urlsplit(brand.link).hostname or brand.link
+        parts.append(f'<p class="owner"><a href="{safe_href(brand.link)}">{logo} {escape(host)}</a></p>')
+    elif logo:
+        parts.append(f'<p class="owner">{logo}</p>')
+    return "".join(parts)
 
 
 def headline(components: Sequence[Component], *, stale: bool, stories: Iterable[Story] = ()) -> str:

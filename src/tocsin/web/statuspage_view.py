@@ -55,6 +55,15 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Brand:
+    """Whose page it is. `logo` is a data URL, `colour` such as #0b57a4; empty = none."""
+
+    link: str = ""
+    colour: str = ""
+    logo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A page as it is at `now_ms`. `stale`: the engine is silent, so no component may look operational."""
 
@@ -69,6 +78,7 @@ class View:
     planned: tuple[Planned, ...] = ()
     mails: bool = False
     """Visitors may ask for mails of it."""
+    brand: Brand = Brand()
 
 
 def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *, stale: bool, heard_ms: int = 0) -> View:
@@ -84,6 +94,7 @@ def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *
         stories=told,
         planned=planned_of(page.get("maintenance", ()), now_ms),
         mails=bool(page.get("mails")),
+        brand=Brand(*(str(page.get(name) or "") for name in ("link", "colour", "logo"))),
     )
 
 
