@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from tocsin.formats.matchers import MatcherError, parse_matchers
 from tocsin.state.schema import events, markers
 from tocsin.web.api.paging import Page
-from tocsin.web.api.shapes import ServiceChange
+from tocsin.web.api.service_shapes import ServiceChange
 
 _LAST_WITHIN_MS = 90 * 86_400_000
 _OF_ALL = ("config_loaded", "config_refused")

@@ -30,18 +30,16 @@ from tocsin.web.api.paging import page_of
 from tocsin.web.api.rows import cut
 from tocsin.web.api.service_changes import changes_of, last_changes
 from tocsin.web.api.service_figures import NOTHING, Figures, FiguresOfAll, read_figures
-from tocsin.web.api.services import Judged, service_rows
-from tocsin.web.api.shapes import (
-    AlertRow,
-    CheckRow,
+from tocsin.web.api.service_shapes import (
     ServiceChange,
     ServiceChanges,
     ServiceDetail,
     ServiceLine,
     ServiceLink,
     ServiceList,
-    ServiceRow,
 )
+from tocsin.web.api.services import Judged, service_rows
+from tocsin.web.api.shapes import AlertRow, CheckRow, ServiceRow
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 

@@ -27,7 +27,7 @@ from tocsin.state.schema import check_changes
 from tocsin.web.answers import json_answer
 from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rows import cut
-from tocsin.web.api.shapes import SloList, SloRow
+from tocsin.web.api.service_shapes import SloList, SloRow
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.problem import Refused
