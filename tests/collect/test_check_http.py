@@ -7,11 +7,13 @@ import gzip
 from typing import Any
 
 import pytest
-from tests.collect.fakes import FakeProxy, FakeSocks, Pki, Servers, free_port, hang, http_answer, run_once, slam
+from tests.collect.fakes import FakeProxy, FakeSocks, Pki, Servers, SteadyRandom, free_port, hang, http_answer, run_once, slam
 
 from tocsin.clock import SystemClock
+from tocsin.collect.catalog import parse_check
 from tocsin.collect.network import Network
-from tocsin.model.check import CheckReason, CheckResult
+from tocsin.collect.probe import Prober
+from tocsin.model.check import CheckReason, CheckResult, Phase
 from tocsin.model.egress import EgressRules, parse_networks
 
 
@@ -280,3 +282,21 @@ async def test_a_target_that_does_not_answer_shows_what_it_was_asked(servers: Se
     port = free_port()
     result = await run_once({"http": f"http://127.0.0.1:{port}/health", "method": "HEAD"})
     assert not result.ok and result.facts["request"]["method"] == "HEAD"
+
+
+async def test_a_run_that_is_followed_tells_each_phase_as_it_begins_and_ends(servers: Servers) -> None:
+    port = await servers.start(http_answer(b"fine"))
+    told: list[tuple[str, list[str]]] = []
+    spec = parse_check({"name": "shop", "http": f"http://127.0.0.1:{port}/"})
+
+    async def report(_results: object) -> None: ...
+
+    def follow(doing: str, phases: tuple[Phase, ...]) -> None:
+        told.append((doing.split()[0], [phase.name for phase in phases]))
+
+    prober = Prober(clock=SystemClock(), random=SteadyRandom(), io=Network(clock=SystemClock()), report=report)
+    prober.apply([spec])
+    result = await prober.run_now("shop", "run-1", by="ana", follow=follow)
+    assert result is not None and result.ok
+    assert ("connecting", ["resolve"]) in told and ("waiting", ["resolve", "connect"]) in told
+    assert told[-1][1] == ["resolve", "connect", "processing", "transfer"]

@@ -160,7 +160,7 @@ NOT_FOR_PEOPLE = {
     )], READS),
     **dict.fromkeys([
         "/api/v1/write", "/api/v1/otlp/v1/metrics", "/metrics/{rest:path}", "/api/v2/alerts", "/in/alertmanager", "/hb/{token}",
-        "/hb/{token}/{kind}", API + "/probe/plan", API + "/probe/report",
+        "/hb/{token}/{kind}", API + "/probe/plan", API + "/probe/report", API + "/probe/progress",
     ], DATA),
     **dict.fromkeys([
         "/ack/{token}", "/in/slack", "/in/twilio", "/in/twilio/voice", "/in/twilio/status", "/in/twilio/voice/status",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import orjson
 import pytest
 import sqlalchemy as sa
 from tests.web.conftest import START_MS
 
+from tocsin.errors import CommandError
 from tocsin.incidents import overrides
 from tocsin.incidents.oncall import Schedule
 from tocsin.incidents.people import Directory
@@ -459,3 +461,25 @@ async def test_a_run_says_what_the_other_places_saw(broken, viewer):
     ]  # fmt: skip
     paris = next(run for run in runs if run["message"] == "from paris")
     assert one["after"] == paris["id"] and one["before"] > 0
+
+
+async def test_a_run_is_streamed_phase_by_phase(broken, responder, viewer):
+    told = [
+        {"location": "local", "doing": "connecting", "phases": [{"name": "resolve", "ms": 1.5}], "seen": 1, "result": None},
+        {"location": "local", "doing": "", "phases": [], "seen": 2, "result": {"ok": True, "message": "fine"}},
+    ]
+    broken.core.answers |= {"check.begin": {"run_id": "run-1"}, "check.follow": lambda _args, _actor: told.pop(0)}
+    answer = await responder.post(f"{API}/checks/shop/run", headers={"accept": "application/x-ndjson"})
+    first, last = [orjson.loads(line) for line in answer.body.splitlines()]
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    assert (first["doing"], first["phases"]) == ("connecting", [{"name": "resolve", "ms": 1.5}])
+    assert last == {"result": {"ok": True, "message": "fine"}}
+    assert [args["seen"] for args in broken.core.commanded("check.follow")] == [-1, 1]
+
+    def away(_args, _actor):
+        raise CommandError(504, "probe_away", "no probe")
+
+    broken.core.answers["check.follow"] = away
+    answer = await responder.post(f"{API}/checks/shop/run", headers={"accept": "application/x-ndjson"})
+    assert answer.json() == {"error": {"code": "probe_away", "message": "no probe"}}
+    assert (await viewer.post(f"{API}/checks/shop/run", headers={"accept": "application/x-ndjson"})).status == 403

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { CheckResult, PlaceOfRun } from '../src/lib/api'
+import { runNow } from '../src/lib/runnow'
 import { conversation, otherFacts } from '../src/lib/conversation'
 import { agreement, runLook, runWord } from '../src/lib/run'
 
@@ -30,5 +31,26 @@ describe('the places', () => {
   })
   it('a run is as it was judged', () => {
     expect([runLook({ ok: true, result: result({}, { degraded: true }) }), runWord({ ok: false, result: result({}) })]).toEqual(['warning', 'Failed'])
+  })
+})
+
+describe('a run that is followed', () => {
+  const answer = (...parts: string[]) => {
+    const chunks = parts.map((part) => new TextEncoder().encode(part))
+    vi.stubGlobal('fetch', () => Promise.resolve(new Response(new ReadableStream({ pull: (to) => { const next = chunks.shift(); if (next) to.enqueue(next); else to.close() } }), { status: 200 })))
+  }
+  afterEach(() => vi.unstubAllGlobals())
+  it('tells each phase, however the bytes are cut, and then its result', async () => {
+    const told: string[] = []
+    answer('{"doing":"résolv', 'ing","phases":[]}\n{"doing":"connecting","phases":[]}\n{"resu', 'lt":{"message":"fine"}}\n')
+    const result = await runNow('shop', (progress) => told.push(progress.doing))
+    expect(told).toEqual(['résolving', 'connecting'])
+    expect(result.message).toBe('fine')
+  })
+  it('fails with what the server says, and when the end is missing', async () => {
+    answer('{"error":{"code":"probe_away","message":"no probe"}}\n')
+    await expect(runNow('shop', () => {})).rejects.toThrow('no probe')
+    answer('{"doing":"connecting","phases":[]}\n')
+    await expect(runNow('shop', () => {})).rejects.toThrow('ended before')
   })
 })

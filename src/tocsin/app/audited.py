@@ -35,6 +35,7 @@ def _tested(args: Args, _answer: Any) -> tuple[str, str, str]:
 
 AUDITED: Mapping[str, Told] = {
     "check.run": _check("check_run", "ran {} now"),
+    "check.begin": _check("check_run", "ran {} now"),
     "check.pause": _check("check_paused", "paused {}"),
     "check.resume": _check("check_resumed", "resumed {}"),
     "check.set": lambda args, _: ("check_set", f"check:{args['id']}", f"said that {args['id']} is {args['state']}"),

@@ -78,6 +78,8 @@ def command_table(
         "check.add": handlers.check_add,
         "check.remove": handlers.check_remove,
         "check.run": handlers.check_run,
+        "check.begin": handlers.check_begin,
+        "check.follow": handlers.check_follow,
         "check.pause": handlers.check_pause,
         "check.resume": handlers.check_resume,
         "check.list": handlers.check_list,
@@ -89,6 +91,7 @@ def command_table(
         "targets.state": handlers.targets_state,
         "probe.plan": handlers.probe_plan,
         "probe.report": handlers.probe_report,
+        "probe.progress": handlers.probe_progress,
         "process.metrics": handlers.process_metrics,
         "process.exposition": handlers.process_exposition,
         "notification.test": handlers.notification_test,
@@ -194,6 +197,16 @@ class _Handlers:
         """Run a check now, wherever it belongs; the result is logged with the person's name."""
         return result_to_json(await self._core.desk.run(str(args["id"]), actor.name))
 
+    async def check_begin(self, args: Args, actor: Actor) -> Any:
+        """As check_run, but answers at once: {run_id}, to be followed."""
+        return {"run_id": self._core.desk.begin(str(args["id"]), actor.name)}
+
+    async def check_follow(self, args: Args, _actor: Actor) -> Any:
+        """{run_id, seen} -> {location, doing, phases, seen, result: null while it goes on}, once there is more than `seen`."""
+        told = await self._core.desk.follow(str(args["run_id"]), int(args["seen"]))
+        result = told["result"]
+        return {**told, "result": result_to_json(result) if result is not None else None}
+
     async def check_pause(self, args: Args, actor: Actor) -> Any:
         await self._core.receiver.pause(self._known_check(args), by=actor.name)
         self._core.replan()
@@ -247,6 +260,10 @@ class _Handlers:
         await self._core.receiver.take(results, _report_id(args))
         for result in results:
             self._core.desk.finished(result)
+        return {}
+
+    async def probe_progress(self, args: Args, _actor: Actor) -> Any:
+        self._core.desk.progress(str(args["location"]), str(args["run_id"]), str(args["doing"]), args["phases"])
         return {}
 
     # -- configuration and state --------------------------------------------------------------------------------------

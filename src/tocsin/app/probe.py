@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 import socket
@@ -21,7 +22,7 @@ from tocsin.collect.probe import Prober
 from tocsin.collect.reporting import Report
 from tocsin.errors import CommandError
 from tocsin.log import get_log
-from tocsin.model.check import CheckResult
+from tocsin.model.check import CheckResult, Phase
 from tocsin.model.egress import EgressRules, parse_networks
 from tocsin.random import SystemRandom
 
@@ -61,9 +62,40 @@ async def follow_plan(
             gc.freeze()  # looking through thousands of checks again and again would stop the measuring loop for 50 ms each time
         version = plan["version"]
         for run_id, check_id, person in plan["runs"]:
-            task: asyncio.Task[object] = asyncio.create_task(prober.run_now(check_id, run_id, by=person))
+            task: asyncio.Task[object] = asyncio.create_task(_run_now(core, prober, location, run_id, check_id, person))
             running.add(task)
             task.add_done_callback(running.discard)
+
+
+async def _run_now(core: PlanningCore, prober: Prober, location: str, run_id: str, check_id: str, person: str) -> None:
+    """One run that somebody waits for; what it is doing is told while it goes on."""
+    progress = Progress(core, location, run_id)
+    teller = asyncio.create_task(progress.run())
+    try:
+        await prober.run_now(check_id, run_id, by=person, follow=progress.follow)
+    finally:
+        teller.cancel()
+
+
+class Progress:
+    """Tells the core what a run is doing: the latest only, one message at a time. That it fails is no loss, the result comes."""
+
+    def __init__(self, core: PlanningCore, location: str, run_id: str) -> None:
+        self._core, self._about = core, {"location": location, "run_id": run_id}
+        self._latest: dict[str, Any] = {}
+        self._news = asyncio.Event()
+
+    def follow(self, doing: str, phases: Sequence[Phase]) -> None:
+        self._latest = {"doing": doing, "phases": [{"name": phase.name, "ms": phase.ms} for phase in phases]}
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            with contextlib.suppress(CommandError):
+                await self._core.command("probe.progress", {**self._about, **self._latest})
 
 
 def reporting(core: PlanningCore, location: str, clock: Clock, session: str) -> Report:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tocsin.errors import CommandError
 from tocsin.model.check import CheckResult, CheckSpec
@@ -13,6 +14,23 @@ from tocsin.model.check import CheckResult, CheckSpec
 _LONG_POLL_S = 20.0
 _RUN_DEADLINE_S = 90.0
 _MOST_LOCATIONS = 1_000
+
+
+@dataclass
+class _Run:
+    """A run that somebody waits for, as far as its place has told."""
+
+    location: str
+    doing: str = ""
+    phases: Sequence[Mapping[str, Any]] = ()
+    result: CheckResult | None = None
+    seen: int = 0
+    """Grows with everything that is told."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def told(self) -> None:
+        self.seen += 1
+        self.news.set()
 
 
 @dataclass
@@ -31,7 +49,7 @@ class ProbeDesk:
         # Starts where no former core's count can be: a probe that knows an old plan must not think it current.
         self._version = self._first_version = first_version
         self._locations: dict[str, _Location] = defaultdict(_Location)
-        self._waiting: dict[str, asyncio.Future[CheckResult]] = {}
+        self._running: dict[str, _Run] = {}
         self._next_run = 0
 
     def apply(self, specs: Iterable[CheckSpec], *, allow: tuple[str, ...] = (), deny: tuple[str, ...] = ()) -> None:
@@ -64,26 +82,58 @@ class ProbeDesk:
 
     async def run(self, check_id: str, person: str) -> CheckResult:
         """Have a check run now by its first location. Raises CommandError 404 (unknown) or 504 (no probe answers)."""
+        run_id, seen = self.begin(check_id, person), -1
+        while True:
+            told = await self.follow(run_id, seen)
+            if (result := told["result"]) is not None:
+                assert isinstance(result, CheckResult)
+                return result
+            seen = told["seen"]
+
+    def begin(self, check_id: str, person: str) -> str:
+        """Have a check run now; returns the run's id, by which it is followed. Raises CommandError 404 (unknown)."""
         spec = next((spec for spec in self._specs if spec.id == check_id), None)
         if spec is None:
             raise CommandError(404, "unknown_check", f"there is no check {check_id!r}")
         self._next_run += 1
         # Unique over restarts: people look a run up by it.
         run_id = f"run-{self._first_version:x}-{self._next_run}"
-        future: asyncio.Future[CheckResult] = asyncio.get_running_loop().create_future()
-        self._waiting[run_id] = future
-        here = self._locations[spec.locations[0]]
+        location = spec.locations[0]
+        self._running[run_id] = _Run(location, doing=f"waiting for the probe at {location}")
+        here = self._locations[location]
         here.runs.append((run_id, check_id, person))
         here.wake.set()
-        try:
-            return await asyncio.wait_for(future, _RUN_DEADLINE_S)
-        except TimeoutError:
-            raise CommandError(504, "probe_away", f"no probe at {spec.locations[0]} ran the check in time") from None
-        finally:
-            self._waiting.pop(run_id, None)
+        # Whoever began it may be gone: a run is not kept for ever.
+        asyncio.get_running_loop().call_later(_RUN_DEADLINE_S, self._over, run_id)
+        return run_id
+
+    def _over(self, run_id: str) -> None:
+        if run := self._running.pop(run_id, None):
+            run.news.set()
+
+    async def follow(self, run_id: str, seen: int) -> dict[str, Any]:
+        """What the run is doing: {location, doing, phases, seen, result}, as soon as there is more than `seen`.
+
+        Raises CommandError 504 when it is over without a result, or was never begun.
+        """
+        while (run := self._running.get(run_id)) is not None:
+            if run.seen > seen:
+                answer = {"location": run.location, "doing": run.doing, "phases": run.phases, "seen": run.seen}
+                return {**answer, "result": run.result}
+            run.news.clear()
+            await run.news.wait()
+        raise CommandError(504, "probe_away", f"no probe ran the check within {_RUN_DEADLINE_S:g} s")
+
+    def progress(self, location: str, run_id: str, doing: str, phases: Sequence[Mapping[str, Any]]) -> None:
+        """A probe tells what it is doing. What is not a run of its own place is not heard."""
+        run = self._running.get(run_id)
+        if run is None or run.location != location or run.result is not None:
+            return
+        run.doing, run.phases = doing[:200], [{"name": str(one["name"])[:40], "ms": float(one["ms"])} for one in phases[:50]]
+        run.told()
 
     def finished(self, result: CheckResult) -> None:
         """A probe reports; if it is a run that somebody waits for, he gets it."""
-        future = self._waiting.get(str(result.facts.get("run_id", "")))
-        if future is not None and not future.done():
-            future.set_result(result)
+        if run := self._running.get(str(result.facts.get("run_id", ""))):
+            run.result = result
+            run.told()

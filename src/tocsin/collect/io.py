@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,12 @@ class Trace:
     phases: list[Phase] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     doing: str = "starting"
+    watch: Callable[[], None] | None = None
+    """Called whenever a phase begins or ends: somebody follows this run."""
+
+    def moved(self) -> None:
+        if self.watch is not None:
+            self.watch()
 
 
 @dataclass(slots=True)
@@ -77,12 +83,14 @@ class Io:
         It ends when the last bytes of our connection arrived, not when our task got its turn: that wait is ours.
         """
         self.trace.doing = doing or name
+        self.trace.moved()
         start_s = end_s = self.monotonic_s()
         try:
             yield
             end_s = self._reader.arrived_s if self._reader is not None else 0.0
         finally:
             self.trace.phases.append(Phase(name, ((end_s if end_s > start_s else self.monotonic_s()) - start_s) * 1000))
+            self.trace.moved()
 
     async def resolve(self, host: str, *, ip: str = "any") -> list[str]:
         """Addresses of `host` in the system's order; `ip` any | 4 | 6. Raises ProbeError."""

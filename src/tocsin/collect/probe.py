@@ -12,8 +12,9 @@ import asyncio
 import hashlib
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tocsin.clock import Clock
 from tocsin.collect import selftest
@@ -26,7 +27,7 @@ from tocsin.collect.outcome import Outcome, failed, outcome_of
 from tocsin.collect.reporting import Report, Reporter
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
-from tocsin.model.check import CheckReason, CheckResult, CheckSpec, CheckStatus
+from tocsin.model.check import CheckReason, CheckResult, CheckSpec, CheckStatus, Phase
 from tocsin.model.duration import human_duration
 from tocsin.model.ports import Random
 
@@ -35,6 +36,9 @@ log = get_log("collect.probe")
 runs_total = Counter("tocsin_collect_check_runs_total", "Executions of checks.", ["type", "outcome"])
 start_lag = Histogram("tocsin_collect_check_start_lag_seconds", "How much later than planned a check started.")
 running = Gauge("tocsin_collect_checks_running", "Checks being executed now.")
+
+Follow = Callable[[str, tuple[Phase, ...]], None]
+"""Told what a run is doing now and the phases that it has behind it; returns at once."""
 
 _MOST_AT_ONCE = 500
 _IDLE_MS = 1_000
@@ -205,15 +209,17 @@ class Prober:
         place = int.from_bytes(hashlib.blake2b(spec.id.encode(), digest_size=8).digest(), "big") % spec.every_ms
         return now_ms - (now_ms - place) % spec.every_ms + spec.every_ms
 
-    async def run_now(self, check_id: str, run_id: str = "", *, by: str = "", report: bool = True) -> CheckResult | None:
+    async def run_now(
+        self, check_id: str, run_id: str = "", *, by: str = "", report: bool = True, follow: Follow | None = None
+    ) -> CheckResult | None:
         """Execute at once, beside the schedule; None = this prober has no such check.
 
-        `run_id` and the person's name travel in the result, which is also reported.
+        `run_id` and the person's name travel in the result, which is also reported. `follow` is told of each phase.
         """
         planned = self._plan.get(check_id)
         if planned is None:
             return None
-        result = await self._execute(planned, attempt=1, due_ms=self._clock.now_ms())
+        result = await self._execute(planned, attempt=1, due_ms=self._clock.now_ms(), follow=follow)
         result = await self._unless_blind(planned.spec, result)
         result = replace(result, manual_by=by or "somebody", facts={**result.facts, "run_id": run_id})
         self._seen(planned, result)
@@ -223,7 +229,7 @@ class Prober:
 
     # -- one execution -------------------------------------------------------------------------------------------------
 
-    async def _execute(self, planned: _Planned, *, attempt: int, due_ms: int) -> CheckResult:
+    async def _execute(self, planned: _Planned, *, attempt: int, due_ms: int, follow: Follow | None = None) -> CheckResult:
         spec, check = planned.spec, planned.check
         assert check is not None
         timeout_ms = _timeout_ms(planned, check, attempt)
@@ -233,6 +239,8 @@ class Prober:
             lag_ms = max(started_ms - due_ms, 0)
             start_lag.observe(lag_ms / 1000)
             trace = Trace()
+            if follow is not None:
+                trace.watch = partial(_tell, trace, follow)
             io = Io(self._network, trace, timeout_s=timeout_ms / 1000)
             try:
                 outcome = await _bounded(check, io, timeout_ms)
@@ -302,6 +310,10 @@ class Prober:
             self._blind = ""
             selftest.blind_gauge.set(0.0, self._location)
             log.warning("the prober's own network is back")
+
+
+def _tell(trace: Trace, follow: Follow) -> None:
+    follow(trace.doing, tuple(trace.phases))
 
 
 def _timeout_ms(planned: _Planned, check: Check, attempt: int) -> int:

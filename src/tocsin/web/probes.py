@@ -22,6 +22,8 @@ _REPORT = 32 * MiB
 _MOST_RESULTS = 1_000
 _LARGEST = 1 << 53
 
+_MOST_PHASES = 50
+
 Location = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
@@ -46,6 +48,20 @@ class ReportBody(Body):
     sent_ms: int = Field(0, ge=0, le=_LARGEST)
 
 
+class PhaseBody(Body):
+    name: str = Field(max_length=40)
+    ms: float = Field(ge=0, le=_LARGEST)
+
+
+class ProgressBody(Body):
+    """What a run that somebody asked for is doing, and the phases that it has behind it: [{name, ms}]."""
+
+    location: Location
+    run_id: str = Field(max_length=64)
+    doing: str = Field("", max_length=400)
+    phases: list[PhaseBody] = Field(default_factory=list, max_length=_MOST_PHASES)
+
+
 class Probes:
     """Handlers of `/probe`."""
 
@@ -63,6 +79,7 @@ class Probes:
                 body=ReportBody,
                 max_body=_REPORT,
             ),
+            Endpoint(prefix + "/probe/progress", self.progress, methods=["POST"], permission=Permission.PROBE, body=ProgressBody),
         ]
 
     async def plan(self, request: Request) -> Response:
@@ -79,6 +96,12 @@ class Probes:
         report = {"session": body.session, "number": body.number, "sent_ms": body.sent_ms}
         args = {"location": here, "results": results, **report}
         return await json_answer(request, await self._desk.parts.core.command("probe.report", args, actor_of(request)))
+
+    async def progress(self, request: Request) -> Response:
+        """What an agent is doing for somebody who waits"""
+        body = await read_body(request, ProgressBody)
+        args = {**body.model_dump(), "location": _own_place(request, body.location)}
+        return await json_answer(request, await self._desk.parts.core.command("probe.progress", args, actor_of(request)))
 
 
 def _own_place(request: Request, location: str) -> str:

@@ -1,6 +1,6 @@
 // What people do to incidents, alerts and checks. Acknowledge and silence ask nothing and can be undone; the page follows by the stream.
 
-import type { CheckDetail, CheckResult, IncidentDetail, IncidentRow, SilenceRow } from './api'
+import type { CheckDetail, IncidentDetail, IncidentRow, SilenceRow } from './api'
 import { post, remove } from './client'
 import { clock } from './format'
 import { asItClimbs, asItStands, doTo } from './held'
@@ -104,10 +104,6 @@ export function expireSilence(row: SilenceRow): Promise<boolean> {
   const { matchers, ends_at_ms, comment } = row
   const undo = async () => void (await post('/silences', { matchers, ends_at_ms, comment }))
   return attempt('Could not end the silence', () => remove(`/silences/${row.id}`, row.etag), 'Silence ended', undo)
-}
-
-export async function runNow(id: string): Promise<CheckResult> {
-  return post<CheckResult>(`/checks/${encodeURIComponent(id)}/run`)
 }
 
 export function pauseCheck(check: CheckDetail): Promise<boolean> {

@@ -142,6 +142,28 @@ async function write<T>(method: string, path: string, body: unknown, signal?: Ab
   }
 }
 
+/** A POST that answers in lines of JSON: each is handed over as it comes. A line `{error}` is thrown. */
+export async function postLines<T>(path: string, take: (line: T) => void): Promise<void> {
+  try {
+    const headers = { accept: 'application/x-ndjson', 'x-csrf-token': csrf, 'content-type': 'application/json' }
+    const response = await fetch(absolute(`/api/tocsin/v1${path}`), { method: 'POST', headers, body: '{}' })
+    if (!response.ok || !response.body) return await decode<void>(response)
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+    let rest = ''
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const lines = (rest + part.value).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines.filter(Boolean)) {
+        const value = JSON.parse(line) as T & { error?: { message: string } }
+        if (value.error) throw new ApiError(502, 'It failed', value.error.message, '')
+        take(value)
+      }
+    }
+  } catch (error) {
+    throw readable(error)
+  }
+}
+
 async function decode<T>(response: Response): Promise<T> {
   if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T
   if (response.status === 401) signedOut()

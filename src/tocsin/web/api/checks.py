@@ -19,6 +19,7 @@ from tocsin.web.api import past
 from tocsin.web.api.check_lines import check_rows, detail_of
 from tocsin.web.api.check_windows import USUAL, CheckWindows, Usual
 from tocsin.web.api.columns import aligned
+from tocsin.web.api.live_run import NDJSON, streamed_run
 from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rows import MOST_ROWS, cut
 from tocsin.web.api.shapes import CheckDetail, CheckList, CheckRow, Points
@@ -132,7 +133,9 @@ class Checks:
         return Response(status_code=204)
 
     async def run(self, request: Request) -> Response:
-        """Run now and answer with everything seen."""
+        """Run now and answer with everything seen; as `application/x-ndjson` a line for each phase, then the `result` or `error`."""
+        if NDJSON in request.headers.get("accept", ""):
+            return await streamed_run(self._desk, request)
         result = await self._desk.parts.core.command("check.run", {"id": request.path_params["id"]}, actor_of(request))
         return await json_answer(request, result)
 
