@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tocsin.collect.layout import BadExposition, Layout, unpacked
-from tocsin.collect.scrape_lines import Body, changed
+from tocsin.collect.scrape_lines import Body, changed, following
 from tocsin.collect.scrape_numbers import SHORTEST, read_decimals
 
 NUMBERS = st.one_of(
@@ -72,6 +72,29 @@ def test_changed_lines_are_those_that_differ(before: list[str], after: list[str]
         one, other = (line + b"\n" for line in pairs[number])
         assert one[:local] == other[:local]
         assert one[local : local + 1] != other[local : local + 1]
+
+
+@given(
+    before=st.text("ab1\n", min_size=1, max_size=40),
+    changes=st.dictionaries(st.integers(0, 39), st.sampled_from("ab1\n"), max_size=4),
+)
+@settings(max_examples=200, deadline=None)
+@example(before="a 1\nb 1\na 1\nb 12", changes={2: "2", 6: "a", 17: "3"})
+def test_a_body_of_the_same_length_is_compared_before_its_lines_are_looked_for(before: str, changes: dict[int, str]) -> None:
+    old = Body.of(before.encode())
+    text = bytearray(old.text)
+    for place, char in changes.items():
+        if place < len(text) - 1:
+            text[place] = ord(char)
+    new, at = following(old, bytes(text))
+    assert new.ends.tolist() == Body.of(bytes(text)).ends.tolist()
+    if at is not None:
+        assert at.tolist() == [place for place, (a, b) in enumerate(zip(old.text, text, strict=True)) if a != b]
+        assert [found.tolist() for found in changed(old, new, at)] == [found.tolist() for found in changed(old, new)]
+    else:
+        assert len(text) == len(old.text) and any(
+            b"\n" in (old.text[n : n + 1], text[n : n + 1]) for n in range(len(text)) if old.text[n] != text[n]
+        )
 
 
 def read(layout: Layout, body: bytes) -> tuple[dict[object, int], Sequence[object]] | str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import orjson
 
-from tocsin.collect.scrape_lines import Body, Int32, changed
+from tocsin.collect.scrape_lines import Body, Int32, changed, following
 from tocsin.collect.scrape_numbers import read_decimals
 from tocsin.formats.exposition import (
     Format,
@@ -89,8 +89,9 @@ class Layout:
         whole = format != "openmetrics" or body.endswith(b"\n# EOF\n")
         if not whole and (problem := openmetrics_end(body.split(b"\n"))):
             raise BadExposition(str(problem))
-        now, before = Body.of(body), self._body
-        if format == self._format and not (self._timed or self._interrupted) and self._update(now):
+        before = self._body
+        now, at = following(before, body)
+        if format == self._format and not (self._timed or self._interrupted) and self._update(now, at):
             columns = Columns(self._values, _NO_ORIGIN, [], self._scraped, [], [], same_layout=True)
         else:
             columns = self._learn(now, format)
@@ -142,11 +143,11 @@ class Layout:
 
     # -- the fast way --------------------------------------------------------------------------------------------------
 
-    def _update(self, now: Body) -> bool:
+    def _update(self, now: Body, at: Int64 | None) -> bool:
         """Take the changed values over; False = more than values changed (then nothing is relied on)."""
         if len(now.ends) != len(self._body.ends):
             return False
-        lines, first = changed(self._body, now)
+        lines, first = changed(self._body, now, at)
         if len(lines):
             ends = self._ends[lines]
             tails = now.starts[lines].astype(np.int64) + ends

@@ -34,13 +34,48 @@ def _digit_bytes() -> _UInt64:
 
 
 _INSIDE = _digit_bytes()
+_WORD = 8
+_LAST = _INSIDE[: _WORD + 1, 1].copy()
+"""By width: the last bytes of one word [9], and what stands in for the others."""
+_FILL = _ZEROS & ~_LAST
 
 
 def read_decimals(text: bytes, starts: Int64, ends: Int64) -> tuple[Float64, Bool]:
     """Numbers at text[starts:ends] [m] -> values [m], and whether each could be read here (else its value means nothing).
 
-    Some 60 ns each, beside the 160 of a slice and `float`.
+    Some 30 ns each where they are short whole numbers and 100 otherwise, beside the 160 of a slice and `float`.
     """
+    values, read = _short(text, starts, ends)
+    if not read.all():
+        rest = np.flatnonzero(~read)
+        values[rest], read[rest] = _any_kind(text, starts[rest], ends[rest])
+    return values, read
+
+
+def _short(text: bytes, starts: Int64, ends: Int64) -> tuple[Float64, Bool]:
+    """Those that are nothing but at most eight digits: most of what changes from scrape to scrape.
+
+    One word each, worked on in place: between two scrapes the cache forgets, and every array that is new costs more than what
+    is done with it.
+    """
+    widths = ends - starts
+    windows: npt.NDArray[np.void] = np.ndarray((len(text) - _WORD + 1,), f"V{_WORD}", text, strides=(1,))
+    words = windows[np.maximum(ends - _WORD, 0)].view(np.uint64)
+    fits = (widths > 0) & (widths <= _WORD) & (ends >= _WORD)
+    kind = np.where(fits, widths, 0)
+    words &= _LAST[kind]
+    words |= _FILL[kind]
+    high = words & _HIGH
+    # A digit is 0x30 to 0x39: its high half is 3, also with 6 added to it.
+    fits &= high == _ZEROS
+    np.add(words, _SIX, out=high)
+    high &= _HIGH
+    fits &= high == _ZEROS
+    _joined(words)
+    return words.astype(np.float64), fits
+
+
+def _any_kind(text: bytes, starts: Int64, ends: Int64) -> tuple[Float64, Bool]:
     chars = np.frombuffer(text, np.uint8)
     signs = chars[np.minimum(starts, len(chars) - 1)] == _MINUS
     starts = starts + signs
@@ -90,8 +125,23 @@ def _whole(text: bytes, starts: Int64, ends: Int64) -> tuple[_UInt64, Bool]:
     words = (words & inside) | (_ZEROS & ~inside)
     good = (((words & _HIGH) == _ZEROS) & (((words + _SIX) & _HIGH) == _ZEROS)).view(np.uint16).ravel() == 0x0101
     good &= (widths >= 0) & (widths <= _MOST_DIGITS) & (ends >= SHORTEST)
-    # Little-endian: the first digit is the lowest byte. Pairs, then fours, then eights.
-    words = ((words & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561)) >> np.uint64(8)
-    words = ((words & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601)) >> np.uint64(16)
-    words = ((words & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001)) >> np.uint64(32)
+    _joined(words)
     return words[:, 0] * np.uint64(10**8) + words[:, 1], good
+
+
+def _joined(words: _UInt64) -> None:
+    """Eight digits each become their number, in place. Little-endian: the first digit is the lowest byte."""
+    for digits, factor, shift in _STEPS:
+        words &= digits
+        words *= factor
+        words >>= shift
+
+
+_STEPS = tuple(
+    (np.uint64(digits), np.uint64(factor), np.uint64(shift))
+    for digits, factor, shift in (
+        (0x0F0F0F0F0F0F0F0F, 2561, 8),  # pairs
+        (0x00FF00FF00FF00FF, 6553601, 16),  # fours
+        (0x0000FFFF0000FFFF, 42949672960001, 32),  # eights
+    )
+)
