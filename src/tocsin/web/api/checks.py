@@ -133,7 +133,7 @@ class Checks:
         return Response(status_code=204)
 
     async def run(self, request: Request) -> Response:
-        """Run now and answer with everything seen; as `application/x-ndjson` a line for each phase, then the `result` or `error`."""
+        """Run now and answer with everything seen; as `application/x-ndjson` a line for each phase, then the result."""
         if NDJSON in request.headers.get("accept", ""):
             return await streamed_run(self._desk, request)
         result = await self._desk.parts.core.command("check.run", {"id": request.path_params["id"]}, actor_of(request))
