@@ -483,14 +483,13 @@ class Store(Reading):
 
     def stats(self) -> Mapping[str, object]:
         """Facts for status pages."""
-        head = self.head
         return {
-            "series": head.index.series_count,
-            "symbols": len(head.index.symbols),
-            "tables": len(head.index.tables),
-            "loose_samples": head.loose.sample_count,
+            "series": self.head.index.series_count,
+            "symbols": len(self.head.index.symbols),
+            "tables": len(self.head.index.tables),
+            "loose_samples": self.head.loose.sample_count,
             "head_chunk_bytes": self.files.total_bytes(),
-            "wal_segment": head.segment,
+            "wal_segment": self.head.segment,
             "unwritten": self.room.trouble,
         }
 
