@@ -29,12 +29,13 @@ class RuleIndex:
     """Definitions of alerting rules by id and by name, from the core's `rules.state`."""
 
     by_id: Mapping[str, RuleOfAlert]
-    by_name: Mapping[str, RuleOfAlert]
+    by_name: Mapping[str, Sequence[tuple[Mapping[str, str], RuleOfAlert]]]
+    """Rules may share a name, as those of all checks do: each with the labels that it gives to its alerts."""
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> RuleIndex:
         by_id: dict[str, RuleOfAlert] = {}
-        by_name: dict[str, RuleOfAlert] = {}
+        by_name: dict[str, list[tuple[Mapping[str, str], RuleOfAlert]]] = defaultdict(list)
         for group in state.get("groups", ()):
             for rule in group.get("rules", ()):
                 if rule.get("type", "alerting") != "alerting":
@@ -47,13 +48,24 @@ class RuleIndex:
                     for_ms=round(float(rule.get("duration", 0)) * 1000),
                     source=own.get("place") or group.get("file", ""),
                 )
-                by_name.setdefault(found.name, found)
+                fixed = {name: value for name, value in rule.get("labels", {}).items() if "{{" not in value}
+                by_name[found.name].append((fixed, found))
                 if own.get("id"):
                     by_id[own["id"]] = found
         return cls(by_id, by_name)
 
-    def find(self, rule_id: str, name: str) -> RuleOfAlert:
-        return self.by_id.get(rule_id) or self.by_name.get(name) or _NO_RULE
+    def find(self, rule_id: str, labels: Mapping[str, str]) -> RuleOfAlert:
+        """By its id; without one (past alerts, those of incidents) the rule of that name whose labels fit best."""
+        if found := self.by_id.get(rule_id):
+            return found
+        named = self.by_name.get(labels.get("alertname", ""), ())
+        if len(named) == 1:
+            return named[0][1]
+        best, most = _NO_RULE, -1
+        for fixed, rule in named:
+            if len(fixed) > most and all(labels.get(name, "") == value for name, value in fixed.items()):
+                best, most = rule, len(fixed)
+        return best
 
 
 def alert_rows(tx: Connection, wanted: set[str], rules: RuleIndex, now_ms: int) -> list[AlertRow]:
@@ -139,7 +151,7 @@ class AlertContext:
         return self._row(row, rules, state, row.starts_at_ms, row.ends_at_ms, row.suppressed_by, row.explanation, row.source)
 
     def from_state(self, row: Any, rules: RuleIndex) -> AlertRow:
-        rule = rules.find(row.rule_id, row.labels.get("alertname", ""))
+        rule = rules.find(row.rule_id, row.labels)
         left_ms = max(0, row.active_at_ms + rule.for_ms - self.now_ms)
         return self._row(
             row,
@@ -188,7 +200,7 @@ class AlertContext:
             explanation=explanation,
             incident=number,
             flapping=self.flapping.get(row.fingerprint, ""),
-            rule=rules.find(source.removeprefix("rule:"), name),
+            rule=rules.find(source.removeprefix("rule:"), row.labels),
             source=source,
             strip=self._strip(row.fingerprint),
             acknowledged_by=self.holders.get(number, ""),

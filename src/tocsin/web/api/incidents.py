@@ -239,7 +239,7 @@ class Incidents:
     def _with_rules(self, incident: dict[str, Any], rules: RuleIndex, now_ms: int) -> dict[str, Any]:
         """The incident with what only the core's rules know: expression and threshold behind its alerts."""
         holder = incident["acknowledged_by"]
-        alerts = [{**one, "rule": rules.find("", one["name"]), "acknowledged_by": holder} for one in incident["alerts"]]
+        alerts = [{**one, "rule": rules.find("", one["labels"]), "acknowledged_by": holder} for one in incident["alerts"]]
         graph = None
         if first := next((alert for alert in alerts if alert["rule"].expr), None):
             end_ms = incident["resolved_ms"] or now_ms
