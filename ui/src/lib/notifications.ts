@@ -17,7 +17,8 @@ export function notificationState(row: NotificationRow): string {
   const tries = row.attempts > 1 ? `, attempt ${row.attempts}` : ''
   // The provider may have taken an attempt whose answer was lost: the person may hold it twice.
   const twice = row.possible_repeat ? ', perhaps twice: an answer was lost' : ''
-  return row.state_reason ? `${word}${tries}: ${row.state_reason}${twice}` : word + tries + twice
+  const why = row.state_reason && row.state_reason !== word ? `: ${row.state_reason}` : ''
+  return word + tries + why + twice
 }
 
 /** The parts of the address that the server filters by; `within` is how far back, in hours. */

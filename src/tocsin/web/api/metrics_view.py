@@ -46,13 +46,15 @@ _SERVICE_RATE = f"sum by (service) (rate({_REQUESTS}[5m]))"
 _SERVICE_ERRORS = f'sum by (service) (rate({_REQUESTS}{{http_response_status_code=~"5.."}}[5m])) / ({_SERVICE_RATE} > 0)'
 _SERVICE_P95 = "histogram_quantile(0.95, sum by (le, service) (rate(http_server_request_duration_seconds_bucket[5m])))"
 
-_ERRORS = f'sum(rate({_REQUESTS}{{http_response_status_code=~"5.."}}[5m])) / sum(rate({_REQUESTS}[5m]))'
+# A service that never failed has no series of failures: none of its requests failed, which is known.
+_ALL = f"sum(rate({_REQUESTS}[5m]))"
+_ERRORS = f'(sum(rate({_REQUESTS}{{http_response_status_code=~"5.."}}[5m])) or 0 * {_ALL}) / ({_ALL} > 0)'
 _P95 = "histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket[5m])))"
 _PAYMENTS = 'sum(rate(payments_total{outcome="success"}[15m])) / sum(rate(payments_total[15m]))'
 
 # id, title, query, unit, and where it turns to warning and to critical (None = never judged)
 _KPIS: tuple[tuple[str, str, str, str, float | None, float | None], ...] = (
-    ("requests", "Requests", f"sum(rate({_REQUESTS}[5m]))", "1/s", None, None),
+    ("requests", "Requests", _ALL, "1/s", None, None),
     ("errors", "5xx", _ERRORS, "ratio", 0.01, 0.05),
     ("p95", "p95", _P95, "s", 1.0, 5.0),
     ("payments", "Payments ok", _PAYMENTS, "ratio", None, None),
@@ -84,11 +86,6 @@ def read_metrics(engine: Queryable, now_ms: int) -> MetricsView:
     """Everything the overview shows of metrics. Blocking: call it from a thread."""
     ask = Asker(engine, now_ms)
     return MetricsView(_hosts(ask), _services(ask), _kpis(ask))
-
-
-def read_services(ask: Asker) -> Mapping[str, ServiceMetrics]:
-    """Rate with its trend, share of 5xx and p95 of every service."""
-    return _services(ask)
 
 
 class Asker:
@@ -152,9 +149,12 @@ def _hosts(ask: Asker) -> list[HostRow]:
 def _services(ask: Asker) -> dict[str, ServiceMetrics]:
     rates = ask.trend(_SERVICE_RATE, "service")
     errors, p95 = ask.now(_SERVICE_ERRORS, "service"), ask.now(_SERVICE_P95, "service")
-    return {
-        name: ServiceMetrics(last(line), errors.get((name,)), p95.get((name,)), line) for (name,), line in rates.items() if name
-    }
+    found = {}
+    for (name,), line in rates.items():
+        if name:
+            rate = last(line)
+            found[name] = ServiceMetrics(rate, errors.get((name,), 0.0 if rate else None), p95.get((name,)), line)
+    return found
 
 
 def _kpis(ask: Asker) -> list[Kpi]:
@@ -182,4 +182,4 @@ def text_of(value: float, unit: str) -> str:
         case "s":
             return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
         case _:
-            return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+            return (f"{value:,.0f}" if value >= 100 else f"{value:.1f}") + (" /s" if unit == "1/s" else "")
