@@ -32,9 +32,8 @@ def test_one_rule_one_policy_and_one_window_have_addresses(start_tocsin: Any, op
     rule.locator("summary").click()
     rule.get_by_role("link", name="Its page").click()
     expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
-    expect(page.locator("details[data-row][open]").first).to_be_visible()
     page.reload()
-    expect(page.locator("details[data-row][open]").first).to_be_visible()
+    expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
     page.goto(tocsin.url + "/alerts/rules/nowhere/Nothing")
     expect(page.get_by_text("No rule Nothing in a group nowhere")).to_be_visible()
 
@@ -51,4 +50,75 @@ def test_one_rule_one_policy_and_one_window_have_addresses(start_tocsin: Any, op
     assert page.url.startswith(tocsin.url + "/maintenance/")
     page.goto(tocsin.url + "/maintenance/gone")
     expect(page.get_by_text("There is no window gone any more.")).to_be_visible()
+    assert noise.lines == []
+
+
+DOWN = """
+checks:
+  - {name: shop, http: "http://127.0.0.1:9/", every: 5s, labels: {service: shop}}
+  - {name: pay, http: "http://127.0.0.1:9/", every: 5s, labels: {service: pay}}
+"""
+
+
+def test_back_and_a_reload_bring_scroll_drawers_and_what_was_ticked(start_tocsin: Any, open_browser: Any, noise: Any) -> None:
+    tocsin = start_tocsin(DOWN)
+    page = open_browser(tocsin, height=500)
+    page.goto(tocsin.url + "/incidents")
+    box = page.get_by_role("checkbox", name="Select #1")
+    box.check()
+    page.get_by_role("link", name="#1").first.click()
+    expect(page).to_have_url(tocsin.url + "/i/1")
+    page.go_back()
+    expect(box).to_be_checked()
+    for name in ("Alerts", "Incidents"):
+        page.get_by_role("navigation").get_by_role("link", name=name).first.click()
+    expect(page.get_by_role("checkbox", name="Select #1")).not_to_be_checked()
+
+    page.goto(tocsin.url + "/rules")
+    rule = page.locator("details[data-row]").nth(12)
+    rule.locator("summary").click()
+    rule.get_by_role("link", name="Its page").scroll_into_view_if_needed()
+    y = page.evaluate("scrollY")
+    assert y > 200
+    rule.get_by_role("link", name="Its page").click()
+    expect(page.locator("details[data-row]")).to_have_count(0)
+    page.go_back()
+    there = "y => Math.abs(scrollY - y) < 3 && document.querySelectorAll('details[data-row]')[12]?.open"
+    page.wait_for_function(there, arg=y)
+    page.reload()
+    page.wait_for_function(there, arg=y)
+    page.go_forward()
+    expect(page.locator("details[data-row]")).to_have_count(0)
+    assert noise.lines == []
+
+
+def test_what_is_common_to_all_addresses_works_where_it_means_something(calm_tocsin: Any, open_browser: Any, noise: Any) -> None:
+    page = open_browser(calm_tocsin, timezone_id="Europe/Paris")
+    page.goto(calm_tocsin.url + "/rules?q=Disk&theme=contrast&mine=kept&tz=Asia/Tokyo")
+    assert page.evaluate("document.documentElement.dataset.theme") == "contrast"
+    filtered = page.get_by_role("searchbox", name="Filter rules")
+    expect(filtered).to_have_value("Disk")
+    filtered.fill("Host")
+    expect(page).to_have_url(calm_tocsin.url + "/rules?theme=contrast&mine=kept&tz=Asia/Tokyo&q=Host")
+    page.get_by_role("link", name="Hosts", exact=True).first.click()
+    expect(page).to_have_url(calm_tocsin.url + "/hosts?tz=Asia/Tokyo&theme=contrast")
+    assert page.locator("#time-range").inner_text().split() == ["Last", "1", "hour", "Asia/Tokyo"]
+    page.goto(calm_tocsin.url + "/d/hosts?tz=nowhere&from=1700000000000&to=2023-11-15T00:00:00Z&kiosk=1")
+    expect(page.get_by_text("No series in this range").first).to_be_visible()
+    expect(page.get_by_role("banner")).to_have_count(0)
+
+    # Frozen by the address: nothing is asked again until somebody says so.
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/tocsin/v1/overview" in request.url else None)
+    page.goto(calm_tocsin.url + "/?refresh=off")
+    expect(page.get_by_role("button", name="paused")).to_be_visible()
+    before = len(asked)
+    page.goto(calm_tocsin.url + "/hosts?refresh=5s")
+    hosts: list[str] = []
+    page.on("request", lambda request: hosts.append(request.url) if "/hosts" in request.url or "/query" in request.url else None)
+    with page.expect_request(lambda request: "/api/" in request.url and "/changes" not in request.url):
+        pass
+    assert before <= 2 and "refresh=5s" in page.url
+    page.keyboard.press("l")
+    expect(page.get_by_role("button", name="paused")).to_be_visible()
     assert noise.lines == []
