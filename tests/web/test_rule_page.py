@@ -16,7 +16,7 @@ MINUTE = 60_000
 
 def _rule(check: str, *alerts: dict[str, Any]) -> dict[str, Any]:
     own = {"id": f"check/{check}", "place": f"tocsin.yaml:{len(check)}"}
-    labels = {"check": check, "team": "{{ $labels.team }}"}
+    labels = {"check": check, "state": "", "team": "{{ $labels.team }}"}
     return {"name": "Down", "type": "alerting", "query": "x == 0", "labels": labels, "alerts": list(alerts), "tocsin": own}
 
 
