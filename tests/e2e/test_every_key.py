@@ -112,6 +112,9 @@ class Story:
         self.asked("to", None)
         self.press("0")
         self.asked("from", None)
+        for zone in ("UTC", None):
+            self.press("z")
+            self.asked("tz", zone)
 
     def view(self) -> None:
         self.at("/services/shop")
@@ -144,7 +147,7 @@ def test_every_key_of_the_table_does_what_it_says(start_tocsin: Any, open_browse
         story.rows: {"j  k", "Enter", "x"},
         story.many: {"a", "s", "u"},
         story.incident: {"a", "s", "e", "n", "u"},
-        story.time: {"t", "[  ]", "+  -", "0"},
+        story.time: {"t", "[  ]", "+  -", "0", "z"},
         story.view: {"c", "l", "y", "f"},
     }
     page.keyboard.press("?")

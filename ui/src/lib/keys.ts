@@ -30,6 +30,7 @@ export const KEYS: Key[] = [
   { keys: '[  ]', what: 'Earlier, later', group: 'Time and view' },
   { keys: '+  -', what: 'Zoom in, out', group: 'Time and view' },
   { keys: '0', what: 'Back to the last hour', group: 'Time and view' },
+  { keys: 'z', what: 'Times in UTC, and back', group: 'Time and view' },
   { keys: 'c', what: 'Compare with the day, the week before', group: 'Time and view' },
   { keys: 'l', what: 'Freeze, go on', group: 'Time and view' },
   { keys: 'y', what: 'Copy link', group: 'Time and view' },
@@ -43,7 +44,7 @@ export type Press = { go: string } | { act: string } | null
 /** `before` is the key just before when it was `g`. Pure: what a key means, not what is done about it. */
 export function meaning(key: string, before: string): Press {
   if (before === 'g') return PLACES[key] ? { go: PLACES[key] } : null
-  return /^[jkxasenutclyf?/0+\-[\]]$/.test(key) || key === 'Enter' ? { act: key } : null
+  return /^[jkxasenutclyfz?/0+\-[\]]$/.test(key) || key === 'Enter' ? { act: key } : null
 }
 
 /** `target` is where the event began: `event.composedPath()[0]`, or a box inside a shadow root would look like an ordinary element. */
