@@ -206,12 +206,10 @@ class Grid:
 
     def _blank_number(self, blocks: Int64, number: int) -> None:
         """No row of these blocks has a sample of `number`."""
-        groups = [
-            group
-            for block in blocks.tolist()
-            for group in range(block * _BLOCK_GROUPS, block * _BLOCK_GROUPS - (-self.used[block] // GROUP_ROWS))
-        ]
-        self._cells.clear(groups, number % SLOTS)
+        bits, slot = self._cells.bits, number % SLOTS
+        for block in blocks.tolist():
+            first = block * _BLOCK_GROUPS
+            bits[first : first - (-self.used[block] // GROUP_ROWS), slot] = _ABSENT
 
     def _blank_rows(self, rows: Int64, block: int) -> None:
         """These rows of a block have no sample in its window."""

@@ -14,7 +14,7 @@ import mmap
 import numpy as np
 import numpy.typing as npt
 
-from tocsin.model.series import ABSENT_BITS, Float64
+from tocsin.model.series import Float64
 
 SLOTS = 64
 GROUP_BITS = 6
@@ -55,10 +55,6 @@ class Cells:
             fresh[: len(self._map)] = self._map[:]
             self._map = fresh
         self.values = self._view(groups)
-
-    def clear(self, groups: list[int], slot: int) -> None:
-        """Mark a slot of these groups as having no samples."""
-        self.bits[groups, slot] = np.uint64(ABSENT_BITS)
 
     def release(self, first: int, last: int, keep: set[int]) -> None:
         """Give back the memory of groups first..last except pages with a slot in `keep`."""
