@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.e2e.everybody import lost_focus, small_targets, too_wide, without_room
 
 AXE = Path(__file__).resolve().parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = {
@@ -18,6 +19,8 @@ PAGES = {
     "/explore": "Explore",
     "/explore?q=node_load1": "Explore",
     "/explore?q=node_load1&mode=table": "Explore",
+    "/explore?q=rate(node_cpu_seconds_total[1m])&mode=heat": "Explore",
+    "/explore?q=rate(node_cpu_seconds_total[1m])&mode=parts": "Explore",
     "/oncall": "On-call",
     "/notifications": "Notifications",
     "/silences": "Silences",
@@ -82,20 +85,23 @@ def test_pages_open_fit_and_pass_axe(calm_tocsin, open_browser, noise, width: in
         expect(page.get_by_role("heading", name=word).first).to_be_visible()
         expect(page.get_by_text("could not be loaded")).to_have_count(0)
         page.wait_for_timeout(300)
-        too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        problems += [f"{path}: {too_wide} px too wide"] if too_wide > 0 else []
+        problems += [f"{path}: {wide} px too wide"] if (wide := too_wide(page)) > 0 else []
         problems += [f"{path}: {line}" for line in violations(page)]
+        problems += [f"{path}: {line}" for line in (small_targets(page) if phone else lost_focus(page))]
     assert not problems, "\n".join(problems)
     assert noise.lines == []
 
 
-def test_the_whole_is_usable_at_twice_the_size(calm_tocsin, open_browser) -> None:
+def test_the_whole_is_usable_at_twice_the_size_and_with_wider_text(calm_tocsin, open_browser) -> None:
     # 200 % zoom of a 1280 px window is a 640 px one.
     page = open_browser(calm_tocsin, width=640, height=400)
-    for path in ("/", "/alerts", "/checks", "/incidents", "/explore?q=up"):
+    problems = []
+    for path, word in PAGES.items():
         page.goto(calm_tocsin.url + path)
-        expect(page.locator("main h1").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+        expect(page.get_by_role("heading", name=word).first).to_be_visible()
+        problems += [f"{path}: {wide} px too wide"] if (wide := too_wide(page)) > 0 else []
+        problems += [f"{path}: {line}" for line in without_room(page)]
+    assert not problems, "\n".join(problems)
 
 
 def test_an_unknown_address_says_so(calm_tocsin, open_browser) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.shop import Shop
+from tests.e2e.test_every_page import violations
 
 SCRAPE = 'scrape_configs: [{{job_name: shop, scrape_interval: 1s, static_configs: [{{targets: ["{address}"]}}]}}]\n'
 
@@ -56,6 +57,63 @@ def test_a_metric_is_completed_run_and_read_as_graph_and_table(calm_tocsin: Any,
     expect(page.locator(".cm-lintRange-error")).to_be_visible()
     # The browser itself reports the answer 400 of the wrong expression; nothing else.
     assert [line for line in noise.lines if "400" not in line] == []
+
+
+def test_tab_waits_for_names_that_are_on_their_way_and_leaves_when_pressed_again(calm_tocsin: Any, open_browser: Any) -> None:
+    page = open_browser(calm_tocsin)
+    held: list[Any] = []
+    page.route("**/api/v1/label/__name__/values*", lambda route: held.append(route))
+    page.goto(calm_tocsin.url + "/explore")
+    expect(page.locator(".cm-content")).to_be_visible()
+    box = page.get_by_role("textbox", name="PromQL expression")
+    box.press_sequentially("node_load1")
+    page.keyboard.press("Backspace")  # node_load: names are asked for, and nobody has answered yet
+    page.keyboard.press("Tab")
+    expect(box).to_be_focused()
+    for route in held:
+        route.continue_()
+    expect(box).to_have_text("node_load1")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name=re.compile("^Run"))).to_be_focused()
+
+
+def test_an_expression_is_built_taken_apart_and_its_lines_hidden(calm_tocsin: Any, open_browser: Any, noise: Any) -> None:
+    page = open_browser(calm_tocsin)
+    page.goto(calm_tocsin.url + "/explore?q=rate(node_cpu_seconds_total[1m])&from=now-5m")
+    page.get_by_role("button", name="Builder").click()
+    page.get_by_label("Together").select_option("sum")
+    page.get_by_label("for each").fill("mode")
+    page.get_by_label("for each").press("Tab")
+    expect(page.locator(".cm-content")).to_have_text("sum by (mode) (rate(node_cpu_seconds_total[1m]))")
+    rows = page.locator(".rows tbody tr")
+    _until(page, lambda: rows.count() > 3)
+    rows.first.get_by_role("button").click(modifiers=["Alt"])
+    expect(page.locator(".rows tr.off")).to_have_count(1)
+    page.get_by_role("button", name="1 hidden, show").click()
+    expect(page.locator(".rows tr.off")).to_have_count(0)
+    expect(page.get_by_text(re.compile(r"\d+ series, .* samples read, step"))).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="counter").first).to_be_visible()  # what the metric means
+
+    page.get_by_label("draw").select_option("stacked")
+    expect(page).to_have_url(re.compile("fill=stacked"))
+    page.get_by_label("compare with").select_option("1d")
+    page.get_by_role("button", name="Explain query").click()
+    part = page.get_by_role("row").filter(has_text="range").filter(has_text="node_cpu_seconds_total[1m]")
+    expect(part.last).to_be_visible()
+    page.get_by_role("button", name="Heat-map").click()
+    expect(page.locator("canvas")).to_be_visible()
+    assert violations(page) == []
+    page.go_back()  # from what the builder made to what was asked first
+    expect(page.locator(".cm-content")).not_to_contain_text("by (mode)")
+    assert noise.lines == []
+
+
+def _until(page: Any, true: Callable[[], bool]) -> None:
+    """The first samples of a program that has just started show with the next step of a graph."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not true():
+        page.wait_for_timeout(500)
+    assert true()
 
 
 def test_a_spike_is_explained_by_the_route_that_breaks(start_tocsin: Any, open_browser: Any, shop: Shop) -> None:

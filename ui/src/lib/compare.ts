@@ -7,7 +7,7 @@ export interface Comparison { id: string; label: string; words: string }
 
 export const COMPARISONS: Comparison[] = [
   { id: '', label: 'nothing', words: '' },
-  { id: 'prev', label: 'the time right before', words: 'before' },
+  { id: 'prev', label: 'the time before', words: 'before' },
   { id: '1d', label: 'the day before', words: 'a day before' },
   { id: '1w', label: 'the week before', words: 'a week before' },
 ]

@@ -8,7 +8,7 @@ export interface Exemplar { t_ms: number; value: number; labels: Labels }
 interface Answer { seriesLabels: Labels; exemplars: { labels: Labels; value: string; timestamp: number }[] }
 
 /** More dots than this hide the lines: of more, those with the highest values are kept. */
-export const MOST_DOTS = 200
+export const MOST_DOTS = 120
 
 export async function exemplarsOf(query: string, span: Span, signal?: AbortSignal): Promise<Exemplar[]> {
   const parameters = new URLSearchParams({ query, start: String(span.from_ms / 1000), end: String(span.to_ms / 1000) })

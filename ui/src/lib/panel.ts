@@ -15,7 +15,7 @@ export const POINTS: Partial<Record<BoardPanel['kind'], number>> = { timeseries:
 const MOST: Partial<Record<BoardPanel['kind'], [number, number]>> = { timeseries: [12, 20], table: [100, 1000], bars: [10, 100], honeycomb: [2000, 2000], stat: [1, 1], heatmap: [200, 200], timeline: [20, 200], strip: [20, 200], calendar: [1, 1] }
 const ALL_LINES = 200
 const HOUR_S = 3600
-const MOST_HOURS = 10_000
+const LEAST_HOURS = 48
 
 export function mostOf(kind: BoardPanel['kind'], alone: boolean): number {
   return MOST[kind]?.[alone ? 1 : 0] ?? 100
@@ -41,8 +41,9 @@ export async function answer({ panel, asked, range, alone, all, zone, signal }: 
     return { states: answers.flatMap((one) => strips(one, one.name, panel)), more: answers.reduce((sum, one) => sum + one.total - one.series.length, 0) }
   }
   if (panel.kind === 'calendar') {
-    const hours = Math.min(MOST_HOURS, Math.max(1, Math.ceil((range.to_ms - range.from_ms) / 3_600_000)))
-    const found = await rangeSeries(first.query, range, hours, signal, most, { step_s: HOUR_S })
+    // By the hour; a range of less than two days more finely, or there would be hardly a value.
+    const step_s = Math.min(HOUR_S, Math.max(15, Math.round((range.to_ms - range.from_ms) / 48_000)))
+    const found = await rangeSeries(first.query, range, LEAST_HOURS, signal, most, { step_s })
     return { days: days(found, panel.thresholds, zone), more: found.total - found.series.length }
   }
   // Where small values are bad, the smallest are those that matter.
