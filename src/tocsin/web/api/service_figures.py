@@ -1,17 +1,21 @@
-"""What the table of services shows beside rate, errors and p95: of all services at once, a query per column."""
+"""The figures of the table of services: of all services at once, whatever their number."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tocsin.model.ports import Queryable
-from tocsin.web.api.metrics_view import Asker, ServiceMetrics, read_services
+import numpy as np
 
-_REQUESTS = "http_server_request_duration_seconds_count"
-_RATE = f"sum by (service) (rate({_REQUESTS}[5m]))"
-_REFUSED = f'sum by (service) (rate({_REQUESTS}{{http_response_status_code=~"4.."}}[5m])) / ({_RATE} > 0)'
-_QUANTILE = "histogram_quantile({}, sum by (le, service) (rate(http_server_request_duration_seconds_bucket[5m])))"
+from tocsin.model.ports import Queryable
+from tocsin.promql.buckets import bucket_quantile
+from tocsin.web.api.columns import last, numbers
+from tocsin.web.api.metrics_view import Asker, ServiceMetrics
+
+_RATE = "sum by (service) (rate(http_server_request_duration_seconds_count[5m]))"
+_BY_STATUS = "sum by (service, http_response_status_code) (rate(http_server_request_duration_seconds_count[5m]))"
+_BUCKETS = "sum by (le, service) (rate(http_server_request_duration_seconds_bucket[5m]))"
+_SHARES = (0.5, 0.95, 0.99)
 _POOL = "service, instance, db_client_connection_pool_name"
 # What runs full: each a share of its limit, the fullest instance of a service speaks for it.
 _SATURATION = {
@@ -42,16 +46,60 @@ NOTHING = FiguresOfAll({}, {})
 
 
 def read_figures(engine: Queryable, now_ms: int) -> FiguresOfAll:
-    """Of every service; eight queries however many there are. Blocking: call it from a thread."""
+    """Of every service; five queries however many there are. Blocking: call it from a thread."""
     ask = Asker(engine, now_ms)
-    metrics = read_services(ask)
-    refused = ask.now(_REFUSED, "service")
-    p50, p99 = (ask.now(_QUANTILE.format(share), "service") for share in (0.5, 0.99))
+    lines = ask.trend(_RATE, "service")
+    answered = _answered(ask.now(_BY_STATUS, "service", "http_response_status_code"))
+    times = _quantiles(ask.now(_BUCKETS, "service", "le"))
     full = {what: ask.now(query, "service") for what, query in _SATURATION.items()}
-    figures = {}
-    for key in {*((name,) for name in metrics), *(key for found in full.values() for key in found)}:
-        shares = [(found[key], what) for what, found in full.items() if key in found]
+    metrics, figures = {}, {}
+    filled = {key[0] for found in full.values() for key in found}
+    for name in ({*answered, *filled} | {key[0] for key in lines}) - {""}:
+        rate, refused, failed = answered.get(name, (None, None, None))
+        p50, p95, p99 = times.get(name, (None, None, None))
+        shares = [(found[(name,)], what) for what, found in full.items() if (name,) in found]
         most, what = max(shares, default=(None, ""))
-        figures[key[0]] = Figures(refused.get(key), p50.get(key), p99.get(key), most, what)
-    figures.pop("", None)
+        figures[name] = Figures(refused, p50, p99, most, what)
+        line = lines.get((name,), [])
+        if line or rate is not None:
+            metrics[name] = ServiceMetrics(last(line) if rate is None else rate, failed, p95, line)
     return FiguresOfAll(metrics, figures)
+
+
+def _answered(rates: Mapping[tuple[str, ...], float]) -> dict[str, tuple[float, float | None, float | None]]:
+    """Requests per second of each service, and the shares of 4xx and of 5xx; None where nobody calls it."""
+    sums: dict[str, list[float]] = {}
+    for (name, status), rate in rates.items():
+        parts = sums.setdefault(name, [0.0, 0.0, 0.0])
+        parts[0] += rate
+        if status[:1] in ("4", "5") and len(status) == 3:
+            parts[int(status[0]) - 3] += rate
+    return {
+        name: (total, refused / total, failed / total) if total > 0 else (0.0, None, None)
+        for name, (total, refused, failed) in sums.items()
+    }
+
+
+def _quantiles(buckets: Mapping[tuple[str, ...], float]) -> dict[str, tuple[float | None, ...]]:
+    """Of each service, from one look at the buckets: reading them is what costs."""
+    edges: dict[float, int] = {}
+    known: dict[str, dict[float, float]] = {}
+    for (name, le), rate in buckets.items():
+        try:
+            edge = float(le)
+        except ValueError:
+            continue  # no bucket of a histogram
+        known.setdefault(name, {})[edge] = rate
+        edges[edge] = 0
+    if not known:
+        return {}
+    bounds = np.array(sorted(edges), np.float64)
+    place = {edge: index for index, edge in enumerate(bounds.tolist())}
+    counts = np.zeros((len(known), len(bounds), 1))
+    mask = np.zeros(counts.shape, bool)
+    for row, rates in enumerate(known.values()):
+        for edge, rate in rates.items():
+            counts[row, place[edge], 0] = rate
+            mask[row, place[edge], 0] = True
+    found = [numbers(bucket_quantile(np.array([share]), bounds, counts, mask)[0][:, 0]) for share in _SHARES]
+    return dict(zip(known, zip(*found, strict=True), strict=True))
