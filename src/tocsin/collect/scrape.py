@@ -36,8 +36,7 @@ targets_gauge = Gauge("tocsin_collect_targets", "Targets being scraped.")
 
 PHASES = 30
 _LATEST_MS = 100
-_LEARNERS = 1
-"""What is learned at once takes memory that stays with the process; two would not be faster: the interpreter runs one."""
+_LEARNERS = 2
 
 
 @dataclass(slots=True)
