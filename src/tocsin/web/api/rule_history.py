@@ -134,7 +134,7 @@ def rule_history(tx: Connection, rules: Sequence[Mapping[str, Any]], from_ms: in
 
 
 def _is_of(rule: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Rules may share a name: what a rule always adds (`check`, `severity`) tells their alerts apart. Empty = it takes that away."""
+    """Rules may share a name: what a rule always adds (`check`, `severity`) tells their alerts apart; empty = taken away."""
     return all(labels.get(name, "") == value for name, value in rule.get("labels", {}).items() if _TEMPLATE not in value)
 
 
