@@ -127,7 +127,7 @@ def test_the_incident_page_by_keyboard_alone(shop: Any, incident: Page, noise: A
 
     expect(incident.get_by_role("heading", name="Who was told, and why")).to_be_visible()
     told = incident.get_by_role("region", name="Who was told, and why")
-    expect(told.get_by_text("ana", exact=True).first).to_be_visible()
+    expect(told.locator("strong").get_by_text("ana", exact=True).first).to_be_visible()
     incident.get_by_role("button", name="Resolve").click()
     incident.get_by_role("dialog").get_by_role("button", name="Resolve").click()
     expect(incident.get_by_text("Was this page worth it?")).to_be_visible()
