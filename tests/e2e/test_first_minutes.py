@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 
@@ -113,15 +116,133 @@ def test_breaking_it_pages_for_real_and_mending_ends_it(start_tocsin: Any, open_
         pager.server_close()
 
 
-def test_a_pasted_prometheus_yml_says_what_was_understood_and_what_not(tocsin: Any, open_browser: Any) -> None:
+class _Shop(BaseHTTPRequestHandler):
+    """A service that exposes metrics, and takes messages."""
+
+    metrics = b"# TYPE shop_orders_total counter\nshop_orders_total 3\n# TYPE shop_seconds histogram\n" + b"".join(
+        b"shop_seconds%s 1\n" % part for part in (b'_bucket{le="+Inf"}', b"_count", b"_sum")
+    )
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(self.metrics)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_args: Any) -> None: ...
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Shop)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_new_user_takes_every_step_in_the_browser(tocsin: Any, open_browser: Any, noise: Any, shop: str) -> None:
     page = open_browser(tocsin)
-    page.get_by_role("button", name=re.compile("Scrape a service's metrics")).click()
-    dialog = page.get_by_role("dialog", name="Scrape what Prometheus scrapes")
-    text = dialog.get_by_role("textbox")
-    text.fill("scrape_configs:\n  - job_name: shop\n    scrape_interval: soon\n")
-    dialog.get_by_role("button", name="What does Tocsin understand?").click()
-    expect(dialog.get_by_text("line 3")).to_be_visible()
-    text.fill("shop.example:9100")
-    dialog.get_by_role("button", name="What does Tocsin understand?").click()
-    expect(dialog.get_by_text("1 target")).to_be_visible()
-    expect(dialog.get_by_text("All of it can be used.")).to_be_visible()
+    step = page.get_by_role("list").filter(has_text="Watch a URL")
+    expect(page.get_by_text("0 of 6 done")).to_be_visible()
+    expect(page.get_by_text("nobody is paged")).to_be_visible()
+
+    step.get_by_role("button", name="Scrape a service's metrics").click()
+    dialog = page.get_by_role("dialog", name="Scrape something")
+    dialog.get_by_label("host:port/metrics").fill(f"{shop}/metrics")
+    dialog.get_by_label("Service it belongs to").fill("shop")
+    dialog.get_by_role("button", name="What would this do?").click()
+    expect(dialog.get_by_text("answers: 2 metrics, 4 samples")).to_be_visible()
+    expect(dialog.get_by_role("list", name="Metrics of").get_by_text("shop_orders_total")).to_be_visible()
+    dialog.get_by_role("button", name="Add it").click()
+    expect(dialog.get_by_text("Added: 1 scrape job.")).to_be_visible()
+    dialog.get_by_role("button", name="Done").click()
+
+    step.get_by_role("button", name="Choose where alerts go").click()
+    dialog = page.get_by_role("dialog", name="Choose where alerts go")
+    dialog.get_by_role("combobox").select_option("webhook")
+    dialog.get_by_label("Address").fill(f"http://{shop}/page")
+    dialog.get_by_role("button", name="Save").click()
+    dialog.get_by_role("button", name="Send test").click()
+    expect(dialog.get_by_text(re.compile("webhook .*delivered"))).to_be_visible()
+    dialog.get_by_role("button", name="Done").click()
+    expect(page.get_by_text("nobody is paged")).to_have_count(0)
+
+    step.get_by_role("button", name="Make yourself on call").click()
+    dialog = page.get_by_role("dialog", name="Make yourself on call")
+    dialog.get_by_role("button", name="Put me on call").click()
+    expect(dialog.get_by_text("is on call, alone for now")).to_be_visible()
+    dialog.get_by_role("button", name="Done").click()
+    expect(page.get_by_role("region", name="State")).to_contain_text("On call (primary): admin")
+    expect(page.get_by_text("3 of 6 done")).to_be_visible()
+
+    page.goto(tocsin.url + "/settings")
+    added = page.get_by_role("region", name="Added in the dashboard")
+    expect(added.get_by_role("listitem")).to_have_count(3)
+    added.get_by_role("button", name=f"Remove {shop}").click()
+    added.get_by_role("button", name=f"Really remove {shop}").click()
+    expect(added.get_by_role("listitem")).to_have_count(2)
+    assert noise.lines == []
+
+
+RULES = 'groups: [{name: shop, rules: [{alert: NoOrders, expr: "rate(shop_orders_total[5m]) == 0", for: 5m}]}]'
+SCRAPED = """\
+global: {{scrape_interval: 20s}}
+rule_files: [/etc/prometheus/*.rules.yml]
+remote_write: [{{url: "http://far.example/write"}}]
+scrape_configs:
+  - {{job_name: shop, static_configs: [{{targets: ["{shop}"]}}]}}
+  - {{job_name: bad, scrape_interval: soon}}
+"""
+MONITORS = {
+    "monitorList": [
+        {"name": "Front page", "type": "http", "url": "https://shop.example/", "interval": 60},
+        {"name": "A box", "type": "docker", "docker_container": "x"},
+    ]
+}
+
+
+def test_files_of_other_programs_say_what_they_would_do_before_they_do_it(
+    tocsin: Any, open_browser: Any, noise: Any, shop: str
+) -> None:
+    page = open_browser(tocsin)
+    page.get_by_role("button", name="Import prometheus.yml and rules").click()
+    dialog = page.get_by_role("dialog", name="prometheus.yml and rules")
+    files = [("prometheus.yml", SCRAPED.format(shop=shop)), ("shop.rules.yml", RULES)]
+    dialog.get_by_label("Files").set_input_files(
+        [{"name": name, "mimeType": "text/yaml", "buffer": text.encode()} for name, text in files]
+    )
+    expect(dialog.get_by_text("Will be added: 1 scrape job, 1 group of rules")).to_be_visible()
+    expect(dialog.get_by_text("prometheus.yml:6")).to_be_visible()
+    expect(dialog.get_by_text("samples are not sent on")).to_be_visible()
+    dialog.get_by_role("button", name="Add it").click()
+    expect(dialog.get_by_text("Added: 1 scrape job, 1 group of rules.")).to_be_visible()
+    dialog.get_by_role("link", name="See the targets").click()
+    expect(page.get_by_text(shop).first).to_be_visible()
+    page.goto(tocsin.url + "/rules?q=NoOrders")
+    expect(page.get_by_text("NoOrders").first).to_be_visible()
+
+    page.goto(tocsin.url + "/")
+    page.get_by_role("button", name="Import Uptime Kuma").click()
+    dialog = page.get_by_role("dialog", name="Monitors of Uptime Kuma")
+    dialog.get_by_text("Or paste the text").click()
+    dialog.get_by_label("The backup, or the rows").fill(json.dumps(MONITORS))
+    dialog.get_by_role("button", name="What would this do?").click()
+    expect(dialog.get_by_text("Docker's socket")).to_be_visible()
+    dialog.get_by_role("button", name="Add it").click()
+    dialog.get_by_role("link", name="See the checks").click()
+    expect(page.get_by_role("link", name="Front page")).to_be_visible()
+    assert noise.lines == []
+
+
+def test_the_page_has_its_heading_while_nothing_can_be_loaded(tocsin: Any, open_browser: Any) -> None:
+    page = open_browser(tocsin)
+    page.route("**/api/tocsin/v1/overview*", lambda route: route.abort())
+    page.goto(tocsin.url + "/")
+    expect(page.get_by_role("heading", level=1, name="Overview")).to_be_attached()
