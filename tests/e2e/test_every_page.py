@@ -56,6 +56,7 @@ PAGES = {
     "/statuspages": "Status pages",
     "/coverage": "Coverage",
     "/?view=honeycomb": "Watch a URL",
+    "/checks?kiosk=1&rotate=5m&pages=/,/checks": "Checks",
 }
 
 

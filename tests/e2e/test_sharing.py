@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from playwright.sync_api import expect
+from tests.e2e.test_every_page import violations
 
 CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
 
@@ -64,6 +65,7 @@ def test_a_panel_is_seen_without_signing_in_and_framed_by_whom_the_configuration
     assert stranger.request.get(picture.replace("instance", "job")).status == 403
     stranger.goto(shown)
     expect(stranger.get_by_role("heading", name="CPU in use")).to_be_visible()
+    assert violations(stranger) == [] and violations(page) == []
     stranger.goto(tocsin.url + "/d/hosts")
     expect(stranger.get_by_role("button", name="Sign in")).to_be_visible()
 

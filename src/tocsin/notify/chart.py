@@ -58,8 +58,8 @@ class Chart:
         return [x for x in (self.threshold, *self.limits) if x is not None and math.isfinite(x)]
 
 
-def svg(chart: Chart, *, look: Look = LIGHT, size: Size = _USUAL, zone: tzinfo = UTC) -> str:
-    """The drawing; every text is escaped."""
+def svg(chart: Chart, *, look: Look = LIGHT, size: Size = _USUAL, zone: tzinfo = UTC, label: str = "") -> str:
+    """The drawing; every text is escaped. `label`: what it is called where its title stands beside it."""
     low, high = _range(chart)
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
@@ -67,7 +67,7 @@ def svg(chart: Chart, *, look: Look = LIGHT, size: Size = _USUAL, zone: tzinfo =
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size.width}" height="{size.height}"'
         f' viewBox="0 0 {size.width} {size.height}" font-family="{FONT}" font-size="12" role="img" class="chart">',
-        f"<title>{escape(cut(chart.title, 200))}</title>",
+        f"<title>{escape(cut(label or chart.title, 200))}</title>",
         f'<rect width="{size.width}" height="{size.height}" {look.fill("paper")}/>',
         f'<text x="16" y="24" font-size="14" font-weight="bold" {look.fill("ink")}>'
         f"{escape(cut(chart.title, size.width // 9 + 4))}</text>",

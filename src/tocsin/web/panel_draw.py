@@ -79,7 +79,7 @@ def draw(panel: SharedPanel, seen: Seen, *, look: Look = LIGHT, size: Size, titl
         unit=panel.unit,
         limits=panel.limits,
     )
-    return chart.svg(drawn, look=look, size=size, zone=zone_of(panel.zone))
+    return chart.svg(drawn, look=look, size=size, zone=zone_of(panel.zone), label=panel.title or "Panel")
 
 
 def notice(headline: str, advice: str, *, size: Size) -> str:
@@ -151,7 +151,7 @@ def _frame(title: str, parts: Sequence[str], look: Look, size: Size) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size.width}" height="{size.height}"'
         f' viewBox="0 0 {size.width} {size.height}" font-family="{chart.FONT}" font-size="13" role="img" class="chart">'
-        f"<title>{escape(cut(title, 200))}</title>"
+        f"<title>{escape(cut(title or 'Panel', 200))}</title>"
         f'<rect width="{size.width}" height="{size.height}" {look.fill("paper")}/>{"".join(parts)}</svg>'
     )
 
