@@ -45,6 +45,11 @@ describe('rows that come while somebody points at the list', () => {
     expect(list.of('firing', ['newer', 'new', 'a']).waiting).toBe(1)
     vi.advanceTimersByTime(10_001)
     expect(list.of('firing', ['newer', 'new', 'a']).waiting).toBe(0)
+    list.point()
+    list.leave()
+    expect(list.of('firing', ['last', 'newer', 'new', 'a']).waiting).toBe(1)
+    vi.advanceTimersByTime(1_501)
+    expect(list.of('firing', ['last', 'newer', 'new', 'a']).waiting).toBe(0)
     vi.useRealTimers()
   })
   it('another list begins anew, and an empty one hides nothing', () => {

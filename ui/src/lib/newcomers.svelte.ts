@@ -2,6 +2,8 @@
 
 /** So long after the pointer last moved somebody is still about to press; a pointer that was left there holds nothing back. */
 const AIMING_MS = 10_000
+/** Time to get from the list to the button that counts them. */
+const LEAVING_MS = 1_500
 
 export interface Admitted<T> { rows: T[]; waiting: number }
 
@@ -29,10 +31,15 @@ export class Newcomers<T> {
   /** The pointer moved over the list. */
   point = () => {
     this.aiming = true
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(this.let, AIMING_MS)
+    this.#until(AIMING_MS)
   }
-  /** Let them in: it left, or somebody asked for them. */
+  /** It left the list. */
+  leave = () => this.#until(LEAVING_MS)
+  #until(ms: number) {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(this.let, ms)
+  }
+  /** Let them in: nobody points any more, or somebody asked for them. */
   let = () => {
     clearTimeout(this.#timer)
     this.aiming = false
