@@ -234,9 +234,10 @@ def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:
         if not len(at):
             continue
         columns = slice(piece.first - low, piece.first - low + part.shape[1])
-        if (written_to[at] < piece.first).all():
-            out[at, columns] = part
-        elif (at[1:] > at[:-1]).all():
+        distinct = bool((at[1:] > at[:-1]).all()) or len(np.unique(at)) == len(at)
+        if distinct and (written_to[at] < piece.first).all():
+            out[_run_of(at), columns] = part
+        elif distinct:
             cells = out[at, columns]
             np.copyto(cells, part, where=part.view(np.uint64) != _ABSENT)
             out[at, columns] = cells
@@ -246,6 +247,11 @@ def _fill(grid: _Grid, series: Int64, low: int, high: int) -> Float64:
                 out[row, columns][there] = fresh[there]
         written_to[at] = np.maximum(written_to[at], piece.first + part.shape[1] - 1)
     return out
+
+
+def _run_of(at: Int64) -> Int64 | slice:
+    """Distinct rows that stand one behind the other as a slice, which numpy copies without looking at each."""
+    return slice(int(at[0]), int(at[-1]) + 1) if (at[1:] == at[:-1] + 1).all() else at
 
 
 def _tiled(grid: _Grid, series: Int64, low: int, high: int) -> bool:
