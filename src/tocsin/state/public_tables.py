@@ -1,4 +1,4 @@
-"""Tables of what people add in the dashboard for others to see: who follows a status page, planned work, and dashboards."""
+"""Tables of what people add in the dashboard: checks, imports, planned work, dashboards, and who follows a status page."""
 
 from __future__ import annotations
 
@@ -43,4 +43,27 @@ boards = Table(
     text("updated_by"),
     ms("created_ms"),
     ms("updated_ms"),
+)
+
+# Checks added in the dashboard or by API; those of the file are not here.
+declared_checks = Table(
+    "declared_checks",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("spec", JSON, nullable=False),
+    text("created_by"),
+    ms("created_ms"),
+)
+
+# Sections of a configuration file, imported or filled in in the dashboard; `files`: rules, templates, dashboards by name.
+additions = Table(
+    "additions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    text("kind"),
+    Column("title", String(500), nullable=False),
+    Column("sections", JSON, nullable=False),
+    Column("files", JSON, nullable=False),
+    text("created_by"),
+    ms("created_ms"),
 )

@@ -12,7 +12,9 @@ from tocsin.state.columns import ID
 from tocsin.state.columns import metadata as metadata
 from tocsin.state.columns import ms as _ms
 from tocsin.state.columns import text as _text
+from tocsin.state.public_tables import additions as additions
 from tocsin.state.public_tables import boards as boards
+from tocsin.state.public_tables import declared_checks as declared_checks
 from tocsin.state.public_tables import declared_maintenance as declared_maintenance
 from tocsin.state.public_tables import status_subscribers as status_subscribers
 from tocsin.state.routine_tables import contacts as contacts
@@ -329,29 +331,6 @@ channel_refs = Table(
 )
 
 # -- checks --
-
-# Checks added in the dashboard or by API; those of the file are not here.
-declared_checks = Table(
-    "declared_checks",
-    metadata,
-    Column("id", String(128), primary_key=True),
-    Column("spec", JSON, nullable=False),
-    _text("created_by"),
-    _ms("created_ms"),
-)
-
-# Sections of a configuration file that were imported or filled in in the dashboard; `files` are rules, templates, dashboards by name.
-additions = Table(
-    "additions",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    _text("kind"),
-    Column("title", String(500), nullable=False),
-    Column("sections", JSON, nullable=False),
-    Column("files", JSON, nullable=False),
-    _text("created_by"),
-    _ms("created_ms"),
-)
 
 check_states = Table(
     "check_states",
