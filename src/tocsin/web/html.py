@@ -31,7 +31,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A POST form; `hidden` fields go with it."""
+    """A POST form; `hidden` fields go with it. `action` empty = back to the page's own address, with what stands behind its #."""
 
     action: str
     button: str = ""
@@ -96,7 +96,8 @@ def _form(form: Form) -> str:
         "".join(f'<button name="answer" value="{escape(value)}">{escape(text)}</button> ' for value, text in form.answers)
         or f"<button>{escape(form.button)}</button>"
     )
-    return f'<form method="post" action="{escape(form.action)}">{hidden}{inputs}{buttons}</form>'
+    action = f' action="{escape(form.action)}"' if form.action else ""
+    return f'<form method="post"{action}>{hidden}{inputs}{buttons}</form>'
 
 
 def _input(item: Field) -> str:

@@ -89,7 +89,7 @@ class SignIn:
 
     async def show(self, request: Request) -> Response:
         """The sign-in page."""
-        return self.page(request.query_params.get("next", "/"))
+        return self.page(request.query_params.get("next", "/"), here=True)
 
     async def sign_in(self, request: Request) -> Response:
         """Check name, password and, where set up, the one-time code."""
@@ -104,7 +104,7 @@ class SignIn:
         if not fits or row is None or not self._code_fits(row, form.get("code", "")):
             self._by_address.failed(address)
             self._by_account.failed(name)
-            return self.page(target, error=_WRONG, name=name, status=403)
+            return self.page(target, error=_WRONG, name=name, status=403, here=True)
         self._by_account.succeeded(name)
         return await self.begin(request, {"account": row.id}, target)
 
@@ -179,13 +179,18 @@ class SignIn:
             return prefix + "/"
         return target if not prefix or target == prefix or target.startswith(prefix + "/") else prefix + target
 
-    def page(self, target: str, *, error: str = "", name: str = "", status: int = 200) -> Response:
+    def page(self, target: str, *, error: str = "", name: str = "", status: int = 200, here: bool = False) -> Response:
+        """`here`: the page is at /login itself. Its form goes to the page's own address: what stood behind the # of the link that
+        led here is still there after the redirect. No server ever sees it.
+        """
         fields = (
             Field("name", "Name", value=name, autocomplete="username"),
             Field("password", "Password", kind="password", autocomplete="current-password"),
             Field("code", "One-time code, if you have set one up", autocomplete="one-time-code", required=False),
         )
-        form = Form(self._desk.path("/login"), "Sign in", fields, {"next": target if is_own_path(target) else "/"})
+        form = Form(
+            "" if here else self._desk.path("/login"), "Sign in", fields, {"next": target if is_own_path(target) else "/"}
+        )
         oidc = self._desk.settings.oidc
         ways = [(oidc.label, self._desk.path(f"/login/oidc?next={quote(target, safe='/')}"))] if oidc else []
         note = "No password yet? Run “tocsin signin” on the server: it prints a link that signs you in."
