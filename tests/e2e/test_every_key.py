@@ -118,7 +118,7 @@ class Story:
 
     def view(self) -> None:
         self.at("/services/shop")
-        for value in ("1d", "1w", None):
+        for value in ("prev", "1d", "1w", None):
             self.press("c")
             self.asked("compare", value)
         live = self.page.get_by_role("button", name=re.compile("live updates"))
