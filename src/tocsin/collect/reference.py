@@ -46,6 +46,8 @@ Every result has a verdict, a reason (one word of a fixed list), a sentence, its
 addresses, and what its type names below. Verdict, duration and figures of every result are in the store; evidence is kept for
 31 days, of failures, state changes, runs by people, and of a good run every ten minutes. State changes are kept for ever.
 `GET /api/tocsin/v1/checks/{id}/runs` reads the evidence, `.../uptime?period=day|month|year` what they add up to.
+Credentials are hidden in it: of a request only headers that never carry one have their values, and of answers what the check
+sent, or what is called a token, key or password, is left out.
 
 Cloud metadata and link-local addresses are refused unless `egress.allow` names them, for every type and after every redirect.
 """
