@@ -35,28 +35,29 @@ export async function rangeSeries(query: string, span: Span, points: number, sig
 /** Steps that are longer than the samples are apart lose peaks: they are asked for finer, and of each stretch the lowest and the
  *  highest are kept (`peaks`). Windows that cover the step lose nothing. */
 function grid(start: number, end: number, asked_s: number, query: string, points: number, wish: Wish): { step: { asked_s: number; drawn_s: number }; more: Record<string, string> } {
-  const fine = Math.max(FINEST_S, Math.ceil(asked_s / (wish.fine ?? 4)))
-  if (wish.step_s || fine >= asked_s || !losesPeaks(query, asked_s)) return { step: { asked_s, drawn_s: asked_s }, more: {} }
-  const finer = Math.max(fine, Math.ceil((end - start) / (MOST_STEPS - 1)))
-  return { step: { asked_s: finer, drawn_s: peakStep(Math.floor((end - start) / finer) + 1, finer, points) }, more: { peaks: String(points) } }
+  if (!finer(query, asked_s, wish)) return { step: { asked_s, drawn_s: asked_s }, more: {} }
+  const step_s = Math.max(finestOf(asked_s, wish), Math.ceil((end - start) / (MOST_STEPS - 1)))
+  return { step: { asked_s: step_s, drawn_s: peakStep(Math.floor((end - start) / step_s) + 1, step_s, points) }, more: { peaks: String(points) } }
 }
+const finestOf = (asked_s: number, wish: Wish) => Math.max(FINEST_S, Math.ceil(asked_s / (wish.fine ?? 4)))
+const finer = (query: string, asked_s: number, wish: Wish) => !wish.step_s && finestOf(asked_s, wish) < asked_s && losesPeaks(query, asked_s)
 
 /** What a chart draws: a dozen lines, the highest, and how many there are besides. The others do not cross the network. */
 export async function rangeQuery(query: string, span: Span, points: number, signal?: AbortSignal, most = MOST_LINES, wish: Wish = {}): Promise<Columns> {
-  const plain = wish.means ? rangeSeries(query, span, points, signal, most, { ...wish, fine: 1 }) : null
-  const { series, start, end, step, total, reads } = await rangeSeries(query, span, points, signal, most, wish).catch((error: unknown) => unlessTooMuch(error, plain))
+  const coarse = () => rangeSeries(query, span, points, signal, most, { ...wish, fine: 1 })
+  const plain = wish.means && finer(query, stepFor(span, points), wish) ? coarse() : null
+  plain?.catch(() => {}) // what fails is told once, by the request below
+  const { series, start, end, step, total, reads } = await rangeSeries(query, span, points, signal, most, wish).catch((error: unknown) => {
+    // More series than can be looked at so finely: the coarse answer is one, too.
+    if (wish.fine !== 1 && error instanceof ApiError && error.status === 422) return plain ?? coarse()
+    throw error
+  })
   const drawn = columns(series, start, end, step, most)
   const hidden = total - drawn.lines.length
   if (plain && step !== (await plain).step) addMeans(drawn, await plain)
   // By name, not by height: a line keeps its colour when it changes places with another.
   if (hidden > 0) drawn.lines.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
   return { ...drawn, hidden, ...(reads ? { reads } : {}) }
-}
-
-/** More series than can be looked at so finely: the coarse answer is one, too. */
-async function unlessTooMuch(error: unknown, plain: Promise<RangeAnswer> | null): Promise<RangeAnswer> {
-  if (plain && error instanceof ApiError && error.status === 422) return plain
-  throw error
 }
 
 function addMeans(drawn: Columns, { series, start, end, step }: RangeAnswer): void {
