@@ -93,6 +93,38 @@ def test_pages_open_fit_and_pass_axe(calm_tocsin, open_browser, noise, width: in
     assert noise.lines == []
 
 
+DIALOGS = {
+    "Scrape a service's metrics": "Scrape something",
+    "Measure requests": "Measure a service from inside",
+    "Choose where alerts go": "Choose where alerts go",
+    "Make yourself on call": "Make yourself on call",
+    "Break it": "Break it",
+    "Import Uptime Kuma": "Monitors of Uptime Kuma",
+    "Import alertmanager.yml": "alertmanager.yml",
+}
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (360, "dark")])
+def test_the_dialogs_of_the_first_steps_fit_and_pass_axe(calm_tocsin, open_browser, noise, width: int, theme: str) -> None:
+    phone = {"has_touch": True, "is_mobile": True} if width < 800 else {}
+    page = open_browser(calm_tocsin, width=width, height=740, color_scheme=theme, reduced_motion="reduce", **phone)
+    problems = []
+    for button, title in DIALOGS.items():
+        page.get_by_role("button", name=button).first.click()
+        dialog = page.get_by_role("dialog", name=title)
+        expect(dialog).to_be_visible()
+        if title == "Scrape something":  # what it would do is looked at, too; nothing is added
+            dialog.get_by_label("host:port/metrics").fill("127.0.0.1:9")
+            dialog.get_by_role("button", name="What would this do?").click()
+            expect(dialog.get_by_text("does not answer now")).to_be_visible()
+        problems += [f"{title}: {wide} px too wide"] if (wide := too_wide(page)) > 0 else []
+        problems += [f"{title}: {line}" for line in [*violations(page), *(small_targets(page) if phone else [])]]
+        dialog.get_by_role("button", name="Close").click()
+        expect(dialog).to_have_count(0)
+    assert not problems, "\n".join(problems)
+    assert noise.lines == []
+
+
 def test_the_whole_is_usable_at_twice_the_size_and_with_wider_text(calm_tocsin, open_browser) -> None:
     # 200 % zoom of a 1280 px window is a 640 px one.
     page = open_browser(calm_tocsin, width=640, height=400)
