@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -140,15 +141,17 @@ def run(demo: bool, rest: list[str]) -> None:
         os.execv(tocsin, [tocsin, "serve", *rest])
     install(REQUIREMENTS / "demo.txt", "demo", covered_by=("dev",))
     shop = ROOT / "examples" / "demo-shop"
-    running = subprocess.Popen([str(BIN / "python"), str(shop / "demo.py")])
+    serve = [tocsin, "serve", "--config", str(shop / "tocsin.yaml"), "--data-dir", "data/demo", *rest]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        watching = subprocess.Popen([tocsin, "serve", "--config", str(shop / "tocsin.yaml"), "--data-dir", "data/demo", *rest])
-        sys.exit(watching.wait())
-    except KeyboardInterrupt:
-        watching.wait()
-    finally:
-        running.terminate()
-        running.wait()
+        for command in ([str(BIN / "python"), str(shop / "demo.py")], serve):
+            started.append(subprocess.Popen(command))
+        sys.exit(started[-1].wait())
+    finally:  # also after Ctrl-C, which the terminal sends to all of them
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
 
 
 if __name__ == "__main__":
