@@ -6,7 +6,7 @@ import { median, row } from '../src/lib/daily'
 import { checksOn, hostOf } from '../src/lib/hosts'
 import { byService, periodOf, points, type CheckFigures } from '../src/lib/reports'
 import { calls, figuresBy, saturation } from '../src/lib/red'
-import { chosenColumns, columnsText, nextOrder, slosByService, sorted, USUAL } from '../src/lib/services'
+import { chosenColumns, columnsText, instanceLook, nextOrder, slosByService, sorted, USUAL } from '../src/lib/services'
 import { budgetText, burnQuery, outlook, sloLook, targetText } from '../src/lib/slo'
 
 const line = (name: string, more: Partial<ServiceLine> = {}): ServiceLine => ({ name, state: 'ok', rate: null, error_ratio: null, p95_s: null, p50_s: null, p99_s: null, client_error_ratio: null, saturation: null, saturated: '', checks: {}, alerts: 0, trend: [], owner: '', tier: '', last_change: null, ...more }) as ServiceLine
@@ -24,6 +24,11 @@ describe('columns of the services', () => {
     expect(columnsText(['p99', 'rate'])).toBe('rate,p99')
     expect(columnsText([])).toBeNull()
   })
+})
+
+it('an instance is judged by its scrape and by the limits of the rules', () => {
+  const limits = [{ value: 0.01, label: '', look: 'warning' as const }, { value: 0.05, label: '', look: 'critical' as const }]
+  expect([instanceLook(1, 0.002, limits), instanceLook(1, 0.02, limits), instanceLook(undefined, 0.2, limits), instanceLook(0, undefined, limits), instanceLook(undefined, undefined, limits), instanceLook(1, 0.9, [])]).toEqual(['ok', 'warning', 'critical', 'critical', 'unknown', 'ok'])
 })
 
 describe('sorting', () => {

@@ -1,6 +1,7 @@
 // The table of services: which columns there are, which are shown where, and how rows are sorted. Kept in the address: `cols`, `sort`.
 
 import type { ServiceLine, SloRow } from './api'
+import type { Threshold } from './chart'
 import { number, percent, seconds } from './format'
 import { worstSlo } from './slo'
 
@@ -81,6 +82,14 @@ export function nextOrder(order: string, id: string, num: boolean): string | nul
 
 export function ariaSort(order: string, id: string): 'ascending' | 'descending' | 'none' {
   return order === id ? 'ascending' : order === `-${id}` ? 'descending' : 'none'
+}
+
+/** One that is not scraped is critical; else what its errors are by the limits that rules set. */
+export function instanceLook(up: number | undefined, errors: number | undefined, limits: Threshold[]): 'ok' | 'warning' | 'critical' | 'unknown' {
+  if (up === 0) return 'critical'
+  const beyond = limits.filter((one) => (errors ?? 0) > one.value).map((one) => one.look)
+  if (beyond.includes('critical')) return 'critical'
+  return beyond.length ? 'warning' : up === undefined && errors === undefined ? 'unknown' : 'ok'
 }
 
 /** Of several objectives of a service the one that burns fastest speaks for it. */
