@@ -74,6 +74,11 @@ describe('a service', () => {
     expect([values('latency', 'web'), values('latency', 'blog'), values('latency', 'shop')]).toEqual([[2], [4, 9], [4]])
     expect([values('errors', 'web'), values('errors', 'shop'), values('errors', 'blog')]).toEqual([[0.03], [0.03], []])
   })
+  it('finds the share among several conditions', () => {
+    const high = '(\n  wilson1h > 0.01 and errors1h >= 5\n  or wilson30m > 0.01 and errors30m >= 5\n)\nand service:http_errors:increase15m / service:http_requests:increase15m > 0.01'
+    const all = [{ name: 'http', rules: [rule('high', high, { signal: 'errors', severity: 'warning' }), rule('either', 'a / b > 0.5 or c > 1', { signal: 'errors' })] }] as unknown as RuleGroup[]
+    expect(limits(all, 'errors', ['warning', 'critical']).map((one) => one.label)).toEqual(['warning 1 %'])
+  })
   it('quotes names that would break PromQL', () => expect(errors('a"b')[0]?.query).toContain('service="a\\"b"'))
   it('compares with the time before by offset', () => {
     const hour = { from_ms: 0, to_ms: 3_600_000 }

@@ -46,13 +46,27 @@ function signalOf(rule: Rule): string {
   return /http_response_status_code=~"5/.test(value) && /\//.test(value) && /http_server_request_duration_seconds/.test(value) ? 'errors' : ''
 }
 
+/** Of a rule that asks for several things at once, the limit of the one that is plainly a share: `... and errors / requests > 0.01`. */
+function shareLimit(query: string): number | null {
+  let depth = 0
+  let flat = ''
+  for (const char of query.replace(/\s+/g, ' ')) {
+    if (')}]'.includes(char)) depth--
+    flat += depth > 0 ? '_' : char
+    if ('({['.includes(char)) depth++
+  }
+  if (/ or /.test(flat)) return null
+  const found = flat.split(/ and /).map((part) => (part.includes('/') ? splitComparison(part).limit : null))
+  return found.find((limit) => limit !== null) ?? null
+}
+
 /** Limits that the rules of a service set on one signal (`latency` in seconds, `errors` as a ratio), lowest first, one line per value. */
 export function limits(groups: RuleGroup[], signal: 'latency' | 'errors', severities: string[], service = ''): Threshold[] {
   const found = new Map<number, Threshold>()
   for (const rule of groups.flatMap((group) => group.rules)) {
     if (rule.type !== 'alerting' || signalOf(rule) !== signal || (service && !isAbout(rule, service))) continue
-    const { limit } = splitComparison(rule.query)
     const ratio = signal === 'errors'
+    const limit = splitComparison(rule.query).limit ?? (ratio ? shareLimit(rule.query) : null)
     if (limit === null || limit <= 0 || (ratio && limit >= 1)) continue
     const severity = rule.labels?.severity ?? 'warning'
     const look = severityLook(severity, severities) === 'critical' ? 'critical' : 'warning'
