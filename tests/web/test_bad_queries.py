@@ -30,3 +30,8 @@ async def test_bad_selectors_of_lists_are_a_400(house):
         for text in ('up{a=~"("}', "{", "up[5m"):
             answer = await client.get(f"/api/v1/{path}", query=[("match[]", text), ("query", text)])
             assert answer.status == 400, (path, text)
+
+
+async def test_a_tree_that_no_json_holds_is_said_to_be_too_deep(house):
+    answer = await house.client.get("/api/v1/parse_query", query={"query": " + ".join(["up"] * 600)})
+    assert answer.status == 400 and "too deeply" in answer.json()["error"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -128,7 +129,11 @@ class Queries:
 
     async def parse_query(self, request: Request) -> Response:
         """The query's syntax tree."""
-        return await prometheus_answer(request, ast_json(self._parse(await Parameters.of(request))))
+        tree = ast_json(self._parse(await Parameters.of(request)))
+        try:
+            return await prometheus_answer(request, tree)
+        except orjson.JSONEncodeError:  # JSON ends at some 250 levels; the engine does not
+            raise BadParameter("query", "nested too deeply to be shown as a tree") from None
 
     def _parse(self, parameters: Parameters) -> Expr:
         try:
