@@ -168,13 +168,10 @@ def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int6
 
 def _some_rows(flat: Ragged, steps: int) -> Iterator[Ragged]:
     """As many series at a time as a kernel likes."""
-    rows = _rows_at_once(steps)
+    samples = flat.t_ms.size // max(len(flat.labels), 1)
+    rows = max(1, _BLOCK_CELLS // max(steps, samples, 1))
     for start in range(0, len(flat.labels), rows):
         yield flat.part(start, min(start + rows, len(flat.labels)))
-
-
-def _rows_at_once(steps: int) -> int:
-    return max(1, min(_BLOCK_ROWS, _BLOCK_CELLS // max(steps, 1)))
 
 
 def _windows_of_group(group: SeriesGroup, offset: int, end_ms: Int64, range_ms: int) -> Iterator[Piece]:

@@ -258,10 +258,9 @@ def _pushed(history: int, bit: int) -> int:
 
 
 def _false(rule: AlertRule, state: AlertState, reading: Reading, now_ms: int) -> AlertState:
-    state = replace(state, unknown_since_ms=0, reason=AlertReason.BECAME_FALSE)
     if state.phase is AlertPhase.PENDING:
-        return _pending_false(rule, replace(state, note="", below=None, held_since_ms=0))
-    state = _marked(state, reading, now_ms)
+        return _pending_false(rule, state)
+    state = _marked(replace(state, unknown_since_ms=0, reason=AlertReason.BECAME_FALSE), reading, now_ms)
     if state.labels in reading.holding:
         return replace(state, phase=AlertPhase.FIRING, keep_firing_since_ms=0, reason=AlertReason.STILL_TRUE)
     since_ms = state.keep_firing_since_ms or now_ms
@@ -286,9 +285,19 @@ def _pending_false(rule: AlertRule, state: AlertState) -> AlertState:
     # spoil it drop out, and the window starts again at the oldest TRUE that is left.
     while evaluations and (_falses(history, evaluations) > n - m or not history >> (evaluations - 1) & 1):
         evaluations -= 1
-    if not m or not evaluations:
-        return replace(state, phase=AlertPhase.INACTIVE, reason=AlertReason.HOLD_UNREACHABLE if m else AlertReason.BECAME_FALSE)
-    return replace(state, history=history & ((1 << evaluations) - 1), evaluations=evaluations)
+    at_rest = not m or not evaluations
+    # All at once: `replace` asks each field in turn, and most alerts of a noisy rule end here.
+    return replace(
+        state,
+        phase=AlertPhase.INACTIVE if at_rest else AlertPhase.PENDING,
+        reason=AlertReason.HOLD_UNREACHABLE if at_rest and m else AlertReason.BECAME_FALSE,
+        history=state.history if at_rest else history & ((1 << evaluations) - 1),
+        evaluations=state.evaluations if at_rest else evaluations,
+        unknown_since_ms=0,
+        note="",
+        below=None,
+        held_since_ms=0,
+    )
 
 
 def _falses(history: int, evaluations: int) -> int:
