@@ -88,7 +88,7 @@ def test_from_the_table_to_the_route_that_fails(start_tocsin: Any, open_browser:
     data = [url for url in urls if re.search(r"/(services|slos|query|query_range)\b", url)]
     assert data and not [url for url in data if "query" in url], "the table asks the server for rows, not the store"
     expect(page.locator("#service-payments")).to_contain_text("Critical")
-    expect(row).to_contain_text("×")  # an objective burns
+    expect(row).to_contain_text("×", timeout=40_000)  # an objective burns
 
     # Any heading sorts, and the address says so; the columns are chosen.
     page.get_by_role("button", name="Service", exact=True).click()

@@ -38,6 +38,7 @@ BURNS = {"1h": _HOUR_MS, "6h": 6 * _HOUR_MS, "3d": 3 * _DAY_MS}
 _MONTH_MS = 30 * _DAY_MS
 _LONGEST_MS = 366 * _DAY_MS
 _AT_WORK_S = 1.5
+_NOTHING_FOR_MS = 5_000
 _MOST_KEPT = 20_000
 
 
@@ -115,7 +116,9 @@ class Slos:
                     continue
                 try:
                     value = one_value(engine, over_window(span.slo.expr, span.length_ms), at_ms - span.back_ms)
-                    good = _Good(value, "" if value is not None else "no data in this time", at_ms + span.fresh_ms)
+                    # Where there is nothing yet there may be something at the next scrape, and nothing is quickly read.
+                    fresh_ms = span.fresh_ms if value is not None else _NOTHING_FOR_MS
+                    good = _Good(value, "" if value is not None else "no data in this time", at_ms + fresh_ms)
                 except (QueryError, ValueError) as error:
                     good = _Good(None, str(error), at_ms + span.fresh_ms)
                 found[span] = good
