@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import click
 
 from tocsin.cli.main import config_option, data_dir_option
-from tocsin.compiled import remembered_methods
 from tocsin.errors import UsageError
 
 
@@ -45,9 +44,8 @@ def _serve(config_paths: tuple[Path, ...], data_dir: Path, listen: str, log_leve
     host, port = parse_listen(listen)
     click.echo(f"Tocsin: data in {data_dir}, configuration {', '.join(map(str, config_paths)) or './tocsin.yaml if it exists'}")
     gc.disable()  # nothing of what is imported now is garbage; looking for it takes a sixth of the time
-    with remembered_methods():
-        from tocsin.app import ServeSettings
-        from tocsin.process import serve as run
+    from tocsin.app import ServeSettings
+    from tocsin.process import serve as run
 
     settings = ServeSettings(
         config_paths=config_paths or (Path("tocsin.yaml"),),
