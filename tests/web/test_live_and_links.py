@@ -382,7 +382,8 @@ def test_completion_prefers_equal_then_beginning_then_word_then_inside_then_lett
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "text"), [(0.971, "ratio", "97.1 %"), (0.412, "s", "412 ms"), (1.9, "s", "1.9 s"), (1284, "1/s", "1,284 /s")]
+    ("value", "unit", "text"),
+    [(0.971, "ratio", "97.1 %"), (0.412, "s", "412 ms"), (1.9, "s", "1.9 s"), (1284, "1/s", "1,284 /s")],
 )
 def test_figures_for_people(value, unit, text):
     assert text_of(value, unit) == text

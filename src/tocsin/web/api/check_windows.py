@@ -70,7 +70,9 @@ class CheckWindows:
             return rows
         now_ms = self._desk.now_ms()
         kept = self._kept.get(window)
-        known: Mapping[str, tuple[float | None, str]] = kept.of if kept is not None and now_ms - kept.t_ms < _FRESH_MS[window] else {}
+        known: Mapping[str, tuple[float | None, str]] = (
+            kept.of if kept is not None and now_ms - kept.t_ms < _FRESH_MS[window] else {}
+        )
         if any(row.id not in known for row in rows):
             ids = [row.id for row in rows]
             known = await self._desk.parts.database.read(lambda tx: over_window(tx, ids, window, now_ms))
