@@ -30,9 +30,11 @@ def test_a_metric_is_completed_run_and_read_as_graph_and_table(calm_tocsin: Any,
     box.press_sequentially("sum by (inst")
     expect(page.get_by_role("option", name="instance", exact=True)).to_be_visible()
     page.keyboard.press("Tab")
+    expect(box).to_contain_text("instance")  # what is taken may still be on its way
     page.keyboard.type(") (node_lo")
     expect(page.get_by_role("option", name="node_load1", exact=True)).to_be_visible()
     page.keyboard.press("Tab")
+    expect(box).to_contain_text("node_load1")
     page.keyboard.type(")")
     expect(box).to_have_text("sum by (instance) (node_load1)")
     page.keyboard.press("Enter")

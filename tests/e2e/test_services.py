@@ -155,7 +155,7 @@ def drag(page: Page, plot: Any) -> None:
     """Over the later part; a chart that is drawn anew meanwhile is dragged over once more."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        plot.scroll_into_view_if_needed()
+        plot.evaluate("it => it.scrollIntoView({ block: 'center' })")  # not under the page's head
         box = plot.bounding_box()
         if box is not None:
             page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 40)

@@ -149,7 +149,7 @@ def test_a_visitor_follows_by_mail_what_a_responder_publishes_and_leaves(
         visitor.get_by_role("button", name="Stop these mails").click()
         expect(visitor.get_by_role("heading", name="No more mails")).to_be_visible()
         page.goto(tocsin.url + "/notifications")
-        expect(page.get_by_text("visitor 1 of shop").first).to_be_visible()
+        expect(page.locator("strong").filter(has_text="visitor 1 of shop").first).to_be_visible()
         assert "elsewhere.example" not in page.content()
         assert server.broken == [] and noise.lines == []
 
