@@ -41,6 +41,7 @@ class Story:
             self.page.wait_for_url(re.compile(re.escape(self.url + path) + r"(\?.*)?$"))
 
     def search(self) -> None:
+        self.at("/incidents")
         for key in ("/", "Control+k"):
             self.press(key)
             expect(self.dialog.get_by_role("combobox").or_(self.dialog.get_by_role("searchbox"))).to_be_focused()
