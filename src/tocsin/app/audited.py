@@ -11,7 +11,7 @@ from typing import Any
 
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.clock import Clock
-from tocsin.model.event import Actor, Event
+from tocsin.model.event import Actor, deed
 from tocsin.state import events
 from tocsin.state.sql import Database
 
@@ -58,8 +58,7 @@ def _telling(run: CommandHandler, told: Told, db: Database, clock: Clock) -> Com
     async def do(args: Args, actor: Actor) -> Any:
         answer = await run(args, actor)
         verb, subject, words = told(args, answer)
-        said = {"via": actor.via, "address": actor.address}
-        event = Event(clock.now_ms(), str(actor), verb, subject, f"{actor.name} {words}", said)
+        event = deed(clock.now_ms(), actor, verb, subject, f"{actor.name} {words}")
         await db.write(lambda tx: events.record(tx, event))
         return answer
 

@@ -148,9 +148,7 @@ class Configuration:
         """Keep a check that a person added, and start it."""
 
         def work(tx: Connection) -> None:
-            now_ms = self.clock.now_ms()
-            tx.execute(sa.insert(declared_checks).values(id=spec.id, spec=raw, created_by=actor.name, created_ms=now_ms))
-            events.record(tx, Event(now_ms, str(actor), "check_added", f"check:{spec.id}", f"{actor.name} added {spec.name}"))
+            _declare(tx, raw, spec, actor, self.clock.now_ms())
 
         await self.db.write(work)
         await self._declared_changed()
@@ -211,8 +209,7 @@ class Configuration:
                 text = f"{actor.name} added {addition.title}"
                 events.record(tx, Event(now_ms, str(actor), "imported", f"addition:{addition.id}", text))
             for raw, spec in checks:
-                tx.execute(sa.insert(declared_checks).values(id=spec.id, spec=raw, created_by=actor.name, created_ms=now_ms))
-                events.record(tx, Event(now_ms, str(actor), "check_added", f"check:{spec.id}", f"{actor.name} added {spec.name}"))
+                _declare(tx, raw, spec, actor, now_ms)
 
         await self.db.write(work)
         await self._additions_changed()
@@ -300,6 +297,11 @@ class Configuration:
     async def _record(self, actor: Actor, verb: str, text: str) -> None:
         event = Event(self.clock.now_ms(), str(actor), verb, "config", text)
         await self.db.write(lambda tx: events.record(tx, event))
+
+
+def _declare(tx: Connection, raw: dict[str, Any], spec: CheckSpec, actor: Actor, now_ms: int) -> None:
+    tx.execute(sa.insert(declared_checks).values(id=spec.id, spec=raw, created_by=actor.name, created_ms=now_ms))
+    events.record(tx, Event(now_ms, str(actor), "check_added", f"check:{spec.id}", f"{actor.name} added {spec.name}"))
 
 
 def stored_additions(connection: Connection) -> tuple[Addition, ...]:

@@ -20,11 +20,12 @@ from tocsin.bus.wire import Args, CommandHandler
 from tocsin.config.declared import window_of
 from tocsin.errors import CommandError
 from tocsin.formats.routing_json import window_to_json
-from tocsin.model.event import Actor, Event
+from tocsin.model.event import Actor, deed
 from tocsin.model.ports import Random
 from tocsin.model.route import MaintenanceWindow
 from tocsin.rules.derived import alert_labels
 from tocsin.state import events
+from tocsin.state.marks import hold_version
 from tocsin.state.schema import declared_maintenance
 
 if TYPE_CHECKING:
@@ -156,11 +157,9 @@ def _row(tx: Connection, id_: str, version: Any) -> Any:
         raise CommandError(
             404, "no_such_window", "only windows that were made in the dashboard can be changed there; edit the file"
         )
-    if version is not None and int(version) != row.version:
-        raise CommandError(412, "changed_meanwhile", "somebody changed this window since you looked; look again")
+    hold_version(version, row.version, "window")
     return row
 
 
 def _record(tx: Connection, actor: Actor, verb: str, id_: str, text: str, now_ms: int, **data: Any) -> None:
-    said = {"via": actor.via, "address": actor.address, **data}
-    events.record(tx, Event(now_ms, str(actor), verb, f"maintenance:{id_}", text, said))
+    events.record(tx, deed(now_ms, actor, verb, f"maintenance:{id_}", text, **data))

@@ -17,7 +17,7 @@ from tocsin.bus.wire import Args, CommandHandler
 from tocsin.config.schema import StatusPage
 from tocsin.errors import CommandError
 from tocsin.incidents import publish, subscribers
-from tocsin.model.event import Actor, Event
+from tocsin.model.event import Actor, deed
 from tocsin.model.ports import Random
 from tocsin.state import events
 
@@ -147,5 +147,4 @@ def _about(update: publish.Update, page: str) -> str:
 
 
 def _record(tx: Connection, actor: Actor, verb: str, subject: str, text: str, now_ms: int, **data: Any) -> None:
-    said = {"via": actor.via, "address": actor.address, **data}
-    events.record(tx, Event(now_ms, str(actor), verb, subject, text[:500], said))
+    events.record(tx, deed(now_ms, actor, verb, subject, text[:500], **data))

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.errors import CommandError
 from tocsin.incidents.policy import shown_address
-from tocsin.model.event import Actor, Event
+from tocsin.model.event import Actor, deed
 from tocsin.model.incident import ContactMethod, Person
 from tocsin.model.notification import Notification, NotificationKind
 from tocsin.model.ports import Random
@@ -215,4 +215,4 @@ def _update(tx: Connection, person: str, name: str, **values: Any) -> None:
 
 
 def _record(tx: Connection, actor: Actor, verb: str, person: str, text: str, now_ms: int) -> None:
-    events.record(tx, Event(now_ms, str(actor), verb, f"user:{person}", text, {"via": actor.via, "address": actor.address}))
+    events.record(tx, deed(now_ms, actor, verb, f"user:{person}", text))

@@ -39,3 +39,8 @@ class Event:
     cause: str = ""
     """Enum member or trace id that led to it."""
     id: int = 0
+
+
+def deed(now_ms: int, actor: Actor, verb: str, subject: str, text: str, **data: Any) -> Event:
+    """What somebody did, with the way they came in and from which address."""
+    return Event(now_ms, str(actor), verb, subject, text, {"via": actor.via, "address": actor.address, **data})

@@ -32,3 +32,9 @@ def hold(seen: Sequence[str], now: str) -> None:
     """Raises CommandError 412 when the marks that were `seen` are not that of the thing as it is `now`."""
     if seen and now not in seen:
         raise CommandError(412, "changed_meanwhile", CHANGED)
+
+
+def hold_version(seen: Any, now: int, what: str) -> None:
+    """The same by a number that every change counts up. Raises CommandError 412; `seen` None = whatever it is now."""
+    if seen is not None and int(seen) != now:
+        raise CommandError(412, "changed_meanwhile", f"somebody changed this {what} since you looked; look again")

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Connection
 from tocsin.bus.wire import Args, CommandHandler
 from tocsin.clock import Clock
 from tocsin.errors import CommandError
-from tocsin.model.event import Actor, Event
+from tocsin.model.event import Actor, deed
 from tocsin.model.ports import Changed
 from tocsin.state import events
+from tocsin.state.marks import hold_version
 from tocsin.state.schema import boards
 from tocsin.state.sql import Database
 from tocsin.web.boards.board import Dashboard
@@ -91,12 +92,10 @@ def _row(tx: Connection, name: str, version: Any) -> Any:
     row = tx.execute(sa.select(boards).where(_c.name == name)).first()
     if row is None:
         raise CommandError(404, "no_such_dashboard", "only dashboards that were saved here can be changed here; edit the file")
-    if version is not None and int(version) != row.version:
-        raise CommandError(412, "changed_meanwhile", "somebody changed this dashboard since you looked; look again")
+    hold_version(version, row.version, "dashboard")
     return row
 
 
 def _record(tx: Connection, actor: Actor, verb: str, board: Dashboard, word: str, now_ms: int, **data: Any) -> None:
     text = f"{actor.name} {word} the dashboard {board.title}"
-    said = {"via": actor.via, "address": actor.address, **data}
-    events.record(tx, Event(now_ms, str(actor), verb, f"dashboard:{board.name}", text, said))
+    events.record(tx, deed(now_ms, actor, verb, f"dashboard:{board.name}", text, **data))
