@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-HIDDEN = "<hidden>"
+from tocsin.model.secrets import HIDDEN, without
+
 _SHORTEST = 4
-"""A secret of fewer letters would hide parts of ordinary words."""
 _OPEN_HEADERS = frozenset(
     (
         "host", "user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-length",
@@ -45,6 +45,5 @@ def hidden_values(headers: Mapping[str, str]) -> list[str]:
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
     """A piece of an answer without the given secrets, and without what it calls a token, key or password itself."""
-    for secret in sorted({one for one in secrets if len(one) >= _SHORTEST}, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+    text = without(text, secrets, shortest=_SHORTEST)
     return _HEADER.sub(rf"\1{HIDDEN}", _JSON.sub(rf"\1{HIDDEN}", text))

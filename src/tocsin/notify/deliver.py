@@ -128,6 +128,8 @@ class Deliverer:
                     task.add_done_callback(self._sending.discard)
                 if claimed:
                     self._changed("notifications")
+                else:
+                    await self._tidy()
                 if not self._ending:
                     await until_woken(self._clock, self._woken, next_ms)
             self._claims_over.set()
@@ -164,6 +166,17 @@ class Deliverer:
         if again:
             log.warning("sending again what was under way when Tocsin ended", notifications=again)
 
+    async def _tidy(self) -> None:
+        """Let old texts go, while no message is due: in a transaction of its own, which holds up none."""
+        now_ms = self._clock.now_ms()
+        if self._ending or 0 <= now_ms - self._pruned_ms < _PRUNE_EVERY_MS:
+            return
+        self._pruned_ms = now_ms
+        try:
+            await self._db.write(lambda tx: spoken.prune(tx, now_ms))
+        except (StateError, sa.exc.SQLAlchemyError) as error:
+            log.error("cannot let go of old texts of messages", error=str(error))
+
     def _claim_due(self, tx: Connection) -> tuple[list[queue.Claimed], int]:
         """One look at the outbox. Everything in this transaction: late pages, expired rows, re-decisions, leases."""
         self.looked_ms = now_ms = self._clock.now_ms()
@@ -174,9 +187,6 @@ class Deliverer:
         claimed: list[queue.Claimed] = []
         wait_ms = _LONGEST_NAP_MS
         self._lanes.put_back()
-        if not 0 <= now_ms - self._pruned_ms < _PRUNE_EVERY_MS:
-            self._pruned_ms = now_ms
-            spoken.prune(tx, now_ms)
         for row in queue.due(tx, now_ms, blocked=self._blocked()):
             if not queue.still_waits(tx, row.id):
                 continue  # Gathered into another message a moment ago.

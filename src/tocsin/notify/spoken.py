@@ -10,7 +10,7 @@ It is taken from the wire, so it is true for every channel and every template of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from email import message_from_bytes, policy
 from typing import Any
@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.model.notification import Message
 from tocsin.model.ports import Http, HttpResponse, Smtp, SmtpAnswer, Way
+from tocsin.model.secrets import HIDDEN, without
 from tocsin.notify.channel import Channel, Io
 from tocsin.notify.render import headline, text_body
 from tocsin.state.schema import notification_texts
@@ -31,7 +32,7 @@ LONGEST = 8_000
 KEEP_MS = 90 * 86_400_000
 MOST_KEPT = 20_000
 """Texts: 160 MB at the very worst, some MB where pages are pages."""
-HIDDEN = "<hidden>"
+_SHORTEST = 6
 _CODES = "code/"
 """How the keys of messages begin that carry a code (incidents/contacts.py)."""
 
@@ -165,17 +166,15 @@ def _without_secrets(value: Any) -> Any:
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
-def masked(text: str, secrets: list[str]) -> str:
+def masked(text: str, secrets: Iterable[str]) -> str:
     """Without the given secrets and without links that act for whoever has them."""
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
+    text = without(text, secrets, shortest=_SHORTEST)
     return _ACTS.sub(rf"\1{HIDDEN}", text)
 
 
-def secrets_of(channel: Channel) -> list[str]:
-    """Every secret among a channel's settings, the longest first; one of a few letters would hide half of the text."""
-    found = {one.get_secret_value() for one in _secrets(dict(channel))}
-    return sorted((one for one in found if len(one) >= 6), key=len, reverse=True)
+def secrets_of(channel: Channel) -> Iterator[str]:
+    """Every secret among a channel's settings."""
+    return (one.get_secret_value() for one in _secrets(dict(channel)))
 
 
 def _secrets(value: Any) -> Iterator[SecretStr]:
