@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tocsin.errors import QueryError
 from tocsin.model.ports import Queryable
-from tocsin.model.series import QueryResult
-from tocsin.web.api.columns import by_label, last, trends
-from tocsin.web.api.shapes import HostRow, Kpi, Trend
-
-_TREND_MS, _STEP_MS = 3_600_000, 120_000
-# Of an installation that knows no more than a few minutes: its first lines are there after half a minute.
-_YOUNG_TREND_MS, _YOUNG_STEP_MS = 450_000, 15_000
-_KNOWN_POINTS = 4
+from tocsin.web.api.asker import Asker
+from tocsin.web.api.columns import last
+from tocsin.web.api.service_figures import ServiceMetrics, read_services
+from tocsin.web.api.shapes import HostRow, Kpi
 
 # Pseudo file systems would always be the fullest ones.
 _REAL_FS = (
@@ -42,9 +37,6 @@ _RECEIVED = 'sum by (instance) (rate(node_network_receive_bytes_total{device!="l
 _SENT = 'sum by (instance) (rate(node_network_transmit_bytes_total{device!="lo"}[2m]))'
 
 _REQUESTS = "http_server_request_duration_seconds_count"
-_SERVICE_RATE = f"sum by (service) (rate({_REQUESTS}[5m]))"
-_SERVICE_ERRORS = f'sum by (service) (rate({_REQUESTS}{{http_response_status_code=~"5.."}}[5m])) / ({_SERVICE_RATE} > 0)'
-_SERVICE_P95 = "histogram_quantile(0.95, sum by (le, service) (rate(http_server_request_duration_seconds_bucket[5m])))"
 
 # A service that never failed has no series of failures: none of its requests failed, which is known.
 _ALL = f"sum(rate({_REQUESTS}[5m]))"
@@ -66,16 +58,6 @@ _KPIS: tuple[tuple[str, str, str, str, float | None, float | None], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceMetrics:
-    """RED figures of one service; None where it does not report them."""
-
-    rate: float | None = None
-    error_ratio: float | None = None
-    p95_s: float | None = None
-    trend: Trend = ()
-
-
-@dataclass(frozen=True, slots=True)
 class MetricsView:
     hosts: Sequence[HostRow] = ()
     services: Mapping[str, ServiceMetrics] = field(default_factory=dict)
@@ -85,35 +67,7 @@ class MetricsView:
 def read_metrics(engine: Queryable, now_ms: int) -> MetricsView:
     """Everything the overview shows of metrics. Blocking: call it from a thread."""
     ask = Asker(engine, now_ms)
-    return MetricsView(_hosts(ask), _services(ask), _kpis(ask))
-
-
-class Asker:
-    """Queries at one instant; a query that fails leaves its place empty instead of taking the page down."""
-
-    def __init__(self, engine: Queryable, now_ms: int) -> None:
-        self._engine = engine
-        self._now_ms = now_ms
-        self.failures: list[str] = []
-        self._trend_ms, self._step_ms = _TREND_MS, _STEP_MS
-        self._end_ms = now_ms - now_ms % _YOUNG_STEP_MS
-        if 0 < sum(value is not None for value in self.trend("max(node_load1)").get((), ())) < _KNOWN_POINTS:
-            self._trend_ms, self._step_ms = _YOUNG_TREND_MS, _YOUNG_STEP_MS
-
-    def now(self, query: str, *names: str) -> dict[tuple[str, ...], float]:
-        result = self._try(lambda: self._engine.instant(query, self._now_ms))
-        return by_label(result, *names) if result else {}
-
-    def trend(self, query: str, *names: str) -> dict[tuple[str, ...], list[float | None]]:
-        result = self._try(lambda: self._engine.range(query, self._end_ms - self._trend_ms, self._end_ms, self._step_ms))
-        return trends(result, *names) if result else {}
-
-    def _try(self, ask: Callable[[], QueryResult]) -> QueryResult | None:
-        try:
-            return ask()
-        except QueryError as error:
-            self.failures.append(str(error))
-            return None
+    return MetricsView(_hosts(ask), read_services(ask), _kpis(ask))
 
 
 def _hosts(ask: Asker) -> list[HostRow]:
@@ -144,17 +98,6 @@ def _hosts(ask: Asker) -> list[HostRow]:
             )
         )
     return rows
-
-
-def _services(ask: Asker) -> dict[str, ServiceMetrics]:
-    rates = ask.trend(_SERVICE_RATE, "service")
-    errors, p95 = ask.now(_SERVICE_ERRORS, "service"), ask.now(_SERVICE_P95, "service")
-    found = {}
-    for (name,), line in rates.items():
-        if name:
-            rate = last(line)
-            found[name] = ServiceMetrics(rate, errors.get((name,), 0.0 if rate else None), p95.get((name,)), line)
-    return found
 
 
 def _kpis(ask: Asker) -> list[Kpi]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tocsin.model.ports import Queryable
 from tocsin.promql.buckets import bucket_quantile
+from tocsin.web.api.asker import Asker
 from tocsin.web.api.columns import last, numbers
-from tocsin.web.api.metrics_view import Asker, ServiceMetrics
+from tocsin.web.api.shapes import Trend
 
 _RATE = "sum by (service) (rate(http_server_request_duration_seconds_count[5m]))"
 _BY_STATUS = "sum by (service, http_response_status_code) (rate(http_server_request_duration_seconds_count[5m]))"
@@ -25,6 +26,16 @@ _SATURATION = {
     ),
     "file descriptors": "max by (service) (process_open_fds / (process_max_fds > 0))",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMetrics:
+    """RED figures of one service; None where it does not report them."""
+
+    rate: float | None = None
+    error_ratio: float | None = None
+    p95_s: float | None = None
+    trend: Trend = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +56,41 @@ class FiguresOfAll:
 NOTHING = FiguresOfAll({}, {})
 
 
+def read_services(ask: Asker) -> dict[str, ServiceMetrics]:
+    """Rate with its trend, share of 5xx and p95 of every service that measures requests; three queries."""
+    return {name: red for name, (red, _) in _measured(ask).items()}
+
+
 def read_figures(engine: Queryable, now_ms: int) -> FiguresOfAll:
     """Of every service; five queries however many there are. Blocking: call it from a thread."""
     ask = Asker(engine, now_ms)
+    measured = _measured(ask)
+    full = {what: ask.now(query, "service") for what, query in _SATURATION.items()}
+    metrics, figures = {}, {}
+    for name in {*measured, *(key for found in full.values() for (key,) in found)} - {""}:
+        shares = [(found[(name,)], what) for what, found in full.items() if (name,) in found]
+        most, what = max(shares, default=(None, ""))
+        red, more = measured.get(name, (None, Figures()))
+        figures[name] = replace(more, saturation=most, saturated=what)
+        if red is not None:
+            metrics[name] = red
+    return FiguresOfAll(metrics, figures)
+
+
+def _measured(ask: Asker) -> dict[str, tuple[ServiceMetrics, Figures]]:
+    """What a service says of its requests, by name."""
     lines = ask.trend(_RATE, "service")
     answered = _answered(ask.now(_BY_STATUS, "service", "http_response_status_code"))
     times = _quantiles(ask.now(_BUCKETS, "service", "le"))
-    full = {what: ask.now(query, "service") for what, query in _SATURATION.items()}
-    metrics, figures = {}, {}
-    filled = {key[0] for found in full.values() for key in found}
-    for name in ({*answered, *filled} | {key[0] for key in lines}) - {""}:
+    found = {}
+    for name in ({*answered} | {key[0] for key in lines}) - {""}:
         rate, refused, failed = answered.get(name, (None, None, None))
         p50, p95, p99 = times.get(name, (None, None, None))
-        shares = [(found[(name,)], what) for what, found in full.items() if (name,) in found]
-        most, what = max(shares, default=(None, ""))
-        figures[name] = Figures(refused, p50, p99, most, what)
         line = lines.get((name,), [])
         if line or rate is not None:
-            metrics[name] = ServiceMetrics(last(line) if rate is None else rate, failed, p95, line)
-    return FiguresOfAll(metrics, figures)
+            red = ServiceMetrics(last(line) if rate is None else rate, failed, p95, line)
+            found[name] = red, Figures(refused, p50, p99)
+    return found
 
 
 def _answered(rates: Mapping[tuple[str, ...], float]) -> dict[str, tuple[float, float | None, float | None]]:

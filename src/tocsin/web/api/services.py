@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tocsin.model.check import CheckState
-from tocsin.web.api.metrics_view import MetricsView, ServiceMetrics
+from tocsin.web.api.metrics_view import MetricsView
+from tocsin.web.api.service_figures import ServiceMetrics
 from tocsin.web.api.shapes import AlertRow, ServiceRow
 
 
