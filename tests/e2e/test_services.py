@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 from tests.e2e.shop import Shop
 from tests.e2e.test_every_page import violations
 
@@ -153,6 +153,7 @@ def test_each_red_chart_zooms_compares_and_is_explained(start_tocsin: Any, open_
 
 def drag(page: Page, plot: Any) -> None:
     """Over the later part; a chart that is drawn anew meanwhile is dragged over once more."""
+    selected = page.get_by_role("dialog", name="Explain").or_(page.get_by_role("toolbar", name="Selected time"))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         plot.evaluate("it => it.scrollIntoView({ block: 'center' })")  # not under the page's head
@@ -162,8 +163,11 @@ def drag(page: Page, plot: Any) -> None:
             page.mouse.down()
             page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 60, steps=6)
             page.mouse.up()
-            if page.get_by_role("dialog", name="Explain").or_(page.get_by_role("toolbar", name="Selected time")).count():
+            try:  # what opens is drawn with the next frame: a second drag at once would close it again
+                selected.wait_for(timeout=2_000)
                 return
+            except TimeoutError:
+                continue
         page.wait_for_timeout(200)
     raise AssertionError("dragging over the chart selects nothing")
 
