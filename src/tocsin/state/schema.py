@@ -21,6 +21,7 @@ from tocsin.state.routine_tables import contacts as contacts
 from tocsin.state.routine_tables import drills as drills
 from tocsin.state.routine_tables import feeds as feeds
 from tocsin.state.routine_tables import notification_texts as notification_texts
+from tocsin.state.routine_tables import quiet_hours as quiet_hours
 from tocsin.state.routine_tables import reports as reports
 
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), _text("value"))
