@@ -6,7 +6,7 @@ from sqlalchemy import JSON, Column, Index, Integer, String, Table
 
 from tocsin.state.columns import ID, metadata, ms, text
 
-# Visitors who asked for mails of a status page. The address is theirs: a row is deleted when they leave.
+# Visitors who follow a status page by mail or webhook. The address is theirs: a row is deleted when they leave.
 status_subscribers = Table(
     "status_subscribers",
     metadata,
@@ -17,6 +17,9 @@ status_subscribers = Table(
     ms("confirmed_ms"),
     ms("asked_ms", index=True),
     Column("asked_times", JSON, nullable=False),
+    # email | webhook; `gone`: how often in a row a webhook's server said that there is nobody (404, 410).
+    Column("kind", String(16), nullable=False, server_default="email"),
+    Column("gone", Integer, nullable=False, server_default="0"),
 )
 Index("status_subscribers_of_page", status_subscribers.c.page, status_subscribers.c.address, unique=True)
 

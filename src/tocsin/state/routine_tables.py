@@ -24,6 +24,20 @@ contacts = Table(
     ms("created_ms"),
 )
 
+# Quiet hours that people set themselves; those of the file are not here, and win. `days`: 0 = Monday, empty = every day.
+quiet_hours = Table(
+    "quiet_hours",
+    metadata,
+    Column("person", String(255), primary_key=True),
+    Column("start_minute", Integer, nullable=False),
+    Column("end_minute", Integer, nullable=False),
+    Column("days", JSON, nullable=False),
+    text("time_zone"),
+    Column("allow", JSON, nullable=False),
+    text("updated_by"),
+    ms("updated_ms"),
+)
+
 # Calendar addresses that need no sign-in; only the SHA-256 of the token is kept.
 feeds = Table(
     "feeds",
