@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.web.conftest import START_MS
-from tests.web.test_tocsin_api import interfaces
 
 from tocsin.model.event import Event
 from tocsin.promql.engine import Engine
 from tocsin.report.plan import Slo
 from tocsin.state import events
 from tocsin.state.schema import alerts, check_changes, check_states, incidents, markers
-from tocsin.web.api import service_shapes, shapes
 from tocsin.web.api.service_figures import read_figures
 from tocsin.web.server import create_app
 
@@ -80,15 +77,6 @@ def served(house):
             )
 
     return write
-
-
-def test_the_shapes_are_those_of_the_dashboard() -> None:
-    text = (Path(__file__).parents[2] / "ui/src/lib/api.ts").read_text()
-    for name, (base, wanted) in interfaces(text).items():
-        if hasattr(service_shapes, name) and name not in vars(shapes):
-            fields = set(getattr(service_shapes, name).__dataclass_fields__)
-            known = getattr(service_shapes, base, None)
-            assert wanted == fields - (set(known.__dataclass_fields__) if known else set()), name
 
 
 async def test_the_table_has_every_figure_of_every_service(house, viewer, served) -> None:

@@ -17,7 +17,7 @@ from tocsin.collect.check_rows import changes_of
 from tocsin.model.check import CheckState
 from tocsin.state.schema import check_changes, check_runs, check_states
 from tocsin.web.answers import json_answer
-from tocsin.web.api.shapes import CheckRun
+from tocsin.web.api.check_shapes import CheckRun
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.problem import Refused

@@ -14,7 +14,7 @@ from tocsin.collect import uptime
 from tocsin.model.check import CheckState
 from tocsin.model.incident import IncidentState
 from tocsin.state.schema import check_changes, check_runs, check_states, incident_alerts, incidents
-from tocsin.web.api.shapes import CheckChange, CheckDetail, CheckRow, CheckRun, Points
+from tocsin.web.api.check_shapes import CheckChange, CheckDetail, CheckRow, CheckRun, Points
 
 _DAY_MS = 86_400_000
 _RUNS = 50

@@ -15,8 +15,8 @@ from tocsin.errors import QueryError
 from tocsin.model.labels import quote
 from tocsin.state.schema import check_runs
 from tocsin.web.answers import json_answer
+from tocsin.web.api.check_shapes import CheckRun
 from tocsin.web.api.columns import by_label
-from tocsin.web.api.shapes import CheckRun
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.problem import Refused

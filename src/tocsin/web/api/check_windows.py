@@ -15,8 +15,8 @@ from tocsin.collect import uptime
 from tocsin.errors import QueryError
 from tocsin.model.check import CheckState
 from tocsin.web.api.check_lines import histories
+from tocsin.web.api.check_shapes import CheckRow
 from tocsin.web.api.columns import by_label
-from tocsin.web.api.shapes import CheckRow
 from tocsin.web.desk import Desk
 from tocsin.web.problem import Refused
 

@@ -17,12 +17,12 @@ from tocsin.state.marks import check_mark
 from tocsin.web.answers import json_answer
 from tocsin.web.api import past
 from tocsin.web.api.check_lines import check_rows, detail_of
+from tocsin.web.api.check_shapes import CheckDetail, CheckList, CheckRow, Points
 from tocsin.web.api.check_windows import USUAL, CheckWindows, Usual
 from tocsin.web.api.columns import aligned
 from tocsin.web.api.live_run import NDJSON, streamed_run
 from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rows import MOST_ROWS, cut
-from tocsin.web.api.shapes import CheckDetail, CheckList, CheckRow, Points
 from tocsin.web.desk import Desk, actor_of
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.forms import Body, read_body

@@ -24,6 +24,7 @@ from tocsin.web.answers import bytes_answer, dumps, json_answer
 from tocsin.web.api import past
 from tocsin.web.api.alert_rows import RuleIndex, alert_rows, alerts_at
 from tocsin.web.api.check_lines import check_rows, standings
+from tocsin.web.api.check_shapes import CheckRow
 from tocsin.web.api.incidents import directory_of, open_incidents
 from tocsin.web.api.metrics_view import MetricsView, read_metrics
 from tocsin.web.api.moment import is_past, moment_of
@@ -34,7 +35,6 @@ from tocsin.web.api.shapes import (
     ChangeRow,
     CheckCounts,
     ChecklistItem,
-    CheckRow,
     Engine,
     OnCallNow,
     Overview,

@@ -21,7 +21,7 @@ from tocsin.model.check import CheckState
 from tocsin.model.incident import IncidentState
 from tocsin.state.schema import check_changes, episodes, events, incident_alerts
 from tocsin.web.api.check_lines import check_rows, detail_of
-from tocsin.web.api.shapes import CheckDetail, CheckRow, Points
+from tocsin.web.api.check_shapes import CheckDetail, CheckRow, Points
 
 _MOST = 1000
 # Which state an incident is in after an event of its timeline; other verbs change nothing.

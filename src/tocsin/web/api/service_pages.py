@@ -23,6 +23,7 @@ from tocsin.web.answers import json_answer
 from tocsin.web.api import past
 from tocsin.web.api.alert_rows import RuleIndex, alert_rows, alerts_at
 from tocsin.web.api.check_lines import check_rows, standings
+from tocsin.web.api.check_shapes import CheckRow
 from tocsin.web.api.incidents import directory_of
 from tocsin.web.api.metrics_view import MetricsView
 from tocsin.web.api.moment import is_past, moment_of
@@ -39,7 +40,7 @@ from tocsin.web.api.service_shapes import (
     ServiceList,
 )
 from tocsin.web.api.services import Judged, service_rows
-from tocsin.web.api.shapes import AlertRow, CheckRow, ServiceRow
+from tocsin.web.api.shapes import AlertRow, ServiceRow
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tocsin.web.api.shapes import AlertRow, CheckRow, IncidentRow, ServiceRow
+from tocsin.web.api.check_shapes import CheckRow
+from tocsin.web.api.shapes import AlertRow, IncidentRow, ServiceRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tocsin.web.api.check_shapes import CheckChange as CheckChange
-from tocsin.web.api.check_shapes import CheckDetail as CheckDetail
-from tocsin.web.api.check_shapes import CheckList as CheckList
-from tocsin.web.api.check_shapes import CheckRow as CheckRow
-from tocsin.web.api.check_shapes import CheckRun as CheckRun
-from tocsin.web.api.check_shapes import LabelMap as LabelMap
-from tocsin.web.api.check_shapes import Points as Points
+from tocsin.web.api.check_shapes import CheckRow, LabelMap
 
 Trend = Sequence[float | None]
 
