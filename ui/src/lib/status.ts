@@ -42,6 +42,12 @@ export function serviceLook(state: ServiceRow['state']): Look {
   return state
 }
 
+const SERVICE_WORD: Record<ServiceRow['state'], string> = { ok: 'Healthy', warning: 'Degraded', critical: 'Critical', unknown: 'Unknown' }
+
+export function serviceWord(state: ServiceRow['state']): string {
+  return SERVICE_WORD[state] ?? state
+}
+
 export const STRIP_LOOK: Record<string, Look | 'none'> = { u: 'ok', g: 'warning', d: 'critical', k: 'unknown', p: 'paused', '-': 'none', '0': 'none', '1': 'critical' }
 
 /** Worst first; within a look what has lasted longest; what is well keeps the order it came in. */
