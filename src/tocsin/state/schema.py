@@ -434,6 +434,25 @@ sessions = Table(
     _ms("seen_ms"),
     _text("address"),
     _text("agent"),
+    Column("passkey", BigInteger, nullable=False, server_default="0"),  # the one that opened it: they end together
+)
+
+# Public keys of authenticators. The id of a credential is as long as its maker likes: it is found by its SHA-256.
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", ID, primary_key=True, autoincrement=True),
+    Column("account", ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    _text("name"),
+    Column("credential_hash", String(64), nullable=False, unique=True),
+    _text("credential"),  # base64url: authenticator model, credential id, public key (attested credential data of WebAuthn)
+    _text("user_handle"),  # base64url: what the authenticator calls the account
+    _text("rp_id"),  # the host name it was made for; it works under no other
+    _text("transports"),
+    Column("sign_count", BigInteger, nullable=False, server_default="0"),
+    Column("synced", Boolean, nullable=False, server_default=sa.false()),
+    _ms("created_ms"),
+    _ms("used_ms"),
 )
 
 # API tokens and one-time sign-in links; only the SHA-256 of the secret is kept.
