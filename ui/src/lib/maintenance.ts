@@ -37,13 +37,6 @@ export const repeatOf = (rrule: string | undefined) => (REPEATS.some((one) => on
 export const toWall = (input: string) => input.replace('T', ' ')
 export const fromWall = (wall: string | undefined) => (wall ?? '').replace(' ', 'T').slice(0, 16)
 
-/** The wall clock of a zone, for a form that begins at the next full hour. */
-export function wallOf(t_ms: number, zone: string): string {
-  const parts = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).formatToParts(t_ms)
-  const of = (type: string) => parts.find((one) => one.type === type)?.value ?? ''
-  return `${of('year')}-${of('month')}-${of('day')}T${of('hour')}:${of('minute')}`
-}
-
 /** What is sent: empty fields are left out. */
 export function specOf(form: { name: string; matchers: string; start: string; duration: string; rrule: string; time_zone: string; comment: string; public: string }): WindowSpec {
   const matchers = form.matchers.split('\n').map((line) => line.trim()).filter(Boolean)

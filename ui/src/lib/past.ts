@@ -20,9 +20,3 @@ const NOT_KEPT: [string, string][] = [
 export function notKept(path: string): string {
   return NOT_KEPT.find(([pattern]) => match(pattern, path) !== null)?.[1] ?? ''
 }
-
-/** `<input type="datetime-local">` speaks the browser's zone, without saying so. */
-export function localInput(t_ms: number): string {
-  const local = new Date(t_ms - new Date(t_ms).getTimezoneOffset() * 60_000)
-  return local.toISOString().slice(0, 16)
-}

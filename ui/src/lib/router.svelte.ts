@@ -5,6 +5,7 @@ import { absolute, relative } from './base'
 import { live } from './live.svelte'
 import { drawersOf, Places } from './places'
 import { fixed, instant, span, type Range } from './timerange'
+import { preferred, zoneOf } from './zone.svelte'
 
 /** Travel with every link: what the whole dashboard is looking at. */
 const STICKY = ['scope', 'from', 'to', 'tz', 'theme', 'kiosk', 'rotate', 'pages', 'refresh', 'at']
@@ -58,8 +59,7 @@ class Router {
     return this.at ? `${path}${path.includes('?') ? '&' : '?'}at=${Math.round(this.at)}` : path
   }
   get zone(): string | undefined {
-    const zone = this.get('tz')
-    return zone && zone !== 'browser' && validZone(zone) ? zone : undefined
+    return zoneOf(this.get('tz'), preferred.zone)
   }
 
   /** An address of ours with the sticky parameters; for `href`. */
@@ -173,15 +173,6 @@ function apply(search: URLSearchParams, change: Change) {
 function text(search: URLSearchParams): string {
   const query = search.toString().replace(/%2C/g, ',').replace(/%3A/g, ':').replace(/%2F/g, '/').replace(/%7E/g, '~')
   return query && `?${query}`
-}
-
-function validZone(zone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone })
-    return true
-  } catch {
-    return false
-  }
 }
 
 export const router = new Router()
