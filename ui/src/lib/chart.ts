@@ -49,7 +49,7 @@ export function build(wanted: Wanted): uPlot.Options {
     ...(wanted.fill === 'lines' || wanted.strokes[index]?.dash === 'dotted' ? {} : { fill: faint(paint(`--series-${wanted.strokes[index]?.colour ?? 1}`), wanted.fill === 'stacked' ? 0.45 : 0.14) }),
   }))
   // An area of a stack ends where the one below it begins.
-  const bands: uPlot.Band[] = wanted.fill === 'stacked' ? series.slice(1).map((_, index) => ({ series: [index + 2, index + 1] })) : []
+  const bands: uPlot.Band[] = wanted.fill === 'stacked' ? series.slice(1).flatMap((_, index) => (wanted.strokes[index + 1]?.dash === 'dotted' ? [] : [{ series: [index + 2, index + 1] }])) : []
   const axis = { stroke: paint('--ink-3'), grid: { stroke: paint('--line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' }
   return {
     width: wanted.width,

@@ -29,7 +29,7 @@ export function beside(now: Columns, past: Columns, shift_s: number, words: stri
   const twins = now.lines.flatMap((line, twin): Line[] => {
     const values = earlier.get(labelKey(line.labels))
     if (!values) return []
-    return [{ name: `${line.name}, ${words}`, labels: line.labels, values: now.t_s.map((_, index) => values[index - offset] ?? null), twin }]
+    return [{ name: `${line.name}, ${words}`, labels: line.labels, values: now.t_s.map((_, index) => values[index - offset] ?? null), twin, ...(line.place === undefined ? {} : { place: line.place }) }]
   })
   return { ...now, lines: [...now.lines, ...twins] }
 }

@@ -2,7 +2,8 @@
 
 import type { Span } from './timerange'
 
-export interface Asked { query: string; span: Span; title: string }
+/** `queries`: named, where the chart draws several. */
+export interface Asked { query: string; queries?: { name: string; query: string }[]; span: Span; title: string }
 
 class Explaining {
   asked = $state.raw<Asked | null>(null)

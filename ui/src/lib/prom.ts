@@ -7,8 +7,9 @@ export interface PromSeries { metric: Labels; values?: [number, string][]; value
 export interface PromStats { samples: { totalQueryableSamples: number }; timings: { execTotalTime?: number } }
 export interface PromResult { resultType: 'matrix' | 'vector' | 'scalar' | 'string'; result: PromSeries[] | [number, string]; stats?: PromStats }
 
-/** `twin`: the place of the line that this one, of an earlier time, is compared with. `mean`: of all samples, where `values` are peaks. */
-export interface Line { name: string; labels: Labels; values: (number | null)[]; twin?: number; mean?: number | undefined }
+/** `twin`: the place of the line that this one, of an earlier time, is compared with. `mean`: of all samples, where `values` are peaks.
+ *  `place`: in the order of colours, where it is not the one in the chart. */
+export interface Line { name: string; labels: Labels; values: (number | null)[]; twin?: number; mean?: number | undefined; place?: number | undefined }
 /** `hidden`: series that are not drawn; `reads`: what finding them cost. */
 export interface Columns { t_s: number[]; lines: Line[]; hidden: number; reads?: Reads }
 export interface Reads { samples: number; seconds: number; series: number; step_s: number }
@@ -16,7 +17,7 @@ export interface Reads { samples: number; seconds: number; series: number; step_
 /** How a line is drawn: seven colours, then the same dashed; the past in the colour of its own, dotted. */
 export interface Stroke { colour: number; dash: '' | 'dashed' | 'dotted' }
 export function strokeOf(line: Line | undefined, index: number): Stroke {
-  const place = line?.twin ?? index
+  const place = line?.place ?? line?.twin ?? index
   return { colour: (place % 7) + 1, dash: line?.twin !== undefined ? 'dotted' : place >= 7 ? 'dashed' : '' }
 }
 

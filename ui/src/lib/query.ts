@@ -10,8 +10,8 @@ export const MOST_SERIES = 2000
 
 export interface RangeAnswer { series: PromSeries[]; start: number; end: number; step: number; total: number; reads?: Reads }
 /** `step_s`: this step and no other; `stats`: say what it cost; `fine`: look at so many times as many points, and keep the peaks of
- *  them; `means`: of such lines say the mean, too. */
-export interface Wish { step_s?: number | undefined; stats?: boolean; fine?: number; means?: boolean }
+ *  them; `means`: of such lines say the mean, too; `peaks`: whether to look so finely, where the others of a chart decide it. */
+export interface Wish { step_s?: number | undefined; stats?: boolean; fine?: number; means?: boolean; peaks?: boolean }
 
 /** The server refuses more steps than this. */
 const MOST_STEPS = 11_000
@@ -40,7 +40,7 @@ function grid(start: number, end: number, asked_s: number, query: string, points
   return { step: { asked_s: step_s, drawn_s: peakStep(Math.floor((end - start) / step_s) + 1, step_s, points) }, more: { peaks: String(points) } }
 }
 const finestOf = (asked_s: number, wish: Wish) => Math.max(FINEST_S, Math.ceil(asked_s / (wish.fine ?? 4)))
-const finer = (query: string, asked_s: number, wish: Wish) => !wish.step_s && finestOf(asked_s, wish) < asked_s && losesPeaks(query, asked_s)
+const finer = (query: string, asked_s: number, wish: Wish) => !wish.step_s && finestOf(asked_s, wish) < asked_s && (wish.peaks ?? losesPeaks(query, asked_s))
 
 /** What a chart draws: a dozen lines, the highest, and how many there are besides. The others do not cross the network. */
 export async function rangeQuery(query: string, span: Span, points: number, signal?: AbortSignal, most = MOST_LINES, wish: Wish = {}): Promise<Columns> {

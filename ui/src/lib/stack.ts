@@ -15,3 +15,11 @@ export function stacked(lines: Values[], shown: (index: number) => boolean): Val
     })
   })
 }
+
+/** The lines of now on each other, and those of the past on each other: a sum of both would be of no time. */
+export function stackedByTime(lines: { values: Values; twin?: number }[], shown: (index: number) => boolean): Values[] {
+  const rows = lines.map((line) => line.values)
+  const of = (past: boolean) => stacked(rows, (index) => shown(index) && (lines[index]?.twin !== undefined) === past)
+  const [now, past] = [of(false), of(true)]
+  return lines.map((line, index) => (line.twin === undefined ? now : past)[index] ?? [])
+}
