@@ -26,6 +26,7 @@ from tocsin.model.ports import Http, HttpResponse, Smtp, SmtpAnswer, Way
 from tocsin.model.secrets import HIDDEN, without
 from tocsin.notify.channel import Channel, Io
 from tocsin.notify.render import headline, text_body
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import notification_texts
 
 LONGEST = 8_000
@@ -195,6 +196,12 @@ def _bounded(text: str) -> str:
 
 # -- keeping ------------------------------------------------------------------------------------------------------------
 
+_VALUES: dict[str, Any] = {"t_ms": sa.bindparam("now"), "template": sa.bindparam("by"), "body": sa.bindparam("said")}
+_SAID = Prepared(sa.insert(notification_texts).values(notification=sa.bindparam("of"), **_VALUES))
+_SAID_AGAIN = Prepared(
+    sa.update(notification_texts).where(notification_texts.c.notification == sa.bindparam("of")).values(**_VALUES)
+)
+
 
 def template_of(channel: Channel) -> str:
     """Which parts of the message are the operator's own words: `text, title`; empty = all of it is Tocsin's."""
@@ -203,9 +210,9 @@ def template_of(channel: Channel) -> str:
 
 def keep(tx: Connection, notification: str, body: str, template: str, now_ms: int) -> None:
     """What the latest attempt said."""
-    c, values = notification_texts.c, {"t_ms": now_ms, "template": template, "body": body}
-    if tx.execute(sa.update(notification_texts).where(c.notification == notification).values(**values)).rowcount == 0:
-        tx.execute(sa.insert(notification_texts).values(notification=notification, **values))
+    values = {"of": notification, "now": now_ms, "by": template, "said": body}
+    if not _SAID_AGAIN.run(tx, **values):
+        _SAID.run(tx, **values)
 
 
 def prune(tx: Connection, now_ms: int) -> None:
