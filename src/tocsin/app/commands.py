@@ -19,6 +19,7 @@ from tocsin.app.ingest import ingest_table
 from tocsin.app.plannedwork import MaintenanceCommands
 from tocsin.app.preview import preview
 from tocsin.app.publications import StatusPageCommands
+from tocsin.app.quiethours import QuietHoursCommands
 from tocsin.app.reports import ReportCommands
 from tocsin.app.selftest import SelfTest
 from tocsin.app.settings import ServeSettings
@@ -64,6 +65,7 @@ def command_table(
     table: dict[str, CommandHandler] = {
         **AdditionCommands(core, configuration, random).table(),
         **ContactCommands(core, configuration, random).table(),
+        **QuietHoursCommands(core, configuration).table(),
         **FeedCommands(core, configuration, random).table(),
         **ReportCommands(core, configuration).table(),
         **MaintenanceCommands(core, configuration, random).table(),

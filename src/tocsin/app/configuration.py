@@ -25,7 +25,7 @@ from tocsin.config.declared import declared_windows, with_maintenance
 from tocsin.config.next_start import from_next_start
 from tocsin.config.sources import Signature, Sources, read_sources, signature
 from tocsin.errors import ConfigError, Problem
-from tocsin.incidents import contacts
+from tocsin.incidents import contacts, quiethours
 from tocsin.log import get_log
 from tocsin.metrics import Gauge
 from tocsin.model.check import CheckSpec
@@ -59,6 +59,7 @@ class Configuration:
         self._declared: list[CheckSpec] = []
         self._additions: tuple[Addition, ...] = ()
         self._contacts: tuple[contacts.Stored, ...] = ()
+        self._quiet: tuple[quiethours.Stored, ...] = ()
         self._windows: tuple[MaintenanceWindow, ...] = ()
         self._seen: Signature = ()
         self.problems: list[Problem] = []
@@ -76,6 +77,7 @@ class Configuration:
         """
         self._declared = await self._read_declared()
         self._contacts = await self.db.read(contacts.stored)
+        self._quiet = await self.db.read(quiethours.stored)
         self._windows = await self.db.read(declared_windows)
         self._additions = await self.db.read(stored_additions)
         try:
@@ -175,8 +177,9 @@ class Configuration:
         self._apply_added()
 
     async def contacts_changed(self) -> None:
-        """People added, verified or removed contact methods of their own."""
+        """People added, verified or removed contact methods of their own, or changed their quiet hours."""
         self._contacts = await self.db.read(contacts.stored)
+        self._quiet = await self.db.read(quiethours.stored)
         self._apply_added()
 
     async def maintenance_changed(self) -> None:
@@ -248,7 +251,7 @@ class Configuration:
 
     def _with_added(self) -> Config:
         """The files with what people added in the dashboard."""
-        config = with_contacts(with_checks(self._from_files, self._declared), self._contacts)
+        config = with_contacts(with_checks(self._from_files, self._declared), self._contacts, self._quiet)
         return with_maintenance(config, self._windows)
 
     async def _read_declared(self) -> list[CheckSpec]:

@@ -48,14 +48,14 @@ class ContactCommands:
 
     async def list(self, args: Args, _actor: Actor) -> Any:
         """{account | person} -> {person, contacts, channels}"""
-        person = await self._person(args)
+        person = await person_of(self._core, self._configuration, args)
         kept = await self._core.db.read(lambda tx: {row.id: row for row in _rows(tx, person.name)})
         rows = [_shown(method, kept.get(method.id)) for method in person.methods]
         return {"person": person.name, "contacts": rows, "channels": [name for name in PERSONAL if name in registry()]}
 
     async def add(self, args: Args, actor: Actor) -> Any:
         """{channel, address, name?} -> the contact; its first code is under way."""
-        person = await self._person(args)
+        person = await person_of(self._core, self._configuration, args)
         channel, address = str(args.get("channel", "")), str(args.get("address", "")).strip()
         name = str(args.get("name", "") or channel).strip()
         self._check(channel, address, name)
@@ -67,7 +67,7 @@ class ContactCommands:
 
     async def code(self, args: Args, actor: Actor) -> Any:
         """{id} -> the contact; a fresh code is under way."""
-        person, name = await self._person(args), str(args.get("id", ""))
+        person, name = await person_of(self._core, self._configuration, args), str(args.get("id", ""))
         note = await self._write(
             lambda tx, now_ms: contacts.send_code(tx, person, name, actor=actor, now_ms=now_ms, random=self._random)
         )
@@ -77,7 +77,11 @@ class ContactCommands:
 
     async def verify(self, args: Args, actor: Actor) -> Any:
         """{id, code} -> the contact, verified. Raises CommandError 422 for a wrong or old code."""
-        person, name, code = await self._person(args), str(args.get("id", "")), str(args.get("code", ""))
+        person, name, code = (
+            await person_of(self._core, self._configuration, args),
+            str(args.get("id", "")),
+            str(args.get("code", "")),
+        )
         wrong = await self._write(lambda tx, now_ms: contacts.verify(tx, person, name, code, actor=actor, now_ms=now_ms))
         if wrong:
             raise CommandError(422, "wrong_code", wrong)
@@ -85,30 +89,12 @@ class ContactCommands:
         return await self._one(person.name, name)
 
     async def remove(self, args: Args, actor: Actor) -> Any:
-        person, name = await self._person(args), str(args.get("id", ""))
+        person, name = await person_of(self._core, self._configuration, args), str(args.get("id", ""))
         await self._write(lambda tx, now_ms: contacts.remove(tx, person.name, name, actor=actor, now_ms=now_ms))
         await self._configuration.contacts_changed()
         return {}
 
     # -- parts --
-
-    async def _person(self, args: Args) -> Person:
-        """The person meant. Raises CommandError 404."""
-        persons = self._configuration.config.directory.persons
-        name, account = str(args.get("person", "")), str(args.get("account", ""))
-        if name:
-            if name not in persons:
-                raise CommandError(404, "unknown_person", f"there is no user {name!r} in the configuration")
-            return persons[name]
-        if account in persons:
-            return persons[account]
-        email = await self._core.db.read(
-            lambda tx: tx.execute(sa.select(accounts.c.email).where(accounts.c.name == account)).scalar() or ""
-        )
-        found = [person for person in persons.values() if email and person.email.lower() == email.lower()]
-        if len(found) != 1:
-            raise CommandError(404, "no_person", f"account {account!r} belongs to nobody in `users:` (same name, or same email)")
-        return found[0]
 
     def _check(self, channel: str, address: str, name: str) -> None:
         """Raises CommandError 422 for what could never be sent to."""
@@ -132,6 +118,25 @@ class ContactCommands:
     async def _write(self, work: Callable[[Connection, int], Any]) -> Any:
         now_ms = self._core.clock.now_ms()
         return await self._core.db.write(lambda tx: work(tx, now_ms))
+
+
+async def person_of(core: Core, configuration: Configuration, args: Args) -> Person:
+    """The person that a command is about: `person` by name, else whose `account` it is. Raises CommandError 404."""
+    persons = configuration.config.directory.persons
+    name, account = str(args.get("person", "")), str(args.get("account", ""))
+    if name:
+        if name not in persons:
+            raise CommandError(404, "unknown_person", f"there is no user {name!r} in the configuration")
+        return persons[name]
+    if account in persons:
+        return persons[account]
+    email = await core.db.read(
+        lambda tx: tx.execute(sa.select(accounts.c.email).where(accounts.c.name == account)).scalar() or ""
+    )
+    found = [person for person in persons.values() if email and person.email.lower() == email.lower()]
+    if len(found) != 1:
+        raise CommandError(404, "no_person", f"account {account!r} belongs to nobody in `users:` (same name, or same email)")
+    return found[0]
 
 
 def _rows(tx: Connection, person: str) -> Any:

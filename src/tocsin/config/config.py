@@ -11,6 +11,7 @@ from tocsin.collect.target import ScrapeJob
 from tocsin.config.alerting import AlertmanagerGroup
 from tocsin.config.schema import Service, StatusPage, Web
 from tocsin.errors import Problem
+from tocsin.incidents import quiethours
 from tocsin.incidents.contacts import Stored, overlay
 from tocsin.incidents.drill import DrillSettings
 from tocsin.incidents.handoff import HandoffSettings
@@ -92,9 +93,9 @@ def with_checks(config: Config, declared: Iterable[CheckSpec]) -> Config:
     return dataclasses.replace(config, checks=checks, rule_groups=tuple(group for group in groups if group.rules))
 
 
-def with_contacts(config: Config, stored: Iterable[Stored]) -> Config:
-    """The configuration plus contact methods that people added and verified themselves."""
-    persons = overlay(config.directory.persons, stored)
+def with_contacts(config: Config, stored: Iterable[Stored], quiet: Iterable[quiethours.Stored] = ()) -> Config:
+    """The configuration plus contact methods that people added and verified themselves, and their own quiet hours."""
+    persons = quiethours.overlay(overlay(config.directory.persons, stored), quiet)
     return dataclasses.replace(
         config,
         directory=dataclasses.replace(config.directory, persons=persons),

@@ -11,6 +11,9 @@ from pydantic_core import ErrorDetails
 from tocsin.errors import Problem
 from tocsin.formats.yaml_tree import Path, Tree, path_text
 from tocsin.model.duration import duration_setting_ms
+from tocsin.model.incident import DAYS
+
+_DAY_NAMES = dict(zip(DAYS, ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"), strict=True))
 
 
 class Section(BaseModel):
@@ -27,6 +30,14 @@ def _minute_of_day(value: Any) -> int:
     if total > 1440:
         raise ValueError("expected a time of day up to 24:00")
     return total
+
+
+def _weekday(value: Any) -> str:
+    name = str(value).strip().lower()
+    short = next((day for day in DAYS if name in (day, _DAY_NAMES[day])), "")
+    if not short:
+        raise ValueError(f"expected a day such as mon or monday, not {value!r}")
+    return short
 
 
 def _time_zone(value: Any) -> str:
@@ -50,6 +61,8 @@ DurationMs = Annotated[int, BeforeValidator(duration_setting_ms)]
 MinuteOfDay = Annotated[int, BeforeValidator(_minute_of_day)]
 TimeZone = Annotated[str, BeforeValidator(_time_zone)]
 Text = Annotated[str, BeforeValidator(_text)]
+Weekday = Annotated[str, BeforeValidator(_weekday)]
+Weekdays = Annotated[tuple[Weekday, ...], BeforeValidator(_one_or_many)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_many)]
 TextMap = Annotated[dict[str, Text], Field(default_factory=dict)]
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.incidents.oncall import resolve, wall_time
 from tocsin.incidents.people import Directory
-from tocsin.incidents.policy import quiet_until
+from tocsin.incidents.policy import held_reason, quiet_until
 from tocsin.metrics import Gauge
 from tocsin.model.event import SYSTEM, Event
 from tocsin.model.notification import Notification, NotificationKind, NotificationState
@@ -176,7 +176,7 @@ def _note(id_: str, way: Way, directory: Directory, now_ms: int, by: str) -> Not
         settings_ref=way.ref,
         payload={"title": "Drill, nothing to do", "text": "Tocsin proves once a day that this channel works.", "drill": True},
         state=NotificationState.HELD if held_ms else NotificationState.PENDING,
-        state_reason="quiet hours" if held_ms else "",
+        state_reason=held_reason(person.quiet_hours, held_ms) if person and person.quiet_hours and held_ms else "",
         order_key=f"drill/{way.ref}",
     )
 

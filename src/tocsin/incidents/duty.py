@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.incidents import oncall
+from tocsin.incidents import oncall, quiethours
 from tocsin.incidents.people import Directory
 from tocsin.incidents.policy import quiet_until, shown_address
 from tocsin.model.incident import ContactMethod, Person, Policy, QuietHours, Target
@@ -39,16 +39,10 @@ def _person(directory: Directory, person: Person, now_ms: int) -> dict[str, Any]
 def _quiet(quiet: QuietHours, now_ms: int) -> dict[str, Any]:
     """`until_ms`: when they end, if they hold messages back now; else 0."""
     return {
-        "from": _clock(quiet.start_minute),
-        "to": _clock(quiet.end_minute),
-        "time_zone": quiet.time_zone,
-        "allow": list(quiet.allow_severities),
+        **quiethours.shown(quiet),
+        "own": quiet.own,
         "until_ms": quiet_until(quiet, "", now_ms),
     }
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _method(method: ContactMethod) -> dict[str, Any]:

@@ -340,7 +340,7 @@ class Ledger:
             settings_ref=recipient.settings_ref,
             payload=body,
             state=NotificationState.HELD if recipient.held_until_ms else NotificationState.PENDING,
-            state_reason="quiet hours" if recipient.held_until_ms else "",
+            state_reason=recipient.held_why,
             order_key=order_key or f"{incident.number}/{recipient.settings_ref}",
             trace_id=incident.trace_id,
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tocsin.incidents.people import NO_UPDATES, Directory
-from tocsin.incidents.policy import quiet_until, rules_of, shown_address
+from tocsin.incidents.policy import held_reason, quiet_until, rules_of, shown_address
 from tocsin.model.incident import ContactMethod, Person, Urgency
 from tocsin.model.notification import Notification, NotificationKind, NotificationState
 
@@ -46,7 +46,7 @@ def to_person(
             settings_ref=f"user:{person.name}/{method.id}",
             payload=payload,
             state=NotificationState.HELD if held_ms else NotificationState.PENDING,
-            state_reason="quiet hours" if held_ms else "",
+            state_reason=held_reason(person.quiet_hours, held_ms) if person.quiet_hours and held_ms else "",
             order_key=f"notice/user:{person.name}/{method.id}",
         )
         for id_, method in zip(ids, quiet_methods(person), strict=False)

@@ -35,6 +35,7 @@ class Recipient:
     delay_ms: int = 0
     held_until_ms: int = 0
     """Quiet hours: not before this instant; 0 = not held."""
+    held_why: str = ""
     person: bool = True
 
 
@@ -190,19 +191,37 @@ def rules_of(person: Person, methods: Mapping[str, ContactMethod], urgency: Urge
 
 
 def quiet_until(quiet: QuietHours | None, severity: str, now_ms: int) -> int:
-    """When the person's quiet hours end, if they hold this severity back now; else 0."""
+    """When the person's quiet hours end, if they hold this severity back now; else 0.
+
+    Hours of chosen days that meet (all of Saturday, all of Sunday) end with the last of them.
+    """
     if quiet is None or severity in quiet.allow_severities or quiet.start_minute == quiet.end_minute:
         return 0
-    wall = wall_time(now_ms, quiet.time_zone)
+    end_ms = _window_end(quiet, now_ms)
+    for _ in quiet.days if end_ms else ():
+        end_ms = _window_end(quiet, end_ms) or end_ms
+    return end_ms
+
+
+def _window_end(quiet: QuietHours, t_ms: int) -> int:
+    """When the one stretch of quiet hours around `t_ms` ends; 0 = there is none."""
+    wall = wall_time(t_ms, quiet.time_zone)
     minute = wall.hour * 60 + wall.minute
     start, end = quiet.start_minute, quiet.end_minute
-    inside = start <= minute < end if start < end else minute >= start or minute < end
-    if not inside:
+    today, over_night = wall.replace(hour=0, minute=0, second=0, microsecond=0), start > end
+    began_yesterday = over_night and minute < end
+    if not (began_yesterday or (minute >= start and (over_night or minute < end))):
         return 0
-    day = wall.replace(hour=0, minute=0, second=0, microsecond=0)
-    if start > end and minute >= start:
-        day += timedelta(days=1)
-    return resolve(day + timedelta(minutes=end), quiet.time_zone, last=True)
+    began = today - timedelta(days=1) if began_yesterday else today
+    if quiet.days and began.weekday() not in quiet.days:
+        return 0
+    ends = began + timedelta(days=1 if over_night else 0, minutes=end)
+    return resolve(ends, quiet.time_zone, last=True)
+
+
+def held_reason(quiet: QuietHours, until_ms: int) -> str:
+    """Why a message waits, as it is stored with it."""
+    return f"quiet hours until {wall_time(until_ms, quiet.time_zone):%H:%M} {quiet.time_zone}"
 
 
 def _recipient(person: Person, method: ContactMethod, rule: NotificationRule, why: str, held_until_ms: int) -> Recipient:
@@ -215,6 +234,7 @@ def _recipient(person: Person, method: ContactMethod, rule: NotificationRule, wh
         why=why + after,
         delay_ms=rule.delay_ms,
         held_until_ms=held_until_ms,
+        held_why=held_reason(person.quiet_hours, held_until_ms) if person.quiet_hours and held_until_ms else "",
     )
 
 

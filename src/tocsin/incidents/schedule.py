@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tocsin.incidents import oncall
 from tocsin.incidents.oncall import Layer, Override, People, Rotation, Schedule, Window
+from tocsin.model.incident import DAYS
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _UNITS = ("hours", "days", "weeks", "months")
 _MODES = ("set", "add", "swap")
 _CLOCK = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)$")
@@ -101,7 +101,7 @@ def _window(source: Any, path: str) -> Window:
         end_day, end = _day_clock(item.get("to"), f"{path}.to")
         length = ((end_day - start_day) * 1440 + end - start) % _WEEK_MINUTES
         return Window((start_day,), start, length or _WEEK_MINUTES)
-    names = _list(item.get("days"), f"{path}.days") or _DAYS
+    names = _list(item.get("days"), f"{path}.days") or DAYS
     days = tuple(sorted({_day(day, f"{path}.days") for day in names}))
     start = _clock(item.get("start") or "00:00", f"{path}.start")
     end = _clock(item.get("end") or "24:00", f"{path}.end")
@@ -152,9 +152,9 @@ def _day_clock(value: Any, path: str) -> tuple[int, int]:
 
 def _day(value: Any, path: str) -> int:
     name = str(value).lower()[:3]
-    if name not in _DAYS:
+    if name not in DAYS:
         raise ScheduleError(path, f"expected a day such as mon, not {value!r}")
-    return _DAYS.index(name)
+    return DAYS.index(name)
 
 
 def _clock(value: Any, path: str) -> int:

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 
 from tocsin.model.labels import EMPTY_LABELS, Labels
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""Days of the week as people write them; the place is the number, Monday 0."""
+
 
 class IncidentState(enum.StrEnum):
     TRIGGERED = "triggered"
@@ -61,6 +64,10 @@ class QuietHours:
     end_minute: int
     time_zone: str = "UTC"
     allow_severities: tuple[str, ...] = ("critical",)
+    days: tuple[int, ...] = ()
+    """Days on which they begin, 0 = Monday; empty = every day."""
+    own: bool = False
+    """Set by the person in the dashboard; else they stand in the operator's file."""
 
 
 @dataclass(frozen=True, slots=True)
