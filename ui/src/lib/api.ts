@@ -35,11 +35,14 @@ export interface Overview {
   hosts: HostRow[]
   kpis: Kpi[]
   oncall: { schedule: string; who: string[]; until_ms: number }[]
-  changes: { t_ms: number; actor: string; text: string; subject: string }[]
+  changes: ChangeRow[]
   checklist: { id: string; title: string; done: boolean }[] // first five minutes; empty when dismissed
+  scope: Scoped | null // what it is narrowed to; null = of everything
 }
+export interface Scoped { matchers: string[]; unscoped: Record<string, string[]> } // hosts, services -> labels that do not narrow them
+export interface ChangeRow { t_ms: number; actor: string; text: string; subject: string; of_all: boolean } // of_all: in a scope, but of everything
 export interface Engine { ok: boolean; last_evaluation_ms: number; last_sample_ms: number; core_started_ms: number; lag_ms: number; unwritten: string } // unwritten: banner, the disk is full
-export interface Kpi { id: string; title: string; value: number | null; text: string; unit: string; trend: (number | null)[]; state: 'ok' | 'warning' | 'critical' | 'none' }
+export interface Kpi { id: string; title: string; value: number | null; text: string; unit: string; trend: (number | null)[]; state: 'ok' | 'warning' | 'critical' | 'none'; unscoped: string[] } // unscoped: labels of the scope that its metrics do not have
 export interface HostRow {
   instance: string
   cpu: number | null // 0..1 of all cores
@@ -310,6 +313,7 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // GET /oncall/feeds -> { feeds: { id, schedule, person, created_by, created_ms, used_ms }[] }; POST /oncall/feeds { schedule?, person? } -> 201 { id, url } (shown once); DELETE /oncall/feeds/{id} -> 204
 // GET /me/contacts -> { person, contacts: ContactRow[], channels: string[] } (404 no_person: the account is nobody of the file); POST /me/contacts { channel, address, name? } -> 201 ContactRow, a code is sent
 // POST /me/contacts/{id}/code -> 202 ContactRow; POST /me/contacts/{id}/verify { code } -> ContactRow (422 wrong_code); DELETE /me/contacts/{id} -> 204
+// GET /me/quiet-hours -> OwnQuietHours (lib/quiethours.ts); PUT { from, to, days?, time_zone?, allow? } -> the same (409 declared: the file says them); DELETE -> 204; administrators: /people/{person}/quiet-hours
 // ContactRow: { id, channel, address, verified, verified_ms, source: 'file' | 'added', code_expires_ms }
 // GET /reports -> { reports: { id, name, title, start_ms, end_ms, created_ms, created_by, summary: string[] }[] }; GET /reports/{id} -> the whole report (docs/reference/reports.md); GET /reports/{id}.html -> file
 // POST /reports { from_ms?, until_ms?, title? } -> 201 the report, kept; GET /reports/preview?from=&until= -> one that is not kept; the page /reports/{id} is served as HTML

@@ -1,3 +1,5 @@
+import { dayWords } from './quiethours'
+
 // GET /oncall. Only `who` and `until_ms` are sure to be there; the rest is drawn when it is.
 
 export interface ScheduleState {
@@ -10,8 +12,8 @@ export interface ScheduleState {
   gaps?: { start_ms: number; end_ms: number }[]
 }
 export interface PolicyState { name: string; repeat?: number; steps: { targets: string[]; delay_ms: number }[]; final?: string[] }
-/** `until_ms`: when they end, if they hold messages back now; else 0. */
-export interface QuietHours { from: string; to: string; time_zone: string; allow: string[]; until_ms: number }
+/** `until_ms`: when they end, if they hold messages back now; else 0. `days` on which they begin, none = every day. `own`: not the file's. */
+export interface QuietHours { from: string; to: string; time_zone: string; allow: string[]; days?: string[]; own?: boolean; until_ms: number }
 export interface PersonState { name: string; full_name?: string; time_zone?: string; methods?: { id?: string; channel: string; address: string; verified?: boolean }[]; teams?: string[]; quiet_hours?: QuietHours | null }
 export interface ReceiverState { name: string; policy: string; channels: string[] }
 export interface OnCallState { schedules: ScheduleState[]; policies: PolicyState[]; people: PersonState[]; receivers?: ReceiverState[] }
@@ -54,8 +56,10 @@ export function validMonth(text: string): boolean {
   return /^\d{4}-(0[1-9]|1[0-2])$/.test(text)
 }
 
-/** "22:00 – 07:00 (Europe/Paris), critical gets through". */
+/** "22:00 – 07:00, Mon to Fri (Europe/Paris), critical gets through". */
 export function quietWords(quiet: QuietHours): string {
   const through = quiet.allow.length ? `${quiet.allow.join(', ')} ${quiet.allow.length === 1 ? 'gets' : 'get'} through` : 'nothing gets through'
-  return `${quiet.from} – ${quiet.to} (${quiet.time_zone}), ${through}`
+  const times = quiet.from === '00:00' && quiet.to === '24:00' ? 'All day' : `${quiet.from} – ${quiet.to}`
+  const days = dayWords(quiet.days)
+  return `${times}${days ? `, ${days}` : ''} (${quiet.time_zone}), ${through}`
 }
