@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Board, BoardPanel } from '../src/lib/board'
 import { boardDoc, changed, moved, nameOf, NEW_PANEL, panelDoc, withPanel } from '../src/lib/boarddoc'
 import { blocks, inline } from '../src/lib/markdown'
-import { days, strips, weeks } from '../src/lib/states'
+import { days, stretchLines, strips, weeks } from '../src/lib/states'
 
 const panel = (title: string, more: Partial<BoardPanel> = {}): BoardPanel => ({ ...NEW_PANEL, title, queries: [{ name: '', query: 'up' }], ...more })
 const board: Board = { name: 'a', title: 'A', description: '', variables: [], range: 'now-6h', sections: [{ title: 'One', panels: [panel('x'), panel('y')] }, { title: 'Two', panels: [panel('z')] }] }
@@ -41,6 +41,15 @@ describe('states over time', () => {
     const [bad, good] = strips(answer([['b', [1, 1, 1, 1]], ['a', [1, 0, null, 0.7]]]), '{{i}}', { thresholds: NONE })
     expect(bad?.stretches.map((one) => [one.level, one.length])).toEqual([['ok', 1], ['critical', 1], ['none', 1], ['warning', 1]])
     expect([bad?.name, bad?.well?.toFixed(3), good?.name, good?.well]).toEqual(['a', '0.567', 'b', 1])
+  })
+  it('are told in words: of each series the latest first, with instants', () => {
+    const rows = strips(answer([['a', [1, 0, 0, null]], ['b', [1, 1, 1, 1]]]), '{{i}}', { thresholds: NONE })
+    expect(stretchLines(rows, { from_ms: 1000, to_ms: 5000 }).map((one) => [one.name, one.level, one.from_ms, one.to_ms, one.toned])).toEqual([
+      ['a', 'none', 4000, 5000, false],
+      ['a', 'critical', 2000, 4000, false],
+      ['a', 'ok', 1000, 2000, false],
+      ['b', 'ok', 1000, 5000, false],
+    ])
   })
   it('by limits when there are some, each value for itself when there are none', () => {
     expect(strips(answer([['a', [1, 9, 20]]]), '', { thresholds: { warning: 5, critical: 10, below: false } })[0]?.stretches.map((one) => one.level)).toEqual(['ok', 'warning', 'critical'])

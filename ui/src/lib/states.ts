@@ -4,10 +4,13 @@ import { legend, level, type Level, type Limits } from './board'
 import { day } from './format'
 import { columns } from './prom'
 import type { RangeAnswer } from './query'
+import type { Span } from './timerange'
 
 /** A stretch of slices of one level (of one value where no limit says what is well). */
 export interface Stretch { start: number; length: number; level: Level; value: number | null; tone: number }
 export interface StateRow { name: string; stretches: Stretch[]; slices: number; /** Of what is 0 to 1 the mean, else the share of the slices with data that were well; null = no data. */ well: number | null; last: number | null }
+
+export const LEVEL_WORDS: Record<Level, string> = { ok: 'well', warning: 'warning', critical: 'critical', none: 'no data' }
 
 const NONE: Limits = { warning: null, critical: null, below: false }
 /** What is 1 when well and 0 when not needs no limits: `up`, `probe_success`; between them it is the share of a slice. */
@@ -46,6 +49,17 @@ function row(name: string, values: (number | null)[], limits: Limits | null, ton
     else stretches.push({ start: at, length: 1, level: now, value, tone })
   })
   return { name, stretches, slices: values.length, well: known ? well / known : null, last: latest }
+}
+
+/** A stretch as a line of a table; `toned`: its value is its state, no limit judges it. */
+export interface StretchLine { name: string; well: number | null; level: Level; value: number | null; toned: boolean; from_ms: number; to_ms: number }
+
+/** Row by row, of each the latest first. */
+export function stretchLines(rows: StateRow[], range: Span): StretchLine[] {
+  return rows.flatMap(({ name, well, slices, stretches }) => {
+    const at = (slice: number) => range.from_ms + ((range.to_ms - range.from_ms) * slice) / slices
+    return stretches.toReversed().map(({ start, length, level, value, tone }) => ({ name, well, level, value, toned: tone > 0, from_ms: at(start), to_ms: at(start + length) }))
+  })
 }
 
 /** `mean` over the day's samples, by which it is judged, too. */
