@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.fakes.authenticator import Authenticator
 from tests.web.changing_routes import API, CHANGES, Change
 
 pytestmark = pytest.mark.process
@@ -46,6 +47,9 @@ class Doer:
     def __init__(self, tocsin: Any, mail: Any, changer: str) -> None:
         self.tocsin, self.mail, self.changer = tocsin, mail, changer
         self.kept: dict[str, str] = {}
+        # Passkeys are made for a name; the address of the tests has none.
+        name = tocsin.url.replace("127.0.0.1", "localhost")
+        self.key, self.credential, self.local = Authenticator(origin=name), {}, {"Host": name.removeprefix("http://")}
 
     async def run(self) -> list[str]:
         silent = []
@@ -53,7 +57,7 @@ class Doer:
             for change in CHANGES:
                 await self.prepare(change, web)
                 before = await self.newest(bare)
-                await self.do(change, web if change.signed_in or change.route == "/login" else bare)
+                await self.do(change, web if change.signed_in or change.route.startswith("/login") else bare)
                 if not await self.told(bare, before):
                     silent.append(f"{change.method} {change.route}")
         return silent
@@ -74,9 +78,17 @@ class Doer:
             self.kept["totp"] = totp(self.kept["secret"])
         if change.signed_in and "csrf" not in self.kept:
             self.kept["csrf"] = (await (await web.get(self.tocsin.url + API + "/session")).json())["csrf"]
+        if change.route.endswith("/passkeys"):
+            headers = {"X-CSRF-Token": self.kept["csrf"], **self.local}
+            async with web.post(self.tocsin.url + change.route + "/options", headers=headers) as answer:
+                self.credential = self.key.make(await answer.json())
+        if change.route == "/login/passkey":
+            async with web.post(self.tocsin.url + change.route + "/options", headers=self.local) as answer:
+                self.credential = self.key.sign(await answer.json())
 
     async def do(self, change: Change, session: aiohttp.ClientSession) -> None:
         headers = {"X-CSRF-Token": self.kept["csrf"]} if change.signed_in else {}
+        headers |= self.local if "passkey" in change.route else {}
         visits = change.route.startswith(("/status/", "/login"))
         if not change.signed_in and not visits:
             headers["Authorization"] = f"Bearer {self.changer}"
@@ -91,6 +103,8 @@ class Doer:
                 assert answer.status < 400, f"{change.method} {path}: {answer.status} {text[:500]}\n{self.tocsin.log()}"
         except TimeoutError:
             assert change.long, f"{change.method} {path}: no answer\n{self.tocsin.log()}"
+        if change.route.startswith("/login"):
+            self.kept.pop("csrf", None)  # that session has another
         for name, field in change.keeps.items():
             self.kept[name] = str(json.loads(text)[field])
 
@@ -98,6 +112,7 @@ class Doer:
         text = json.dumps(value)
         for name, kept in self.kept.items():
             text = text.replace(f"{{{name}}}", kept)
+        text = text.replace('"{credential}"', json.dumps(self.credential))
         return json.loads(text)
 
     async def audit(self, session: aiohttp.ClientSession) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ _WINDOW = {
 }
 _MATCHER = {"name": "service", "value": "web", "isRegex": False, "isEqual": True}
 _BOARD = {"name": "night", "title": "Night", "sections": [{"title": "All", "panels": [{"title": "Up", "queries": {"": "up"}}]}]}
+_QUIET = {"from": "22:00", "to": "07:00", "days": ["sat"]}
 _LATER = 4_000_000_000_000
 
 
@@ -139,6 +140,20 @@ CHANGES = [
     Change("POST", API + "/me/contacts/{id}/code", API + "/me/contacts/second/code", signed_in=True),
     Change("POST", API + "/me/contacts/{id}/verify", API + "/me/contacts/second/verify", {"code": "{code}"}, signed_in=True),
     Change("DELETE", API + "/me/contacts/{id}", API + "/me/contacts/second", signed_in=True),
+    Change("PUT", API + "/me/quiet-hours", body=_QUIET, signed_in=True),
+    Change("DELETE", API + "/me/quiet-hours", signed_in=True),
+    Change("PUT", API + "/people/{person}/quiet-hours", API + "/people/ana/quiet-hours", _QUIET),
+    Change("DELETE", API + "/people/{person}/quiet-hours", API + "/people/ana/quiet-hours"),
+    Change(
+        "POST",
+        API + "/me/passkeys",
+        body={"name": "laptop", "credential": "{credential}"},
+        keeps={"passkey": "id"},
+        signed_in=True,
+    ),
+    Change("PATCH", API + "/me/passkeys/{id}", API + "/me/passkeys/{passkey}", {"name": "phone"}, signed_in=True),
+    Change("POST", "/login/passkey", body={"credential": "{credential}"}),
+    Change("DELETE", API + "/me/passkeys/{id}", API + "/me/passkeys/{passkey}", signed_in=True),
     Change("POST", API + "/me/totp", body={"secret": "{secret}", "code": "{totp}"}, signed_in=True),
     Change("POST", API + "/me/password", body={"old": "a long password", "new": "a longer password"}, signed_in=True),
     Change("POST", "/logout", form={"csrf": "{csrf}"}, signed_in=True),
@@ -156,8 +171,9 @@ NOT_FOR_PEOPLE = {
     )], READS),
     **dict.fromkeys([API + path for path in (
         "/backtest", "/explain", "/query/parts", "/config/preview", "/additions/plan",
-        "/maintenance/preview", "/silences/preview", "/schedules/evaluate",
+        "/maintenance/preview", "/silences/preview", "/schedules/evaluate", "/me/passkeys/options",
     )], READS),
+    "/login/passkey/options": READS,
     **dict.fromkeys([
         "/api/v1/write", "/api/v1/otlp/v1/metrics", "/metrics/{rest:path}", "/api/v2/alerts", "/in/alertmanager", "/hb/{token}",
         "/hb/{token}/{kind}", API + "/probe/plan", API + "/probe/report", API + "/probe/progress",

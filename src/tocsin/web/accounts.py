@@ -138,9 +138,19 @@ def _check_role(role: str) -> None:
 
 
 def create_session(
-    tx: Connection, *, account: int, id_hash: str, csrf: str, address: str, agent: str, expires_ms: int, now_ms: int
+    tx: Connection,
+    *,
+    account: int,
+    id_hash: str,
+    csrf: str,
+    address: str,
+    agent: str,
+    expires_ms: int,
+    now_ms: int,
+    passkey: int = 0,
+    by: str = "",
 ) -> None:
-    """A signed-in browser. Expired sessions are swept on the way."""
+    """A signed-in browser; `passkey` opened it (0 = none), `by` says so in the audit. Expired sessions are swept on the way."""
     tx.execute(sa.delete(sessions).where(sessions.c.expires_ms <= now_ms))
     tx.execute(
         sa.insert(sessions).values(
@@ -152,11 +162,12 @@ def create_session(
             seen_ms=now_ms,
             address=address,
             agent=agent[:200],
+            passkey=passkey,
         )
     )
     row = tx.execute(sa.select(accounts.c.name).where(accounts.c.id == account)).one()
     who = Actor("user", row.name, "ui", address)
-    _note(tx, who, now_ms, "signed_in", f"account:{row.name}", f"{row.name} signed in from {address or 'this machine'}")
+    _note(tx, who, now_ms, "signed_in", f"account:{row.name}", f"{row.name} signed in {by}from {address or 'this machine'}")
 
 
 def touch_session(tx: Connection, id_hash: str, *, now_ms: int) -> None:

@@ -19,11 +19,12 @@ from tocsin.state import events
 from tocsin.state.schema import accounts as account_table
 from tocsin.state.schema import markers
 from tocsin.state.sql import Database
-from tocsin.web import accounts, accounts_from_outside, panel_link, shortlinks
+from tocsin.web import accounts, accounts_from_outside, panel_link, passkeys, shortlinks
 from tocsin.web.boards.saved import BoardCommands
 from tocsin.web.endpoint import Role
 from tocsin.web.html import is_own_path
 from tocsin.web.oidc import Identity
+from tocsin.web.passkey_commands import PasskeyCommands
 
 TOKEN_PREFIX = "tcs_"  # lets secret scanners recognise a leaked token
 SIGNIN_LINK_MS = 15 * 60_000
@@ -40,6 +41,7 @@ def commands(db: Database, clock: Clock, random: Random, changed: Changed | None
     handlers = _Handlers(db, clock, random, told)
     return {
         **BoardCommands(db, clock, told).table(),
+        **PasskeyCommands(db, clock).table(),
         "account.create": handlers.account_create,
         "account.update": handlers.account_update,
         "account.password": handlers.account_password,
@@ -69,7 +71,7 @@ class _Handlers:
         return {"name": fields["name"]}
 
     async def account_update(self, args: Args, actor: Actor) -> Any:
-        """{name, changes, password_hash?, seen?}: all of it, or nothing."""
+        """{name, changes, password_hash?, passkeys?, seen?}: all of it, or nothing. `passkeys` False removes them."""
         name, changes, password_hash = str(args["name"]), dict(args["changes"]), args.get("password_hash")
 
         def work(tx: Connection, now_ms: int) -> None:
@@ -78,6 +80,8 @@ class _Handlers:
                 accounts.update_account(tx, name, changes, actor=actor, now_ms=now_ms)
             if password_hash is not None:
                 accounts.set_password(tx, name, str(password_hash), actor=actor, now_ms=now_ms)
+            if args.get("passkeys") is False:
+                passkeys.remove_passkeys(tx, name, actor=actor, now_ms=now_ms)
 
         await self._write(work)
         return {"name": name}

@@ -56,9 +56,10 @@ def page(
     stylesheet: str = "",
     brand: bool = True,
     top: str = "",
+    below: str = "",
 ) -> str:
-    """A whole page. `body`, `head` and `top` (above the title) alone are HTML, built by the caller from escaped parts; everything
-    else is text.
+    """A whole page. `body`, `head`, `top` (above the title) and `below` (the form) alone are HTML, built by the caller from
+    escaped parts; everything else is text.
 
     `brand`: Tocsin's name stands on top; not where a page speaks for somebody else.
     """
@@ -73,6 +74,7 @@ def page(
     parts.append(body)
     if form is not None:
         parts.append(_form(form))
+    parts.append(below)
     if links:
         parts.append("<p>" + " ".join(f'<a href="{safe_href(url)}">{escape(text)}</a>' for text, url in links) + "</p>")
     if note:

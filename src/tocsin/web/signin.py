@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +32,7 @@ from tocsin.web.html import Field, Form, is_own_path
 from tocsin.web.limits import FailureLimit
 from tocsin.web.parts import WebSettings
 from tocsin.web.problem import Refused
+from tocsin.web.relying_party import RelyingParty, relying_party
 from tocsin.web.totp import code_is_valid
 
 _WRONG = "That name, password or code is not right."
@@ -74,8 +76,8 @@ class SignIn:
         self._desk = desk
         self._passwords = passwords
         clock = desk.parts.clock
-        self._by_account = FailureLimit(clock, most=10, window_ms=900_000)
-        self._by_address = FailureLimit(clock, most=30, window_ms=300_000)
+        self.by_account = FailureLimit(clock, most=10, window_ms=900_000)
+        self.by_address = FailureLimit(clock, most=30, window_ms=300_000)
         self._used_codes: dict[str, int] = {}
 
     def endpoints(self) -> list[Endpoint]:
@@ -89,23 +91,23 @@ class SignIn:
 
     async def show(self, request: Request) -> Response:
         """The sign-in page."""
-        return self.page(request.query_params.get("next", "/"), here=True)
+        return self.page(request.query_params.get("next", "/"), here=True, request=request)
 
     async def sign_in(self, request: Request) -> Response:
         """Check name, password and, where set up, the one-time code."""
         form = await read_form(request)
         name, target = form.get("name", "").strip(), form.get("next", "/")
         address = peer_address(request)
-        self._by_address.check(address)
-        self._by_account.check(name)
+        self.by_address.check(address)
+        self.by_account.check(name)
         row = await self._desk.parts.database.read(lambda tx: _account_row(tx, name))
         stored = row.password_hash if row is not None and not row.disabled else ""
         fits = await self._passwords.matches(stored, form.get("password", ""))
         if not fits or row is None or not self._code_fits(row, form.get("code", "")):
-            self._by_address.failed(address)
-            self._by_account.failed(name)
-            return self.page(target, error=_WRONG, name=name, status=403, here=True)
-        self._by_account.succeeded(name)
+            self.by_address.failed(address)
+            self.by_account.failed(name)
+            return self.page(target, error=_WRONG, name=name, status=403, here=True, request=request)
+        self.by_account.succeeded(name)
         return await self.begin(request, {"account": row.id}, target)
 
     def _code_fits(self, row: Any, code: str) -> bool:
@@ -122,12 +124,12 @@ class SignIn:
     async def by_link(self, request: Request) -> Response:
         """The one-time link that `tocsin serve` prints."""
         address = peer_address(request)
-        self._by_address.check(address)
+        self.by_address.check(address)
         if request.method != "GET" or "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
             return Response(status_code=204)  # previews and prefetching must not use the link up
         hashed = secret_hash(request.query_params.get("t", ""))
         if not await self._desk.parts.database.read(lambda tx: _is_open_link(tx, hashed)):
-            self._by_address.failed(address)
+            self.by_address.failed(address)
             text = "This sign-in link was used already or has expired. Run “tocsin signin” for a new one."
             return self.page("/", error=text, status=403)
         try:
@@ -145,8 +147,8 @@ class SignIn:
             response.delete_cookie(cookie, path=self._desk.path("/"))
         return response
 
-    async def begin(self, request: Request, who: dict[str, Any], target: str) -> Response:
-        """A new session for `who`, and the way to where they wanted to go."""
+    async def begin(self, request: Request, who: dict[str, Any], target: str, *, command: str = "session.create") -> Response:
+        """A new session for `who`, and the way to where they wanted to go. `command` makes it. Raises CommandError."""
         settings, random = self._desk.settings, self._desk.parts.random
         secret = new_secret(random)
         session = {
@@ -157,7 +159,7 @@ class SignIn:
             "expires_ms": self._desk.now_ms() + settings.session_longest_ms,
         }
         old = session_cookie(request.headers)
-        await self._desk.parts.core.command("session.create", {**session, **who})
+        await self._desk.parts.core.command(command, {**session, **who})
         if old:
             await self._desk.parts.core.command("session.end", {"id_hash": secret_hash(old)})
         response = RedirectResponse(self._landing(target), 303)
@@ -179,23 +181,41 @@ class SignIn:
             return prefix + "/"
         return target if not prefix or target == prefix or target.startswith(prefix + "/") else prefix + target
 
-    def page(self, target: str, *, error: str = "", name: str = "", status: int = 200, here: bool = False) -> Response:
+    def page(
+        self,
+        target: str,
+        *,
+        error: str = "",
+        name: str = "",
+        status: int = 200,
+        here: bool = False,
+        request: Request | None = None,
+    ) -> Response:
         """`here`: the page is at /login itself. Its form goes to the page's own address: what stood behind the # of the link that
-        led here is still there after the redirect. No server ever sees it.
+        led here is still there after the redirect. No server ever sees it. By `request` a passkey is offered.
         """
+        target, prefix = target if is_own_path(target) else "/", self._desk.settings.route_prefix
         fields = (
             Field("name", "Name", value=name, autocomplete="username"),
             Field("password", "Password", kind="password", autocomplete="current-password"),
             Field("code", "One-time code, if you have set one up", autocomplete="one-time-code", required=False),
         )
-        form = Form(
-            "" if here else self._desk.path("/login"), "Sign in", fields, {"next": target if is_own_path(target) else "/"}
-        )
+        form = Form("" if here else self._desk.path("/login"), "Sign in", fields, {"next": target})
         oidc = self._desk.settings.oidc
         ways = [(oidc.label, self._desk.path(f"/login/oidc?next={quote(target, safe='/')}"))] if oidc else []
         note = "No password yet? Run “tocsin signin” on the server: it prints a link that signs you in."
-        text = html.page("Sign in", form=form, error=error, note=note, links=ways, prefix=self._desk.settings.route_prefix)
+        party = relying_party(request.headers, self._desk.settings) if request is not None else None
+        head, below = passkey_offer(party, prefix, target) if party is not None else ("", "")
+        text = html.page("Sign in", form=form, error=error, note=note, links=ways, prefix=prefix, head=head, below=below)
         return HTMLResponse(text, status)
+
+
+def passkey_offer(party: RelyingParty, prefix: str, target: str) -> tuple[str, str]:
+    """(for the head, for below the form): a button that the script shows where the browser has passkeys."""
+    head = f'<script src="{escape(prefix)}/static/passkey.js" defer></script>'
+    place = f'data-passkey="{escape(prefix)}/login/passkey" data-rp="{escape(party.id)}" data-next="{escape(target)}"'
+    button = '<button type="button" class="other">Sign in with a passkey</button>'
+    return head, f'<div {place} hidden>{button}<p class="error" role="alert" hidden></p></div>'
 
 
 def _account_row(tx: Connection, name: str) -> Any:

@@ -22,8 +22,10 @@ from tocsin.web.api.notifications import Notifications
 from tocsin.web.api.oncall import OnCall
 from tocsin.web.api.overview import OverviewPage
 from tocsin.web.api.parts_of_query import QueryParts
+from tocsin.web.api.passkeys import Passkeys
 from tocsin.web.api.people import People
 from tocsin.web.api.proof import Proof
+from tocsin.web.api.quiethours import QuietHoursApi
 from tocsin.web.api.reports import Reports
 from tocsin.web.api.rule_history import RuleHistories
 from tocsin.web.api.service_pages import ServicePages
@@ -42,6 +44,7 @@ from tocsin.web.live import Missed, changes_handler, stream_handler
 from tocsin.web.oidc_signin import OidcSignIn
 from tocsin.web.openapi import openapi_endpoint
 from tocsin.web.panel_views import Panels
+from tocsin.web.passkey_signin import PasskeySignIn
 from tocsin.web.probes import Probes
 from tocsin.web.prometheus.admin import Admin
 from tocsin.web.prometheus.federate import Federate
@@ -78,6 +81,7 @@ def route_table(desk: Desk) -> list[Endpoint]:
         *Health(desk).endpoints(),
         *signin.endpoints(),
         *OidcSignIn(desk, signin).endpoints(),
+        *PasskeySignIn(desk, signin).endpoints(),
         *Links(desk).endpoints(),
         *Charts(desk).endpoints(),
         *Panels(desk).open_endpoints(),
@@ -187,7 +191,9 @@ def tocsin_endpoints(desk: Desk, passwords: Passwords) -> list[Endpoint]:
         *StatusPagesApi(desk).endpoints(API),
         *Notifications(desk).endpoints(API),
         *People(desk, passwords).endpoints(API),
+        *Passkeys(desk, passwords).endpoints(API),
         *Contacts(desk).endpoints(API),
+        *QuietHoursApi(desk).endpoints(API),
         *OnCall(desk).endpoints(API),
         *Reports(desk).endpoints(API),
         *ServicePages(desk).endpoints(API),

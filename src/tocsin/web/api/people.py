@@ -1,4 +1,4 @@
-"""Accounts, API tokens, one's own password and second factor."""
+"""Accounts, API tokens, one's own password and second factor (passkeys: passkeys.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.state.schema import accounts, sessions, tokens
+from tocsin.state.schema import accounts, passkeys, sessions, tokens
 from tocsin.web import totp
 from tocsin.web.accounts import account_mark
 from tocsin.web.answers import json_answer
@@ -33,6 +33,8 @@ class AccountRow:
     disabled: bool
     has_password: bool
     has_totp: bool
+    passkeys: int
+    """How many it has."""
     created_ms: int
     seen_ms: int
     etag: str
@@ -79,6 +81,8 @@ class AccountChanges(Body):
     password: str | None = None
     totp: bool | None = None
     """False removes the second factor."""
+    passkeys: bool | None = None
+    """False removes every passkey and ends the sessions that they opened."""
 
 
 class NewToken(Body):
@@ -156,13 +160,15 @@ class People:
         """Change role, name, address, password, or disable."""
         name = request.path_params["name"]
         body = await read_body(request, AccountChanges)
-        changes = body.model_dump(exclude_none=True, exclude={"password", "totp"})
+        changes = body.model_dump(exclude_none=True, exclude={"password", "totp", "passkeys"})
         if body.totp is False:
             changes["settings"] = {"totp": ""}
         args: dict[str, Any] = {"name": name, "changes": changes, **seen_by(request)}
         if body.password is not None:
             args["password_hash"] = await self._passwords.hash(body.password)
-        if changes or body.password is not None:
+        if body.passkeys is False:
+            args["passkeys"] = False
+        if changes or body.password is not None or body.passkeys is False:
             await self._desk.parts.core.command("account.update", args, actor_of(request))
         return await self._answer(request, name)
 
@@ -229,6 +235,8 @@ class People:
 def account_rows(tx: Connection, *, only: str = "") -> list[AccountRow]:
     last = sa.select(sessions.c.account, sa.func.max(sessions.c.seen_ms).label("ms")).group_by(sessions.c.account)
     seen = {row.account: row.ms for row in tx.execute(last)}
+    per_account = sa.select(passkeys.c.account, sa.func.count().label("many")).group_by(passkeys.c.account)
+    many = {row.account: row.many for row in tx.execute(per_account)}
     query = sa.select(accounts).order_by(accounts.c.name)
     if only:
         query = query.where(accounts.c.name == only)
@@ -241,6 +249,7 @@ def account_rows(tx: Connection, *, only: str = "") -> list[AccountRow]:
             disabled=row.disabled,
             has_password=bool(row.password_hash),
             has_totp=bool(row.settings.get("totp")),
+            passkeys=many.get(row.id, 0),
             created_ms=row.created_ms,
             seen_ms=seen.get(row.id, 0),
             etag=account_mark(row),
