@@ -344,6 +344,7 @@ async def test_a_built_dashboard_is_sent_compressed_and_hashed_files_for_ever(ho
     assert index.headers["link"] == session
     assert again.headers["link"] == f"{session}, {session.replace('session', 'overview')}"
     assert (await viewer.get("/?at=2026-01-01T00:00:00Z")).headers["link"] == session
+    assert (await viewer.get("/?scope=env=prod")).headers["link"] == session
 
 
 async def test_behind_a_route_prefix_the_page_asks_for_its_files_under_the_prefix(house, tmp_path):

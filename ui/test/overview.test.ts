@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { CheckRow, HostRow, ServiceRow } from '../src/lib/api'
 import { parseMatcher, type Matcher } from '../src/lib/matchers'
-import { byHost, byOwner, checksOf, groupOf, hostProblems, inScope } from '../src/lib/overview'
+import { byHost, byOwner, checksOf, groupOf, hostProblems, inScope, wide } from '../src/lib/overview'
 
 const scope = (...texts: string[]) => texts.map(parseMatcher).filter((one): one is Matcher => one !== null)
 const check = (name: string, target: string, labels = {}) => ({ id: name, name, target, labels }) as unknown as CheckRow
@@ -14,6 +14,10 @@ describe('a scope', () => {
     expect(inScope(scope('service=shop'), { service: 'pay' })).toBe(false)
     expect(inScope(scope('env=prod', 'service=shop'), { service: 'shop' })).toBe(true)
     expect(inScope(scope('env=prod'), { instance: 'db-1' })).toBe(true)
+  })
+  it('says what it does not reach', () => {
+    expect(wide({ matchers: ['env="prod"'], unscoped: { hosts: ['env', 'team'], services: ['env'] } })).toEqual(['hosts (no label env, team)', 'services (no label env)'])
+    expect(wide({ matchers: ['env="prod"'], unscoped: {} })).toEqual([])
   })
 })
 

@@ -97,7 +97,7 @@ class Dashboard:
 
 def _asked_first(request: Request, prefix: str) -> str:
     """The Link header of a page. Nothing that the page may not ask for: what is not used is fetched in vain."""
-    of_now = request.scope["path"] == "/" and "at" not in request.query_params
+    of_now = request.scope["path"] == "/" and not {"at", "scope"} & request.query_params.keys()
     paths = (*_ASKED_FIRST, *(_OF_THE_OVERVIEW if of_now else ()))
     return ", ".join(f"<{prefix}{_API}{path}>; rel=preload; as=fetch; crossorigin" for path in paths)
 

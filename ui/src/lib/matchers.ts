@@ -15,6 +15,11 @@ export function parseMatcher(text: string): Matcher | null {
   return { name, value, isRegex: operator.endsWith('~'), isEqual: operator.startsWith('=') }
 }
 
+/** What stands between the commas of an address; those within quotes are text. */
+export function listed(text: string): string[] {
+  return (text.match(/(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g) ?? []).map((one) => one.trim()).filter(Boolean)
+}
+
 export function printMatcher(matcher: Matcher): string {
   const operator = matcher.isRegex ? (matcher.isEqual ? '=~' : '!~') : matcher.isEqual ? '=' : '!='
   return `${matcher.name}${operator}"${matcher.value.replace(/["\\]/g, '\\$&').replace(/\n/g, '\\n')}"`

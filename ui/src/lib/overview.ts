@@ -1,6 +1,6 @@
 // The home screen's own logic: by what problems are grouped, which rows a scope leaves, whose services are well.
 
-import type { CheckRow, HostRow, Labels, ServiceRow } from './api'
+import type { CheckRow, HostRow, Labels, Scoped, ServiceRow } from './api'
 import { hostOf } from './hosts'
 import { matches, type Matcher } from './matchers'
 
@@ -16,6 +16,11 @@ export const groupOf = (text: string): Group => GROUPS.find((one) => one.id === 
 /** Does the scope leave a row that has only these labels? Matchers about others say nothing of it. */
 export function inScope(scope: Matcher[], labels: Labels): boolean {
   return matches(scope.filter((one) => one.name in labels), labels)
+}
+
+/** "hosts (no label env)": the parts of a page that the scope does not reach, and why. */
+export function wide(scope: Scoped): string[] {
+  return Object.entries(scope.unscoped).map(([part, labels]) => `${part} (no label ${labels.join(', ')})`)
 }
 
 export interface HostProblem { host: HostRow; look: 'critical' | 'warning'; figure: string; value: number }

@@ -3,6 +3,7 @@
 import { comeBack, comeTo } from './arrive'
 import { absolute, relative } from './base'
 import { live } from './live.svelte'
+import { listed, parseMatcher, printMatcher } from './matchers'
 import { drawersOf, Places } from './places'
 import { fixed, instant, span, type Range } from './timerange'
 import { preferred, zoneOf } from './zone.svelte'
@@ -40,7 +41,7 @@ class Router {
     return this.search.getAll(name)
   }
   list(name: string): string[] {
-    return this.get(name).split(',').filter(Boolean)
+    return listed(this.get(name))
   }
   get range(): Range {
     return { from: this.get('from') || DEFAULT_RANGE.from, to: this.get('to') || DEFAULT_RANGE.to }
@@ -57,6 +58,15 @@ class Router {
   /** An address of the API that knows the past moment. */
   then(path: string): string {
     return this.at ? `${path}${path.includes('?') ? '&' : '?'}at=${Math.round(this.at)}` : path
+  }
+  /** The scope as PromQL writes it: what the server is asked for. */
+  get scope(): string[] {
+    return this.list('scope').map(parseMatcher).filter((one) => one !== null).map(printMatcher)
+  }
+  /** An address of the API that knows the scope. */
+  scoped(path: string): string {
+    const search = new URLSearchParams(this.scope.map((one) => ['scope', one]))
+    return search.size ? `${path}?${search}` : path
   }
   get zone(): string | undefined {
     return zoneOf(this.get('tz'), preferred.zone)

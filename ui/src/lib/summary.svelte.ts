@@ -4,6 +4,7 @@
 import type { Overview } from './api'
 import { get } from './client'
 import { live } from './live.svelte'
+import { router } from './router.svelte'
 import { heardOf, news, PAUSE_MS, type Heard } from './spoken'
 
 const TOPICS = ['alert', 'incident', 'check']
@@ -16,6 +17,9 @@ class Summary {
   critical = $state(0)
   problems = $state(0)
   spoken = $state('')
+  /** What the counts are of; '' = everything. */
+  scope = $state('')
+  #scope = '' // the same, for whom it is no state
   #known = false
   #heard: Heard | null = null // as of the last sentence that was spoken
   #speaking = false
@@ -42,7 +46,15 @@ class Summary {
     return () => (this.#watched -= 1)
   }
 
+  /** The counts are those of the scope in the address: another one is asked about at once. */
+  rescoped() {
+    if (this.#known && this.#watched === 0) this.#soon(0)
+  }
+
   take(overview: Overview) {
+    const scope = overview.scope?.matchers.join() ?? ''
+    if (scope !== this.#scope) this.#heard = null // what was there all the time is not news
+    this.scope = this.#scope = scope
     const firing = Object.values(overview.alerts.firing).reduce((sum, count) => sum + count, 0)
     const critical = overview.alerts.firing.critical ?? 0
     this.#speak(overview)
@@ -73,7 +85,9 @@ class Summary {
   #soon(ms = EVERY_MS) {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      if (!document.hidden || ms > 0) void get<Overview>('/overview').then((overview) => this.take(overview), () => {})
+      if (document.hidden && ms === 0) return
+      const path = router.scoped('/overview')
+      void get<Overview>(path).then((overview) => (path === router.scoped('/overview') ? this.take(overview) : undefined), () => {})
     }, ms)
   }
 }

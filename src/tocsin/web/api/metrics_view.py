@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tocsin.model.ports import Queryable
 from tocsin.web.api.asker import Asker
 from tocsin.web.api.columns import last
-from tocsin.web.api.service_figures import ServiceMetrics, read_services
+from tocsin.web.api.scope import Narrowing
+from tocsin.web.api.service_figures import RATE, ServiceMetrics, read_services
 from tocsin.web.api.shapes import HostRow, Kpi
 
 # Pseudo file systems would always be the fullest ones.
@@ -62,12 +63,25 @@ class MetricsView:
     hosts: Sequence[HostRow] = ()
     services: Mapping[str, ServiceMetrics] = field(default_factory=dict)
     kpis: Sequence[Kpi] = ()
+    unscoped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """hosts, services -> labels of the scope that do not narrow them."""
 
 
-def read_metrics(engine: Queryable, now_ms: int) -> MetricsView:
-    """Everything the overview shows of metrics. Blocking: call it from a thread."""
-    ask = Asker(engine, now_ms)
-    return MetricsView(_hosts(ask), read_services(ask), _kpis(ask))
+def read_metrics(engine: Queryable, now_ms: int, narrowing: Narrowing | None = None) -> MetricsView:
+    """Everything the overview shows of metrics, or of a scope by as many queries. Blocking: call it from a thread."""
+    if narrowing is None:
+        ask = Asker(engine, now_ms)
+        return MetricsView(_hosts(ask), read_services(ask), _kpis(ask))
+    ask = Asker(engine, now_ms, narrowing.query)
+    hosts, services, kpis = _hosts(ask), read_services(ask), _kpis(ask)
+    wide = {"hosts": narrowing.without(_CORES) if hosts else [], "services": narrowing.without(RATE) if services else []}
+    query_of = {kpi_id: query for kpi_id, _, query, *_ in _KPIS}
+    return MetricsView(
+        hosts=hosts,
+        services=services,
+        kpis=[replace(kpi, unscoped=narrowing.without(query_of[kpi.id])) for kpi in kpis],
+        unscoped={part: names for part, names in wide.items() if names},
+    )
 
 
 def _hosts(ask: Asker) -> list[HostRow]:

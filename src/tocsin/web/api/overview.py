@@ -1,43 +1,37 @@
 """What is wrong, since when, who has it: one answer for the home screen, cheap enough for a wall of browsers.
 
 Metrics come from one thread that asks the follower a dozen queries every few seconds at most; rows come from one read
-transaction; the answer is kept for as long as the cursor stands still and a moment beyond.
+transaction; the answer is kept for as long as the cursor stands still and a moment beyond. So is that of a scope, beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.incidents.people import Directory
 from tocsin.model.check import CheckState
-from tocsin.state.schema import declared_checks, events, meta
 from tocsin.web.answers import bytes_answer, dumps, json_answer
-from tocsin.web.api import past
-from tocsin.web.api.alert_rows import RuleIndex, alert_rows, alerts_at
-from tocsin.web.api.check_lines import check_rows, standings
-from tocsin.web.api.check_shapes import CheckRow
-from tocsin.web.api.incidents import directory_of, open_incidents
+from tocsin.web.api.incidents import directory_of
 from tocsin.web.api.metrics_view import MetricsView, read_metrics
 from tocsin.web.api.moment import is_past, moment_of
-from tocsin.web.api.services import Judged, service_rows
+from tocsin.web.api.overview_rows import Rows
+from tocsin.web.api.scope import EVERYTHING, LabelNames, Narrowing, Scope, scope_of
+from tocsin.web.api.services import Judged, service_rows, services_within
 from tocsin.web.api.shapes import (
     AlertCounts,
     AlertRow,
-    ChangeRow,
     CheckCounts,
     ChecklistItem,
     Engine,
     OnCallNow,
     Overview,
+    Scoped,
     ServiceRow,
 )
 from tocsin.web.desk import Desk
@@ -45,24 +39,22 @@ from tocsin.web.endpoint import Endpoint, Permission
 
 _METRICS_FOR_MS = 5_000
 _ANSWER_FOR_MS = 2_000
-_CHANGES = 20
 _SILENT_MS = 60_000
-_CHANGE_VERBS = (
-    "config_loaded", "config_refused", "silenced", "silence_expired", "marked", "check_added", "check_removed", "check_paused",
-    "check_resumed", "override_added", "override_removed", "imported", "import_removed",
-)  # fmt: skip
-_PROBLEMS = (CheckState.DOWN, CheckState.DEGRADED, CheckState.UNKNOWN)
-_DRILL = "check:break-it-drill"
-"""What the dashboard's "Break it" adds and removes (ui/src/lib/drill.ts)."""
-_NO_RULES = RuleIndex({}, {})
-"""Alerts are only counted here: which rule they came of is not asked for."""
+_SCOPES = 16
+"""So many scopes are remembered, those asked for last."""
 
 
 @dataclass(slots=True)
 class _Kept:
-    key: tuple[int, ...]
-    until_ms: int
-    body: bytes
+    """The answer of one scope, and what it was made of, for a moment."""
+
+    scope: Scope
+    cursor: int = -1
+    until_ms: int = 0
+    body: bytes = b""
+    metrics: MetricsView = field(default_factory=MetricsView)
+    metrics_ms: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class OverviewPage:
@@ -70,49 +62,93 @@ class OverviewPage:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._kept: _Kept | None = None
-        self._metrics = MetricsView()
-        self._metrics_ms = 0
-        self._lock = asyncio.Lock()
+        self._whole = _Kept(EVERYTHING)
+        self._scopes: OrderedDict[tuple[str, ...], _Kept] = OrderedDict()
+        self._names = LabelNames(desk.parts.reader)
 
     def endpoints(self, prefix: str) -> list[Endpoint]:
         return [Endpoint(prefix + "/overview", self.show, permission=Permission.VIEWER, answer=Overview)]
 
     async def show(self, request: Request) -> Response:
-        """The home screen; `at` = as it was then."""
-        now_ms = self._desk.now_ms()
+        """The home screen; `scope` (`env=prod`, repeated) = of what these matchers mean, `at` = as it was then."""
+        now_ms, scope = self._desk.now_ms(), scope_of(request)
         if is_past(request):
-            return await json_answer(request, await self._then(moment_of(request, now_ms), now_ms))
-        async with self._lock:
+            return await json_answer(request, await self._then(scope, moment_of(request, now_ms), now_ms))
+        kept = self._of(scope)
+        async with kept.lock:
             cursor = self._desk.hub.cursor
-            kept = self._kept
-            if kept is None or kept.key != (cursor,) or now_ms >= kept.until_ms:
-                body = dumps(await self._compute(now_ms, cursor))
-                kept = self._kept = _Kept((cursor,), now_ms + _ANSWER_FOR_MS, body)
-        return await bytes_answer(request, kept.body)
+            if kept.cursor != cursor or now_ms >= kept.until_ms:
+                kept.body = dumps(await self._compute(kept, now_ms, cursor))
+                kept.cursor, kept.until_ms = cursor, now_ms + _ANSWER_FOR_MS
+            body = kept.body
+        return await bytes_answer(request, body)
 
-    async def _compute(self, now_ms: int, cursor: int) -> Overview:
-        state = self._desk.state
+    def _of(self, scope: Scope) -> _Kept:
+        if not scope:
+            return self._whole
+        kept = self._scopes.setdefault(scope.said, _Kept(scope))
+        self._scopes.move_to_end(scope.said)
+        if len(self._scopes) > _SCOPES:
+            self._scopes.popitem(last=False)
+        return kept
+
+    async def _compute(self, kept: _Kept, now_ms: int, cursor: int) -> Overview:
+        state, scope = self._desk.state, kept.scope
         # The core is asked for all of it at once, while a thread asks the store.
         specs, config, duty, engine, metrics, directory = await asyncio.gather(
             state.try_ask("check.list", [], moved=True),
             state.try_ask("config.state", {}),
             state.try_ask("oncall.state", {}),
             self.engine(),
-            self._fresh_metrics(now_ms),
+            self._fresh_metrics(kept, now_ms),
             directory_of(self._desk),
         )
-        severities = self._desk.settings.severities
-        rows = await self._desk.parts.database.read(lambda tx: _Rows.read(tx, specs, directory, now_ms))
+        rows = await self._desk.parts.database.read(lambda tx: Rows.read(tx, specs, directory, scope, now_ms))
         oncall = [
             OnCallNow(item.get("schedule", item.get("name", "")), item.get("who", ()), int(item.get("until_ms", 0)))
             for item in duty.get("schedules", ())
         ]
+        # The first steps are those of the whole installation.
+        checklist = [] if scope else _checklist(rows, config, bool(duty.get("schedules")), bool(metrics.services))
+        return self._overview(
+            scope, rows, metrics, config, now_ms, cursor=cursor, engine=engine, judged=engine, oncall=oncall, checklist=checklist
+        )
+
+    async def _then(self, scope: Scope, at_ms: int, now_ms: int) -> Overview:
+        """The home screen at a past moment, with today's names of checks, rules and people. `now_ms` stays the clock's."""
+        state = self._desk.state
+        specs: Sequence[Mapping[str, Any]] = await state.try_ask("check.list", [])
+        config: Mapping[str, Any] = await state.try_ask("config.state", {})
+        directory = await directory_of(self._desk)
+        metrics = await self._metrics(scope, LabelNames(self._names.reader), at_ms)
+        rows = await self._desk.parts.database.read(lambda tx: Rows.at(tx, specs, directory, scope, at_ms))
+        working = Engine(ok=True, last_evaluation_ms=at_ms, last_sample_ms=at_ms, core_started_ms=0, lag_ms=0)
+        engine, cursor = await self.engine(), self._desk.hub.cursor
+        return self._overview(scope, rows, metrics, config, now_ms, cursor=cursor, engine=engine, judged=working)
+
+    def _overview(
+        self,
+        scope: Scope,
+        rows: Rows,
+        metrics: MetricsView,
+        config: Mapping[str, Any],
+        now_ms: int,
+        *,
+        cursor: int,
+        engine: Engine,
+        judged: Engine,
+        oncall: Sequence[OnCallNow] = (),
+        checklist: Sequence[ChecklistItem] = (),
+    ) -> Overview:
+        """`judged`: the engine as it was when this was so."""
+        severities = self._desk.settings.severities
         services = service_rows(rows.checks, rows.alerts, metrics, config.get("services", {}), severities)
+        if scope:
+            services = services_within(scope, services, metrics.services)
         return Overview(
             now_ms=now_ms,
             cursor=cursor,
-            sentence=sentence(engine, rows.incidents, rows.alerts, rows.checks, services, oncall, severities),
+            sentence=sentence(judged, rows.incidents, rows.alerts, rows.checks, services, oncall, severities),
             engine=engine,
             incidents=rows.incidents,
             alerts=_alert_counts(rows.alerts),
@@ -122,34 +158,8 @@ class OverviewPage:
             kpis=metrics.kpis,
             oncall=oncall,
             changes=rows.changes,
-            checklist=_checklist(rows, config, bool(duty.get("schedules")), bool(metrics.services)),
-        )
-
-    async def _then(self, at_ms: int, now_ms: int) -> Overview:
-        """The home screen at a past moment, with today's names of checks, rules and people. `now_ms` stays the clock's."""
-        state = self._desk.state
-        specs: Sequence[Mapping[str, Any]] = await state.try_ask("check.list", [])
-        config: Mapping[str, Any] = await state.try_ask("config.state", {})
-        severities, directory = self._desk.settings.severities, await directory_of(self._desk)
-        engine = self._desk.parts.engine
-        metrics = await self._desk.queries.together(lambda: read_metrics(engine, at_ms))
-        rows = await self._desk.parts.database.read(lambda tx: _Rows.at(tx, specs, directory, at_ms))
-        services = service_rows(rows.checks, rows.alerts, metrics, config.get("services", {}), severities)
-        working = Engine(ok=True, last_evaluation_ms=at_ms, last_sample_ms=at_ms, core_started_ms=0, lag_ms=0)
-        return Overview(
-            now_ms=now_ms,
-            cursor=self._desk.hub.cursor,
-            sentence=sentence(working, rows.incidents, rows.alerts, rows.checks, services, [], severities),
-            engine=await self.engine(),
-            incidents=rows.incidents,
-            alerts=_alert_counts(rows.alerts),
-            checks=_check_counts(rows),
-            services=services,
-            hosts=metrics.hosts,
-            kpis=metrics.kpis,
-            oncall=[],
-            changes=rows.changes,
-            checklist=[],
+            checklist=checklist,
+            scope=Scoped(scope.said, metrics.unscoped) if scope else None,
         )
 
     async def engine(self) -> Engine:
@@ -168,70 +178,23 @@ class OverviewPage:
             unwritten=str(status.get("store", {}).get("unwritten", "")),
         )
 
-    async def _fresh_metrics(self, now_ms: int) -> MetricsView:
-        if now_ms - self._metrics_ms >= _METRICS_FOR_MS:
-            engine = self._desk.parts.engine
-            self._metrics = await self._desk.queries.together(lambda: read_metrics(engine, now_ms))
-            self._metrics_ms = now_ms
-        return self._metrics
+    async def _fresh_metrics(self, kept: _Kept, now_ms: int) -> MetricsView:
+        if now_ms - kept.metrics_ms >= _METRICS_FOR_MS:
+            kept.metrics = await self._metrics(kept.scope, self._names, now_ms)
+            kept.metrics_ms = now_ms
+        return kept.metrics
 
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """What one read transaction sees."""
-
-    checks: Sequence[Judged]
-    problems: Sequence[CheckRow]
-    """Of those checks that are not well."""
-    alerts: Sequence[AlertRow]
-    incidents: Sequence[Mapping[str, Any]]
-    changes: Sequence[ChangeRow]
-    added_checks: int
-    broken: bool
-    """Somebody has tried what a page is like."""
-    dismissed: bool
-
-    @classmethod
-    def read(cls, tx: Connection, specs: Sequence[Mapping[str, Any]], directory: Directory, now_ms: int) -> _Rows:
-        checks = standings(tx, specs)
-        troubled = [spec for spec, check in zip(specs, checks, strict=True) if check.state in _PROBLEMS]
-        return cls(
-            checks=checks,
-            problems=check_rows(tx, troubled, now_ms),
-            alerts=alert_rows(tx, {"firing", "clearing", "pending"}, _NO_RULES, now_ms),
-            incidents=open_incidents(tx, directory),
-            changes=_changes(tx, now_ms),
-            added_checks=tx.execute(sa.select(sa.func.count()).select_from(declared_checks)).scalar() or 0,
-            broken=tx.execute(sa.select(events.c.id).where(events.c.subject == _DRILL).limit(1)).first() is not None,
-            dismissed=tx.execute(sa.select(meta.c.value).where(meta.c.key == "checklist")).scalar() == "dismissed",
-        )
-
-    @classmethod
-    def at(cls, tx: Connection, specs: Sequence[Mapping[str, Any]], directory: Directory, at_ms: int) -> _Rows:
-        checks = past.checks_at(tx, specs, at_ms)
-        return cls(
-            checks=checks,
-            problems=[row for row in checks if row.state in _PROBLEMS],
-            alerts=alerts_at(tx, _NO_RULES, at_ms),
-            incidents=past.incidents_at(tx, directory, at_ms),
-            changes=_changes(tx, at_ms),
-            added_checks=0,
-            broken=False,
-            dismissed=True,
-        )
+    async def _metrics(self, scope: Scope, names: LabelNames, at_ms: int) -> MetricsView:
+        engine = self._desk.parts.engine
+        narrowing = Narrowing(scope, lambda metric: names.of(metric, at_ms)) if scope else None
+        return await self._desk.queries.together(lambda: read_metrics(engine, at_ms, narrowing))
 
 
 _WATCHDOG = "none"
 """Severity of what is told to nobody because it always fires."""
 
 
-def _changes(tx: Connection, until_ms: int) -> list[ChangeRow]:
-    query = sa.select(events).where(events.c.verb.in_(_CHANGE_VERBS), events.c.t_ms <= until_ms)
-    found = tx.execute(query.order_by(events.c.id.desc()).limit(_CHANGES))
-    return [ChangeRow(row.t_ms, row.actor, row.text, row.subject) for row in found]
-
-
-def _check_counts(rows: _Rows) -> CheckCounts:
+def _check_counts(rows: Rows) -> CheckCounts:
     return CheckCounts(counts=Counter(check.state for check in rows.checks), problems=rows.problems)
 
 
@@ -280,12 +243,12 @@ def sentence(
     return " ".join(parts)
 
 
-def _checklist(rows: _Rows, config: Mapping[str, Any], has_schedule: bool, measured: bool) -> list[ChecklistItem]:
+def _checklist(rows: Rows, config: Mapping[str, Any], has_schedule: bool, measured: bool) -> list[ChecklistItem]:
     """The first five minutes; empty once dismissed or done. `measured`: some service tells of its requests."""
     if rows.dismissed:
         return []
     items = [
-        ChecklistItem("watch", "Watch a URL", bool(rows.checks) or rows.added_checks > 0),
+        ChecklistItem("watch", "Watch a URL", rows.watched),
         ChecklistItem("scrape", "Scrape a service's metrics", bool(config.get("scrape_jobs"))),
         ChecklistItem("middleware", "Measure requests: three lines for FastAPI, Django, Flask", measured),
         ChecklistItem("page", "Choose where alerts go", not config.get("nobody_paged", True)),

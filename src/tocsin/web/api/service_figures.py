@@ -13,7 +13,7 @@ from tocsin.web.api.asker import Asker
 from tocsin.web.api.columns import last, numbers
 from tocsin.web.api.shapes import Trend
 
-_RATE = "sum by (service) (rate(http_server_request_duration_seconds_count[5m]))"
+RATE = "sum by (service) (rate(http_server_request_duration_seconds_count[5m]))"
 _BY_STATUS = "sum by (service, http_response_status_code) (rate(http_server_request_duration_seconds_count[5m]))"
 _BUCKETS = "sum by (le, service) (rate(http_server_request_duration_seconds_bucket[5m]))"
 _SHARES = (0.5, 0.95, 0.99)
@@ -79,7 +79,7 @@ def read_figures(engine: Queryable, now_ms: int) -> FiguresOfAll:
 
 def _measured(ask: Asker) -> dict[str, tuple[ServiceMetrics, Figures]]:
     """What a service says of its requests, by name."""
-    lines = ask.trend(_RATE, "service")
+    lines = ask.trend(RATE, "service")
     answered = _answered(ask.now(_BY_STATUS, "service", "http_response_status_code"))
     times = _quantiles(ask.now(_BUCKETS, "service", "le"))
     found = {}

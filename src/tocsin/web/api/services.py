@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Protocol
 
 from tocsin.model.check import CheckState
 from tocsin.web.api.metrics_view import MetricsView
+from tocsin.web.api.scope import Scope
 from tocsin.web.api.service_figures import ServiceMetrics
 from tocsin.web.api.shapes import AlertRow, ServiceRow
 
@@ -48,6 +49,20 @@ def service_rows(
         for name in names
     ]
     return sorted(rows, key=lambda row: (_ORDER[row.state], row.since_ms or 1 << 60, row.name))
+
+
+def services_within(scope: Scope, rows: Sequence[ServiceRow], measured: Container[str]) -> list[ServiceRow]:
+    """Rows made of what is in the scope, without those that are only declared and those that their declaration puts elsewhere.
+
+    `measured`: services that metrics of the scope tell of.
+    """
+    declared = [fact for fact in ("owner", "tier") if any(getattr(row, fact) for row in rows)]
+
+    def stays(row: ServiceRow) -> bool:
+        verdict = scope.judge({"service": row.name, **{fact: getattr(row, fact) for fact in declared}})
+        return (bool(row.checks) or row.alerts > 0 or row.name in measured) if verdict is None else verdict
+
+    return [row for row in rows if stays(row)]
 
 
 def _row(

@@ -62,6 +62,8 @@ class Kpi:
     unit: str
     trend: Trend
     state: str
+    unscoped: Sequence[str] = ()
+    """Labels of the scope that its metrics do not have: by these it is not narrowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +387,8 @@ class ChangeRow:
     actor: str
     text: str
     subject: str
+    of_all: bool = False
+    """In a scope: it is a change of everything, or nothing tells what it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +412,15 @@ class CheckCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Scoped:
+    """What an answer was narrowed to."""
+
+    matchers: Sequence[str]
+    unscoped: Mapping[str, Sequence[str]]
+    """Part of the page (hosts, services) -> labels that do not narrow it, as its metrics do not have them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     now_ms: int
     cursor: int
@@ -422,6 +435,7 @@ class Overview:
     oncall: Sequence[OnCallNow]
     changes: Sequence[ChangeRow]
     checklist: Sequence[ChecklistItem]
+    scope: Scoped | None = None
 
 
 @dataclass(frozen=True, slots=True)
