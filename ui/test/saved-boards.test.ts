@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Board, BoardPanel } from '../src/lib/board'
-import { boardDoc, changed, moved, nameOf, NEW_PANEL, panelDoc, withPanel } from '../src/lib/boarddoc'
+import { boardDoc, changed, nameOf, NEW_PANEL, panelDoc, panelKeys, placed, slotOf, stepped, withPanel, type BoardDoc } from '../src/lib/boarddoc'
+import { Arranging } from '../src/lib/arrange.svelte'
 import { blocks, inline } from '../src/lib/markdown'
 import { days, stretchLines, strips, weeks } from '../src/lib/states'
 
@@ -15,16 +16,70 @@ describe('a dashboard that is saved', () => {
     expect(whole).toEqual({ title: 'x', kind: 'bars', unit: 's', width: 12, full: 5, fill: 'area', thresholds: { warning: 1, below: true }, queries: { a: '1', 'a 2': '2' } })
     expect(panelDoc(panel('x', { kind: 'text', text: 'hello' }))).toEqual({ title: 'x', kind: 'text', text: 'hello' })
   })
-  it('takes panels, changes, moves and loses them', () => {
+  it('takes panels, changes and loses them', () => {
     const doc = boardDoc(board)
     expect(titles(withPanel(doc, 'Two', panelDoc(panel('new'))))).toEqual([['One', 'xy'], ['Two', 'znew']])
     expect(titles(withPanel(doc, 'Three', panelDoc(panel('new'))))).toEqual([['One', 'xy'], ['Two', 'z'], ['Three', 'new']])
     expect(titles(changed(doc, 1, panelDoc(panel('Y'))))).toEqual([['One', 'xY'], ['Two', 'z']])
     expect(titles(changed(doc, 2, null))).toEqual([['One', 'xy']])
-    expect(titles(moved(doc, 1, -1))).toEqual([['One', 'yx'], ['Two', 'z']])
-    expect(titles(moved(doc, 2, -1))).toEqual([['One', 'xy'], ['Two', 'z']])
   })
   it('has an address made of its title', () => expect(['Orders, by night', 'Über 9', '99', '中文'].map(nameOf)).toEqual(['orders-by-night', 'uber-9', 'dashboard', 'dashboard']))
+})
+
+describe('panels in another order', () => {
+  it('stand afterwards where they were put, in their section or another; one that is left empty stays', () => {
+    const at = (section: number, index: number) => ({ section, index })
+    expect([0, 1, 2, 3, -1].map((place) => slotOf(board, place))).toEqual([at(0, 0), at(0, 1), at(1, 0), null, null])
+    expect(titles(placed(board, at(0, 0), at(0, 1)))).toEqual([['One', 'yx'], ['Two', 'z']])
+    expect(titles(placed(board, at(0, 0), at(1, 0)))).toEqual([['One', 'y'], ['Two', 'xz']])
+    expect(titles(placed(board, at(1, 0), at(0, 2)))).toEqual([['One', 'xyz'], ['Two', '']])
+    expect(placed(board, at(4, 0), at(0, 0))).toBe(board)
+  })
+  it('go a step at a time over the borders of sections, and no further than the ends', () => {
+    expect(stepped(board, { section: 0, index: 1 }, 1)).toEqual({ section: 1, index: 0 })
+    expect(stepped(board, { section: 1, index: 0 }, -1)).toEqual({ section: 0, index: 2 })
+    expect([stepped(board, { section: 0, index: 0 }, -1), stepped(board, { section: 1, index: 0 }, 1)]).toEqual([null, null])
+  })
+  it('are told apart by what they say, and by which of the same they are', () => expect(new Set(panelKeys([panel('x'), panel('y'), panel('x')])).size).toBe(3))
+
+  const seen: Board = { ...board, etag: '1' }
+  const saved = (doc: BoardDoc, etag: string): Board => ({ ...seen, sections: doc.sections.map((one) => ({ title: one.title, panels: one.panels.map((each) => panel(each.title)) })), etag })
+  it('are shown at once and saved one after the other, each held against the one before', async () => {
+    const sent: [string, string][] = []
+    const kept: Board[] = []
+    const answers: (() => void)[] = []
+    const write = (doc: BoardDoc, etag: string) => new Promise<Board>((done) => {
+      sent.push([doc.sections.map((one) => one.panels.map((each) => each.title).join('')).join('|'), etag])
+      answers.push(() => done(saved(doc, String(Number(etag) + 1))))
+    })
+    const arranging = new Arranging({ write, saved: (one) => kept.push(one), failed: () => {} })
+    expect(arranging.step(seen, 0, 1)).toBe(1)
+    expect(arranging.said).toBe('x is now 2 of 2 in One.')
+    expect(arranging.step(seen, 1, 1)).toBe(1)
+    expect(arranging.step(seen, 2, 1)).toBeNull()
+    expect(arranging.said).toBe('It is the last.')
+    expect(sent).toEqual([['yx|z', '1']])
+    answers[0]?.()
+    await vi.waitFor(() => expect(sent).toHaveLength(2))
+    expect([sent[1], kept.length]).toEqual([['y|xz', '2'], 0])
+    answers[1]?.()
+    await vi.waitFor(() => expect(arranging.board).toBeNull())
+    expect(kept.map((one) => [titles(one), one.etag])).toEqual([[[['One', 'y'], ['Two', 'xz']], '3']])
+  })
+  it('after the last of its own section is where the last stands; where it is already nothing is saved', () => {
+    const write = vi.fn(() => new Promise<Board>(() => {}))
+    const arranging = new Arranging({ write, saved: () => {}, failed: () => {} })
+    expect(arranging.move(seen, 1, { section: 0, index: 2 })).toBeNull()
+    expect(write).not.toHaveBeenCalled()
+    expect(arranging.move(seen, 0, { section: 0, index: 2 })).toBe(1)
+  })
+  it('are as the server has them when somebody was first', async () => {
+    const failed = vi.fn()
+    const arranging = new Arranging({ write: () => Promise.reject(new Error('412')), saved: () => {}, failed })
+    arranging.step(seen, 0, 1)
+    await vi.waitFor(() => expect(failed).toHaveBeenCalledOnce())
+    expect(arranging.board).toBeNull()
+  })
 })
 
 const NONE = { warning: null, critical: null, below: false }

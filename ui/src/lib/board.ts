@@ -37,12 +37,6 @@ export function legend(template: string, labels: Labels): string {
   return text || seriesName(labels)
 }
 
-/** The answers of a panel's queries as lines of one chart, named by their legends. */
-export function boardLines(answers: { name: string; columns: Columns }[]): Columns {
-  const lines = answers.flatMap((answer) => answer.columns.lines.map((line) => ({ ...line, name: legend(answer.name, line.labels) })))
-  return { t_s: answers[0]?.columns.t_s ?? [], lines, hidden: answers.reduce((sum, one) => sum + one.columns.hidden, 0) }
-}
-
 export interface Row { name: string; labels: Labels; value: number; level: Level }
 
 /** Instant answers as rows: value, name, and how bad it is. Values that are no number come last. */

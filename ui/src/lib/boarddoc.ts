@@ -73,17 +73,45 @@ export function changed(board: BoardDoc, place: number, panel: PanelDoc | null):
   return { ...board, sections: sections.filter((section) => section.panels.length > 0) }
 }
 
-/** The panel one place earlier or later, within its section. */
-export function moved(board: BoardDoc, place: number, by: -1 | 1): BoardDoc {
+/** A place among the panels: the one at `index` of a section. */
+export interface Slot { section: number; index: number }
+interface Panels<P> { sections: { panels: P[] }[] }
+
+export function slotOf(board: Panels<unknown>, place: number): Slot | null {
   let first = 0
-  return {
-    ...board,
-    sections: board.sections.map((section) => {
-      const at = place - first
-      first += section.panels.length
-      const [panel, other] = [section.panels[at], section.panels[at + by]]
-      if (!panel || !other) return section
-      return { ...section, panels: section.panels.map((one, index) => (index === at ? other : index === at + by ? panel : one)) }
-    }),
+  for (const [section, { panels }] of board.sections.entries()) {
+    if (place < first + panels.length) return place < 0 ? null : { section, index: place - first }
+    first += panels.length
   }
+  return null
+}
+
+/** The slot one earlier or later, over the border of a section into the next one; null = there is none. */
+export function stepped(board: Panels<unknown>, from: Slot, by: -1 | 1): Slot | null {
+  const index = from.index + by
+  if (index >= 0 && index < (board.sections[from.section]?.panels.length ?? 0)) return { section: from.section, index }
+  const next = board.sections[from.section + by]
+  return next ? { section: from.section + by, index: by > 0 ? 0 : next.panels.length } : null
+}
+
+/** The panel taken from one slot and put into another: it stands there afterwards. A section it leaves empty stays, for another. */
+export function placed<S extends { panels: unknown[] }, B extends { sections: S[] }>(board: B, from: Slot, to: Slot): B {
+  const panel = board.sections[from.section]?.panels[from.index]
+  if (panel === undefined) return board
+  const sections = board.sections.map((section, at) => {
+    const panels = at === from.section ? section.panels.filter((_, index) => index !== from.index) : section.panels
+    return { ...section, panels: at === to.section ? [...panels.slice(0, to.index), panel, ...panels.slice(to.index)] : panels }
+  })
+  return { ...board, sections }
+}
+
+/** By what panels are known while they move: by what they say, the second of the same apart from the first. */
+export function panelKeys(panels: unknown[]): string[] {
+  const seen = new Map<string, number>()
+  return panels.map((panel) => {
+    const text = JSON.stringify(panel)
+    const count = seen.get(text) ?? 0
+    seen.set(text, count + 1)
+    return `${count} ${text}`
+  })
 }

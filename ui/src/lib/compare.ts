@@ -9,7 +9,7 @@ export const COMPARISONS: Comparison[] = [
   { id: '', label: 'nothing', words: '' },
   { id: 'prev', label: 'the time before', words: 'before' },
   { id: '1d', label: 'the day before', words: 'a day before' },
-  { id: '1w', label: 'the week before', words: 'a week before' },
+  { id: '1w', label: 'last week, same weekday', words: 'a week before' },
 ]
 
 const DAY_MS = 86_400_000

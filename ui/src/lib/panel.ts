@@ -1,14 +1,17 @@
 // What a panel asks for and what comes of it, by its kind.
 
-import { boardLines, boardRows, heat, type BoardPanel, type Heat, type Row } from './board'
+import type { Labels } from './api'
+import { boardRows, heat, legend, type BoardPanel, type Heat, type Row } from './board'
+import { drawnTogether } from './drawing'
 import type { Columns } from './prom'
 import { highestQuery, rangeQuery, rangeSeries } from './query'
 import { days, strips, type Day, type StateRow } from './states'
 import { stepFor, type Span } from './timerange'
 
-export interface Answer { lines?: Columns; rows?: Row[]; heat?: Heat; states?: StateRow[]; days?: Day[]; trend?: (number | null)[]; more?: number }
+/** `faults`: what is wrong with some of the expressions of `lines`. */
+export interface Answer { lines?: Columns; faults?: string[]; rows?: Row[]; heat?: Heat; states?: StateRow[]; days?: Day[]; trend?: (number | null)[]; more?: number }
 interface Asked { name: string; query: string }
-interface Wanted { panel: BoardPanel; asked: Asked[]; range: Span; alone: boolean; all: boolean; zone: string | undefined; signal: AbortSignal }
+interface Wanted { panel: BoardPanel; asked: Asked[]; range: Span; alone: boolean; all: boolean; compare: string; zone: string | undefined; signal: AbortSignal }
 
 /** Points over time, and series: what a kind can show. Enlarged it shows more. */
 export const POINTS: Partial<Record<BoardPanel['kind'], number>> = { timeseries: 240, heatmap: 90, stat: 60, timeline: 120, strip: 90 }
@@ -21,13 +24,15 @@ export function mostOf(kind: BoardPanel['kind'], alone: boolean): number {
   return MOST[kind]?.[alone ? 1 : 0] ?? 100
 }
 
-export async function answer({ panel, asked, range, alone, all, zone, signal }: Wanted): Promise<Answer> {
+export async function answer({ panel, asked, range, alone, all, compare, zone, signal }: Wanted): Promise<Answer> {
   const [first] = asked
   const most = mostOf(panel.kind, alone)
   if (!first) return { rows: [] }
   if (panel.kind === 'timeseries') {
-    const lines = (one: Asked) => rangeQuery(one.query, range, alone ? 500 : 240, signal, all ? ALL_LINES : most, alone ? { fine: 8, means: true, stats: true } : {})
-    return { lines: boardLines(await Promise.all(asked.map(async (one) => ({ name: one.name, columns: await lines(one) })))) }
+    const parts = asked.map((one) => ({ query: one.query, called: ({ labels }: { labels: Labels }) => ({ name: legend(one.name, labels) }) }))
+    const wish = alone ? { fine: 8, means: true, stats: true } : {}
+    const { data, faults } = await drawnTogether(parts, { range, points: alone ? 500 : 240, most: all ? ALL_LINES : most, compare, wish }, signal)
+    return { lines: data, faults: faults.map((one) => one.message) }
   }
   if (panel.kind === 'heatmap') {
     const found = await rangeSeries(first.query, range, POINTS.heatmap ?? 90, signal, most)
