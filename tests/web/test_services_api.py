@@ -219,7 +219,10 @@ SLOS = (
 async def test_objectives_say_how_fast_their_budget_burns(house, viewer, served) -> None:
     await house.db.write(served)
     house.core.answers["config.state"]["slos"] = [dataclasses.asdict(slo) for slo in SLOS]
+    rule = {"group": "slos: answers", "rule": "ErrorBudgetBurn", "window": "1h", "severity": "critical"}
+    house.core.answers["config.state"]["slo_rules"] = {"answers": [rule]}
     rows = {row["name"]: row for row in (await viewer.get(f"{API}/slos?compare=prev")).json()["slos"]}
+    assert rows["answers"]["rules"] == [rule] and rows["is up"]["rules"] == []
     answers = rows["answers"]
     assert answers["value"] == pytest.approx(0.99) and answers["burn"]["1h"] == pytest.approx(1.0)
     assert answers["budget_left"] == pytest.approx(0, abs=1e-9) and answers["value_before"] is None and not answers["pending"]

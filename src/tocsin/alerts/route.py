@@ -25,8 +25,26 @@ DEFAULT_INHIBITIONS = (
         ("service",),
         "a service that is down explains its slowness and its errors",
     ),
+    InhibitRule(
+        parse_matchers('alertname="ErrorBudgetBurn",window="1h"'),
+        parse_matchers('alertname="ErrorBudgetBurn",window!="1h"'),
+        ("slo",),
+        "a budget that burns quickly burns slowly too",
+    ),
+    InhibitRule(
+        parse_matchers('alertname="ErrorBudgetBurn",window="6h"'),
+        parse_matchers('alertname="ErrorBudgetBurn",window="3d"'),
+        ("slo",),
+        "a budget that is gone in days is gone in a month",
+    ),
+    InhibitRule(
+        parse_matchers('alertname=~"CheckDown|DatabaseDown",severity="critical",check!=""'),
+        parse_matchers('alertname="ErrorBudgetBurn"'),
+        ("check",),
+        "a check that is down burns the budget of its uptime",
+    ),
 )
-"""What holds beside the built-in route, for the shipped rules' label `signal`; alerts without it are left alone."""
+"""What holds beside the built-in route: for the shipped rules' label `signal` and for objectives; others are left alone."""
 
 
 def match(route: Route, labels: Mapping[str, str]) -> list[Route]:

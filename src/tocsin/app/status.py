@@ -26,6 +26,7 @@ from tocsin.errors import Problem
 from tocsin.metrics import REGISTRY, Family
 from tocsin.model.check import CheckSpec, CheckStatus
 from tocsin.model.incident import IncidentState
+from tocsin.rules.objectives import rules_by_objective
 from tocsin.state.schema import incidents, notifications
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def config_state(configuration: Configuration) -> dict[str, Any]:
         "dashboards": [board.model_dump() for board in config.dashboards],
         "services": {service.name: service.model_dump() for service in config.services},
         "slos": [dataclasses.asdict(slo) for slo in config.slos],
+        "slo_rules": rules_by_objective(config.rule_groups),
     }
 
 

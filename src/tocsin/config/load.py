@@ -24,6 +24,7 @@ from tocsin.config.dashboards import read_dashboards
 from tocsin.config.doubts import doubtful_components, doubts
 from tocsin.config.fields import problems_of
 from tocsin.config.merge import merge
+from tocsin.config.objectives import read_objectives
 from tocsin.config.people import DEFAULT_POLICY, PeopleReader
 from tocsin.config.remote_write import read_remote_write
 from tocsin.config.reports import read_reports
@@ -81,6 +82,7 @@ class _Builder:
         check_ids = {spec.id for spec in checks}
         reports = read_reports(own, tree, directory, check_ids)
         self._problems += reports.problems
+        rules = (*rules, *self._take(read_objectives(own, tree)))
         self._problems += doubtful_components(own, check_ids, tree)
         status_pages, unreadable = with_logos(own.status_pages, tree)
         self._problems += unreadable

@@ -9,10 +9,11 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from tocsin.config.fields import DurationMs, MinuteOfDay, Section, Text, Texts, TimeZone
+from tocsin.config.fields import DurationMs, MinuteOfDay, Section, Text, Texts, TimeZone, Weekdays
 from tocsin.config.maintenance import MaintenanceSection
+from tocsin.config.sloalert import NO_ALERT, SloAlertSection, short_form
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s/][^/\n]*$")]
 Role = Literal["viewer", "responder", "admin"]
@@ -77,6 +78,8 @@ class Quiet(Section):
     start: MinuteOfDay = Field(alias="from")
     end: MinuteOfDay = Field(alias="to")
     allow: Texts = ("critical",)
+    days: Weekdays = ()
+    """Days on which they begin, such as `[sat, sun]`; left out = every day."""
     time_zone: TimeZone | None = None
 
 
@@ -356,6 +359,9 @@ class SloSection(Section):
     """Or: the uptime of this check."""
     owner: str = ""
     service: str = ""
+    alert: Annotated[SloAlertSection, BeforeValidator(short_form)] = NO_ALERT
+    """`true`, or a block: people are told when the budget burns too fast ([how](../how-to/services.md#alerts-of-objectives)).
+    Needs `$window` in `expr`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> SloSection:

@@ -57,11 +57,11 @@ def _name(spec: CheckSpec) -> str:
 def _annotations(spec: CheckSpec) -> dict[str, str]:
     """What a person reads at 3 a.m. Texts of the check itself are escaped: a name is not a template."""
     texts = {
-        "summary": f"{_literal(spec.name)} is down",
+        "summary": f"{literal(spec.name)} is down",
         "description": _what_happened(spec),
     }
     if spec.runbook:
-        texts["runbook_url"] = _literal(spec.runbook)
+        texts["runbook_url"] = literal(spec.runbook)
     return {**texts, **spec.alert.annotations}
 
 
@@ -70,8 +70,9 @@ def _what_happened(spec: CheckSpec) -> str:
         return "The heartbeat did not come in time, or said that the job failed."
     times = "once" if spec.failures <= 1 else f"{spec.failures} times in a row, confirmed within seconds"
     every = human_duration(spec.every_ms)
-    return f"The {_literal(spec.type)} check of {_literal(spec.target)} failed {times} (checked every {every})."
+    return f"The {literal(spec.type)} check of {literal(spec.target)} failed {times} (checked every {every})."
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """As the text of a template that says just this."""
     return text if "{{" not in text else "{{ " + quote(text) + " }}"

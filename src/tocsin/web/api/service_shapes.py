@@ -76,6 +76,17 @@ class ServiceChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class SloRule:
+    """A rule that watches an objective: `/alerts/rules/{group}/{rule}` is its page."""
+
+    group: str
+    rule: str
+    window: str
+    """The long one: `1h`, `6h` or `3d`."""
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
 class SloRow:
     """An objective of the configuration and how it stands."""
 
@@ -100,6 +111,8 @@ class SloRow:
     error: str
     pending: bool
     """Some figures are not there yet: ask again in a moment."""
+    rules: Sequence[SloRule]
+    """That fire when its budget burns too fast, quickest first; none without `alert:`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from tocsin.state.schema import check_changes
 from tocsin.web.answers import json_answer
 from tocsin.web.api.moment import is_past, moment_of
 from tocsin.web.api.rows import cut
-from tocsin.web.api.service_shapes import SloList, SloRow
+from tocsin.web.api.service_shapes import SloList, SloRow, SloRule
 from tocsin.web.desk import Desk
 from tocsin.web.endpoint import Endpoint, Permission
 from tocsin.web.problem import Refused
@@ -100,7 +100,9 @@ class Slos:
                     self._kept.clear()
                 self._kept |= await self._measure(wanted, at_ms, self._kept)
                 found = self._kept
-        rows = [_row(slo, found, window_ms, compared=compared) for slo in page]
+        watching: Mapping[str, Sequence[Mapping[str, str]]] = config.get("slo_rules", {})
+        rules = {name: [SloRule(**raw) for raw in rows] for name, rows in watching.items()}
+        rows = [_row(slo, found, window_ms, rules.get(slo.name, ()), compared=compared) for slo in page]
         return await json_answer(request, SloList(now_ms, rows, following))
 
     async def _measure(self, wanted: Sequence[_Span], at_ms: int, kept: Mapping[_Span, _Good]) -> dict[_Span, _Good]:
@@ -162,7 +164,7 @@ def _uptimes(tx: Connection, spans: Sequence[_Span], at_ms: int) -> dict[_Span, 
     return found
 
 
-def _row(slo: Slo, found: Mapping[_Span, _Good], window_ms: int, *, compared: bool) -> SloRow:
+def _row(slo: Slo, found: Mapping[_Span, _Good], window_ms: int, rules: Sequence[SloRule], *, compared: bool) -> SloRow:
     whole = found.get(_Span(slo, window_ms))
     before = found.get(_Span(slo, window_ms, window_ms)) if compared else None
     goods = {name: found.get(_Span(slo, length_ms)) for name, length_ms in BURNS.items()}
@@ -185,4 +187,5 @@ def _row(slo: Slo, found: Mapping[_Span, _Good], window_ms: int, *, compared: bo
         gone_in_ms=None if left is None or pace is None else gone_in_ms(left, pace, window_ms),
         error=whole.error if whole else "",
         pending=whole is None or (compared and before is None) or None in goods.values(),
+        rules=rules,
     )
