@@ -1,16 +1,16 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import { defineConfig } from 'vite'
+import { chunks } from './bundle/chunks.js'
 import { compress } from './bundle/compress.js'
-import { firstLoad } from './bundle/first-load.js'
 
-const first = firstLoad()
+const { plugin: chunking, groups } = chunks()
 
 // One build serves any route prefix: code finds its chunks relative to itself, and the web process writes the prefix into the few
 // addresses of index.html (`"/assets/` and `"/favicon.svg`). A <base> element would be refused by the content security policy.
 export default defineConfig({
   base: '/',
   experimental: { renderBuiltUrl: (_name, { hostType }) => (hostType === 'html' ? undefined : { relative: true }) },
-  plugins: [svelte(), first.plugin, compress()],
+  plugins: [svelte(), chunking, compress()],
   build: {
     outDir: 'dist',
     target: ['chrome123', 'edge123', 'firefox121', 'safari17.5'],
@@ -18,7 +18,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // data: addresses are refused by the content security policy
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    rolldownOptions: { output: { codeSplitting: { groups: [first.group] } } },
+    rolldownOptions: { output: { codeSplitting: { groups } } },
   },
   test: { include: ['test/**/*.test.ts'], environment: 'node', css: true },
 })
