@@ -64,6 +64,19 @@ def test_a_way_is_tried_a_turn_given_away_and_a_span_drawn(start_tocsin: Any, op
         expect(ben.get_by_role("status")).to_contain_text("accepted by the provider")
         assert [one["recipients"] for one in mail.mails] == [["ben@shop.example"]]
 
+        # An administrator sets Ben's quiet hours; those of the file are not changed here.
+        expect(people.get_by_role("button", name="the quiet hours of admin")).to_have_count(0)
+        ben.get_by_role("button", name="Set the quiet hours of ben").click()
+        form = page.get_by_role("dialog", name="Quiet hours of ben")
+        expect(form.get_by_role("status")).to_contain_text("end at 07:00 of the next day")
+        form.get_by_role("checkbox", name="All day").check()
+        expect(form.get_by_role("button", name="Save")).to_be_disabled()
+        form.get_by_role("checkbox", name="Sat").check()
+        form.get_by_role("checkbox", name="Sun").check()
+        assert violations(page) == []
+        form.get_by_role("button", name="Save").click()
+        expect(ben).to_contain_text("All day, Sat and Sun (UTC), critical gets through")
+
         # From Tuesday noon to Wednesday six o'clock, over two lanes: the form opens with these hours.
         tuesday, wednesday = (page.get_by_role("list", name=re.compile(f"^{day} ")).first for day in ("Tue", "Wed"))
         tuesday.scroll_into_view_if_needed()

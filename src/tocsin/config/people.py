@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tocsin.config.schema import Contact, OwnSections, PolicySection, Step, User
+from tocsin.config.schema import Contact, OwnSections, PolicySection, Quiet, Step, User
 from tocsin.errors import Problem
 from tocsin.formats.yaml_tree import Path, Tree, path_text
 from tocsin.incidents.oncall import Schedule
 from tocsin.incidents.people import Directory, Service, Team
 from tocsin.incidents.schedule import ScheduleError, parse_schedule
 from tocsin.model.incident import (
+    DAYS,
     ContactMethod,
     NotificationRule,
     Person,
@@ -83,7 +84,6 @@ class PeopleReader:
                     else:
                         known = ", ".join(by_name) or "none"
                         self._refuse((*path, "notify", key, i, "by"), f"{user.name} has no contact {name!r} (known: {known})")
-        quiet = user.quiet_hours
         return Person(
             name=user.name,
             full_name=user.full_name,
@@ -91,7 +91,7 @@ class PeopleReader:
             time_zone=user.time_zone,
             methods=tuple(methods),
             rules=tuple(rules),
-            quiet_hours=QuietHours(quiet.start, quiet.end, quiet.time_zone or user.time_zone, quiet.allow) if quiet else None,
+            quiet_hours=quiet_hours_of(user.quiet_hours, user.time_zone) if user.quiet_hours else None,
         )
 
     def _methods(self, user: User, path: Path) -> list[ContactMethod]:
@@ -213,6 +213,13 @@ def _method(name: str, contact: Contact) -> ContactMethod:
         settings.setdefault(field, contact.address)
         return ContactMethod(name, contact.channel, name, settings, contact.verified)
     return ContactMethod(name, contact.channel, contact.address, settings, contact.verified)
+
+
+def quiet_hours_of(quiet: Quiet, time_zone: str, *, own: bool = False) -> QuietHours:
+    """`time_zone`: the person's, where the hours name none. All seven days are every day."""
+    days = tuple(sorted({DAYS.index(day) for day in quiet.days}))
+    zone = quiet.time_zone or time_zone
+    return QuietHours(quiet.start, quiet.end, zone, quiet.allow, days if len(days) < len(DAYS) else (), own)
 
 
 def _everybody(persons: Mapping[str, Person]) -> Policy:
