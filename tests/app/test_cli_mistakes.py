@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tocsin.app import open_state
 from tocsin.cli.main import cli
 from tocsin.errors import TocsinError
+from tocsin.model.event import Actor
+from tocsin.web.passkeys import add_passkey
 
 
 def mistake(*args: str) -> str:
@@ -44,3 +47,23 @@ def test_tokens_and_accounts_are_listed_with_the_id_that_revoke_takes(tmp_path: 
     assert run(cli, ["token", "revoke", listed.split()[0], *folder], catch_exceptions=False).output == "revoked\n"
     assert "no tokens" in run(cli, ["token", "list", *folder], catch_exceptions=False).output
     assert run(cli, ["user", "list", *folder], catch_exceptions=False).output.split() == ["ana", "responder"]
+
+
+def test_passkeys_of_an_account_are_listed_and_removed(tmp_path: Path) -> None:
+    run, folder = CliRunner().invoke, ["--data-dir", str(tmp_path)]
+    run(cli, ["user", "add", "ana", "--password", "correct horse battery", *folder], catch_exceptions=False)
+    db = open_state(tmp_path)
+    with db.engine.begin() as tx:
+        for name in ("laptop", "phone", "key"):
+            made = {"name": name, "credential_hash": name, "rp_id": "tocsin.example"}
+            add_passkey(tx, "ana", made, actor=Actor("cli", "root"), now_ms=1)
+    db.close()
+    listed = run(cli, ["user", "passkeys", "ana", *folder], catch_exceptions=False).output
+    assert listed.splitlines()[0].split(maxsplit=3) == ["1", "never", "used", "laptop (for tocsin.example)"]
+    listed = run(cli, ["user", "passkeys", "ana", "--remove", "2", *folder], catch_exceptions=False).output
+    assert [line.split()[0] for line in listed.splitlines()] == ["1", "3"]
+    listed = run(cli, ["user", "passkeys", "ana", "--remove", "all", *folder], catch_exceptions=False).output
+    assert listed == "ana has no passkeys\n"
+    assert mistake("user", "passkeys", "ben", *folder) == "no account named 'ben'; `tocsin user list` shows them"
+    assert "expected the id of a passkey" in mistake("user", "passkeys", "ana", "--remove", "x", *folder)
+    assert mistake("user", "passkeys", "ana", "--remove", "7", *folder) == "no such passkey"

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tocsin.cli.core import actor, ask, print_json, read_state
 from tocsin.cli.main import data_dir_option, json_option
 from tocsin.errors import CommandError, UsageError
-from tocsin.state.schema import accounts, tokens
+from tocsin.state.schema import accounts, passkeys, tokens
 
 
 def _command(data_dir: Path, name: str, args: Mapping[str, Any]) -> Any:
@@ -164,6 +164,36 @@ def user_password(name: str, password: str, data_dir: Path) -> None:
     """Set a password; ends the account's sessions."""
     _command(data_dir, "account.password", {"name": name, "password_hash": _hash(password)})
     click.echo("password set")
+
+
+@user.command("passkeys")
+@click.argument("name")
+@click.option("--remove", metavar="ID", default="", help="Remove one, or `all`; the sessions they opened end.")
+@data_dir_option
+@json_option
+def user_passkeys(name: str, remove: str, data_dir: Path, as_json: bool) -> None:
+    """An account's passkeys with the id that --remove takes, oldest first."""
+    if remove == "all":
+        _command(data_dir, "account.update", {"name": name, "changes": {}, "passkeys": False})
+    elif remove.isdecimal():
+        _command(data_dir, "passkey.remove", {"account": name, "id": int(remove)})
+    elif remove:
+        raise UsageError(f"--remove {remove}: expected the id of a passkey, or `all`")
+    owner = _rows(data_dir, sa.select(accounts.c.id).where(accounts.c.name == name))
+    if not owner:
+        raise UsageError(f"no account named {name!r}; `tocsin user list` shows them")
+    rows = _rows(data_dir, sa.select(passkeys).where(passkeys.c.account == owner[0].id).order_by(passkeys.c.id))
+    shown = [
+        {"id": row.id, "name": row.name, "rp_id": row.rp_id, "created_ms": row.created_ms, "used_ms": row.used_ms} for row in rows
+    ]
+    if as_json:
+        print_json(shown)
+        return
+    for one in shown:
+        used = f"used {_day(one['used_ms'])}" if one["used_ms"] else "never used"
+        click.echo(f"{one['id']:>6}  {used:<15}  {one['name']} (for {one['rp_id']})")
+    if not shown:
+        click.echo(f"{name} has no passkeys")
 
 
 @click.command()
