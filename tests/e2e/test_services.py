@@ -44,7 +44,7 @@ def configuration(shop: Shop) -> str:
                 {"name": "storefront", "depends_on": ["shop"]},
             ],
             "slos": [
-                {"name": "shop answers", "service": "shop", "target": 0.99, "expr": GOOD},
+                {"name": "shop answers", "service": "shop", "target": 0.99, "expr": GOOD, "alert": {"page": False}},
                 {"name": "payments are up", "service": "payments", "target": 0.999, "check": "payments"},
             ],
         }
@@ -120,7 +120,10 @@ def test_from_the_table_to_the_route_that_fails(start_tocsin: Any, open_browser:
     page.get_by_role("link", name="Dependencies").click()
     expect(page.get_by_role("list", name="Callers")).to_contain_text("storefront")
     page.get_by_role("link", name="SLO", exact=True).click()
-    expect(page.get_by_role("region", name="shop answers", exact=True)).to_contain_text("may fail")
+    answers = page.get_by_role("region", name="shop answers", exact=True)
+    expect(answers).to_contain_text("may fail")
+    rule = answers.get_by_role("link", name="Rule for 1× over 3d: warning")
+    expect(rule).to_have_attribute("href", re.compile("/alerts/rules/slos.*shop.*/ErrorBudgetBurn"))
     assert violations(page) == []
     page.get_by_role("link", name="Changes").click()
     page.get_by_role("link", name="8f2c").click()

@@ -7,10 +7,10 @@ import { checksOn, hostOf } from '../src/lib/hosts'
 import { byService, periodOf, points, type CheckFigures } from '../src/lib/reports'
 import { calls, figuresBy, saturation } from '../src/lib/red'
 import { chosenColumns, columnsText, instanceLook, nextOrder, slosByService, sorted, USUAL } from '../src/lib/services'
-import { budgetText, burnQuery, outlook, sloLook, targetText } from '../src/lib/slo'
+import { budgetText, burnQuery, outlook, paceText, rulePath, sloLook, targetText } from '../src/lib/slo'
 
 const line = (name: string, more: Partial<ServiceLine> = {}): ServiceLine => ({ name, state: 'ok', rate: null, error_ratio: null, p95_s: null, p50_s: null, p99_s: null, client_error_ratio: null, saturation: null, saturated: '', checks: {}, alerts: 0, trend: [], owner: '', tier: '', last_change: null, ...more }) as ServiceLine
-const slo = (more: Partial<SloRow> = {}): SloRow => ({ name: 's', service: 'web', target: 0.999, window_ms: 30 * 86_400_000, query: '', budget_left: 0.5, burn: { '1h': 0.2, '6h': 0.2, '3d': 0.2 }, gone_in_ms: null, error: '', pending: false, value: 0.9995, value_before: null, owner: '', check: '', ...more })
+const slo = (more: Partial<SloRow> = {}): SloRow => ({ name: 's', service: 'web', target: 0.999, window_ms: 30 * 86_400_000, query: '', budget_left: 0.5, burn: { '1h': 0.2, '6h': 0.2, '3d': 0.2 }, gone_in_ms: null, error: '', pending: false, value: 0.9995, value_before: null, owner: '', check: '', rules: [], ...more })
 
 describe('columns of the services', () => {
   it('are the usual ones, those of the address in the order of the table, and three on a phone', () => {
@@ -60,6 +60,10 @@ describe('objectives', () => {
   it('are drawn as a burn rate over an hour', () => {
     expect(burnQuery(slo({ query: 'good[$window]' }))).toBe('(1 - (good[1h])) / 0.001')
     expect(burnQuery(slo({ query: 'ratio' }))).toBe('(1 - (avg_over_time((ratio)[1h:5m]))) / 0.001')
+  })
+  it('lead to the rules that watch them', () => {
+    expect(rulePath({ group: 'slos: a b, 3d', rule: 'ErrorBudgetBurn', window: '3d', severity: 'warning' })).toBe('/alerts/rules/slos%3A%20a%20b%2C%203d/ErrorBudgetBurn')
+    expect([paceText('1h'), paceText('12h')]).toEqual(['Rule for 14.4× over 1h', '12h'])
   })
   it('of a service the worst one speaks', () => {
     const rows = [slo({ name: 'calm' }), slo({ name: 'hot', burn: { '1h': 30, '6h': 1, '3d': 1 } }), slo({ name: 'nobody', service: '' })]

@@ -110,7 +110,9 @@ export interface SloRow {
   gone_in_ms: number | null
   error: string
   pending: boolean
+  rules: SloRule[] // of its `alert:`, quickest first
 }
+export interface SloRule { group: string; rule: string; window: string; severity: string }
 
 // GET /checks?window=24h|7d|30d|90d -> CheckList; `uptime` and `strip` of its rows are of that window
 export interface CheckList { now_ms: number; cursor: number; checks: CheckRow[]; next: string; window: Window; p95_s: Record<string, number>; p95_span_ms: number }
@@ -329,7 +331,7 @@ export interface TargetRow { job: string; instance: string; url: string; up: boo
 // GET /audit?limit=&cursor= (admin) -> { events: TimelineEntry[], next }
 // GET /me/totp -> { secret, url, active }; POST /me/totp { secret, code } -> 204; POST /me/password { old, new } -> 204
 // GET /accounts (admin) -> { accounts: AccountRow[] }; POST /accounts { name, role, full_name?, email?, password? } -> 201 AccountRow; PATCH /accounts/{name}
-export interface AccountRow { name: string; full_name: string; email: string; role: Role; disabled: boolean; has_password: boolean; has_totp: boolean; created_ms: number; seen_ms: number; etag: string }
+export interface AccountRow { name: string; full_name: string; email: string; role: Role; disabled: boolean; has_password: boolean; has_totp: boolean; passkeys: number; created_ms: number; seen_ms: number; etag: string }
 // GET /tokens (admin) -> { tokens: TokenRow[] }; POST /tokens { name, role, expires_ms? } -> 201 { token, id }; DELETE /tokens/{id} -> 204. role may also be 'sender', or 'probe' with a `place` that it is bound to
 export interface TokenRow { id: string; name: string; role: string; created_ms: number; expires_ms: number; used_ms: number; created_by: string; place: string }
 // GET /openapi.json describes all of this. POST /logout ends the session (303 to /login). 401 on any call: send the browser to /login?next=<path>.

@@ -1,6 +1,6 @@
 // Objectives: how bad a burn rate is, in which words, and as a line over time.
 
-import type { SloRow } from './api'
+import type { SloRow, SloRule } from './api'
 import { duration, percent } from './format'
 import type { Look } from './status'
 
@@ -43,6 +43,12 @@ export function burnQuery(slo: SloRow, window = '1h'): string {
   const good = slo.query.includes('$window') ? slo.query.replaceAll('$window', window) : `avg_over_time((${slo.query})[${window}:5m])`
   return `(1 - (${good})) / ${Number((1 - slo.target).toPrecision(12))}`
 }
+
+/** Where a rule that watches an objective is shown. */
+export const rulePath = (rule: SloRule) => `/alerts/rules/${encodeURIComponent(rule.group)}/${encodeURIComponent(rule.rule)}`
+
+const PACES: Record<string, string> = { '1h': `Rule for ${FAST}× over 1h`, '6h': `Rule for ${SLOW}× over 6h`, '3d': 'Rule for 1× over 3d' }
+export const paceText = (window: string) => PACES[window] ?? window
 
 /** "0.001 of 30 days" as time that may fail. */
 export const allowed = (slo: SloRow) => duration((1 - slo.target) * slo.window_ms)
