@@ -1,8 +1,8 @@
-"""Tables of what people add in the dashboard: checks, imports, planned work, dashboards, and who follows a status page."""
+"""Tables of what people add in the dashboard: checks, imports, planned work, dashboards; what status pages say, who follows them."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Index, Integer, String, Table
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Table
 
 from tocsin.state.columns import ID, metadata, ms, text
 
@@ -17,11 +17,31 @@ status_subscribers = Table(
     ms("confirmed_ms"),
     ms("asked_ms", index=True),
     Column("asked_times", JSON, nullable=False),
-    # email | webhook; `gone`: how often in a row a webhook's server said that there is nobody (404, 410).
+    # email | webhook
     Column("kind", String(16), nullable=False, server_default="email"),
-    Column("gone", Integer, nullable=False, server_default="0"),
 )
 Index("status_subscribers_of_page", status_subscribers.c.page, status_subscribers.c.address, unique=True)
+
+# What responders told the public on a status page; nothing else of an incident is ever shown there.
+status_updates = Table(
+    "status_updates",
+    metadata,
+    Column("id", ID, primary_key=True, autoincrement=True),
+    Column("page", String(64), nullable=False, index=True),
+    Column("incident", BigInteger, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    text("title"),
+    text("text"),
+    text("published_by"),
+    ms("t_ms", index=True),
+    ms("withdrawn_ms"),
+    # The first update of a story that belongs to no incident; 0 = it is that of its incident.
+    Column("story", BigInteger, nullable=False, server_default="0"),
+    # {component of the page: operational | degraded | down | maintenance}, as said with this update.
+    Column("components", JSON),
+    ms("edited_ms"),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
 
 # Maintenance windows of the dashboard; those of the file are not here. `spec` is a MaintenanceSection as it was sent.
 declared_maintenance = Table(

@@ -8,6 +8,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table
 
+from tocsin.state.account_tables import accounts as accounts
+from tocsin.state.account_tables import passkeys as passkeys
+from tocsin.state.account_tables import sessions as sessions
+from tocsin.state.account_tables import tokens as tokens
 from tocsin.state.columns import ID
 from tocsin.state.columns import metadata as metadata
 from tocsin.state.columns import ms as _ms
@@ -17,6 +21,7 @@ from tocsin.state.public_tables import boards as boards
 from tocsin.state.public_tables import declared_checks as declared_checks
 from tocsin.state.public_tables import declared_maintenance as declared_maintenance
 from tocsin.state.public_tables import status_subscribers as status_subscribers
+from tocsin.state.public_tables import status_updates as status_updates
 from tocsin.state.routine_tables import contacts as contacts
 from tocsin.state.routine_tables import drills as drills
 from tocsin.state.routine_tables import feeds as feeds
@@ -407,69 +412,7 @@ heartbeats = Table(
     _text("body"),
 )
 
-# -- accounts --
-
-accounts = Table(
-    "accounts",
-    metadata,
-    Column("id", ID, primary_key=True, autoincrement=True),
-    Column("name", String(255), nullable=False, unique=True),
-    _text("full_name"),
-    _text("email"),
-    Column("role", String(16), nullable=False),
-    _text("password_hash"),
-    Column("settings", JSON, nullable=False),
-    Column("disabled", Boolean, nullable=False, server_default=sa.false()),
-    _ms("created_ms"),
-)
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("id_hash", String(64), primary_key=True),
-    Column("account", ID, ForeignKey("accounts.id"), nullable=False),
-    _text("csrf"),
-    _ms("created_ms"),
-    _ms("expires_ms"),
-    _ms("seen_ms"),
-    _text("address"),
-    _text("agent"),
-    Column("passkey", BigInteger, nullable=False, server_default="0"),  # the one that opened it: they end together
-)
-
-# Public keys of authenticators. The id of a credential is as long as its maker likes: it is found by its SHA-256.
-passkeys = Table(
-    "passkeys",
-    metadata,
-    Column("id", ID, primary_key=True, autoincrement=True),
-    Column("account", ID, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
-    _text("name"),
-    Column("credential_hash", String(64), nullable=False, unique=True),
-    _text("credential"),  # base64url: authenticator model, credential id, public key (attested credential data of WebAuthn)
-    _text("user_handle"),  # base64url: what the authenticator calls the account
-    _text("rp_id"),  # the host name it was made for; it works under no other
-    _text("transports"),
-    Column("sign_count", BigInteger, nullable=False, server_default="0"),
-    Column("synced", Boolean, nullable=False, server_default=sa.false()),
-    _ms("created_ms"),
-    _ms("used_ms"),
-)
-
-# API tokens and one-time sign-in links; only the SHA-256 of the secret is kept.
-tokens = Table(
-    "tokens",
-    metadata,
-    Column("id_hash", String(64), primary_key=True),
-    _text("name"),
-    Column("kind", String(16), nullable=False, server_default="api"),
-    Column("role", String(16), nullable=False),
-    Column("account", BigInteger, nullable=False, server_default="0"),
-    _ms("created_ms"),
-    _ms("expires_ms"),
-    _ms("used_ms"),
-    _text("created_by"),
-    _text("place"),  # of a probe's token: the only place it may speak for
-)
+# -- what people store --
 
 short_links = Table(
     "short_links",
@@ -490,25 +433,4 @@ markers = Table(
     _text("service"),
     _text("text"),
     Column("data", JSON, nullable=False),
-)
-
-# What responders told the public on a status page; nothing else of an incident is ever shown there.
-status_updates = Table(
-    "status_updates",
-    metadata,
-    Column("id", ID, primary_key=True, autoincrement=True),
-    Column("page", String(64), nullable=False, index=True),
-    Column("incident", BigInteger, nullable=False, index=True),
-    Column("state", String(16), nullable=False),
-    _text("title"),
-    _text("text"),
-    _text("published_by"),
-    _ms("t_ms", index=True),
-    _ms("withdrawn_ms"),
-    # The first update of a story that belongs to no incident; 0 = it is that of its incident.
-    Column("story", BigInteger, nullable=False, server_default="0"),
-    # {component of the page: operational | degraded | down | maintenance}, as said with this update.
-    Column("components", JSON),
-    _ms("edited_ms"),
-    Column("version", Integer, nullable=False, server_default="1"),
 )
