@@ -23,7 +23,8 @@ SHOP = subscribers.Page("shop", "The Shop")
 
 @pytest.fixture
 def settings():
-    return WebSettings(status_pages={"shop": PAGE, "quiet": {**PAGE, "mails": False}}, external_url="https://status.example")
+    pages = {"shop": PAGE, "quiet": {**PAGE, "mails": False}, "hooks": {**PAGE, "mails": False, "webhooks": True}}
+    return WebSettings(status_pages=pages, external_url="https://status.example")
 
 
 @pytest.fixture
@@ -31,6 +32,11 @@ def follow(house):
     """The page's commands over the real tables."""
 
     def subscribe(args, _actor):
+        if "webhook" in args:
+            chance, now_ms, page = house.parts.random, house.clock.t_ms, subscribers.Page("hooks", "The Shop")
+            return house.db.write_now(
+                lambda tx: subscribers.subscribe_hook(tx, page, args["webhook"], private=False, random=chance, now_ms=now_ms)
+            )
         house.db.write_now(
             lambda tx: subscribers.subscribe(tx, SHOP, args["address"], random=house.parts.random, now_ms=house.clock.t_ms)
         )
@@ -71,6 +77,29 @@ async def test_from_the_form_to_the_last_mail(follow):
     assert one_click.status == 200 and confirmed(follow) == []
     assert (await client.post(leave, form={})).status == 200, "again is as good as once"
     assert (await client.post(confirm, form={})).status == 404
+
+
+async def test_a_webhook_is_given_confirmed_and_stopped_without_a_script(follow):
+    client, form = follow.client, {"webhook": "https://hooks.example.com/a"}
+    text = (await client.get("/status/hooks")).text
+    assert 'name="webhook" type="url"' in text and 'name="address"' not in text
+    assert 'name="webhook"' not in (await client.get("/status/shop")).text
+    assert (await client.post("/status/shop/subscribe", form=form)).status == 404, "no page has them unless it says so"
+    answer = await client.post("/status/hooks/subscribe", form=form)
+    assert answer.status == 200 and "Look what your webhook got" in answer.text and "hooks.example" not in answer.text
+    again = await client.post("/status/hooks/subscribe", form=form)
+    assert again.body == answer.body
+    inner = await client.post("/status/hooks/subscribe", form={"webhook": "http://127.0.0.1:9/"})
+    assert inner.status == 422 and "on the public internet" in inner.text
+    confirm = path(follow, "confirm", page="hooks", expires_ms=START_MS + 1000)
+    asked = await client.get(confirm)
+    assert "post every update" in asked.text and confirmed(follow) == [0], "who only looks confirms nothing"
+    done = await client.post(confirm)
+    assert done.status == 200 and "Everything we post" in done.text and confirmed(follow) == [START_MS]
+    leave = path(follow, "leave", page="hooks")
+    assert "Stop these posts" in (await client.get(leave)).text
+    stopped = await client.post(leave)
+    assert "No more posts" in stopped.text and confirmed(follow) == []
 
 
 async def test_known_and_unknown_addresses_get_the_same_answer(follow):

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from tocsin.app.configuration import Configuration
 from tocsin.app.statuspages import can_be_mailed, checked_components, page_named
 from tocsin.bus.wire import Args, CommandHandler
+from tocsin.config.channels import leads_inside
 from tocsin.config.schema import StatusPage
 from tocsin.errors import CommandError
 from tocsin.incidents import publish, subscribers
@@ -107,11 +108,19 @@ class StatusPageCommands:
         return await self._done(work)
 
     async def subscribe(self, args: Args, _actor: Actor) -> Any:
-        """{page, address} -> {}, whoever it is; a mail with a link is under way unless there were too many."""
+        """{page, address | webhook} -> {}, whoever it is; a message with a link is under way unless there were too many."""
         page = self._page(args)
+        address, shown = str(args.get("address", "")), subscribers.Page(page.slug, page.title)
+        if (url := args.get("webhook")) is not None:
+            if not page.webhooks:
+                raise CommandError(404, "no_webhooks", "this page has no webhooks")
+            private, random = leads_inside(page.webhooks), self._random
+            await self._done(
+                lambda tx, now_ms: subscribers.subscribe_hook(tx, shown, str(url), private=private, random=random, now_ms=now_ms)
+            )
+            return {}
         if not can_be_mailed(self._configuration.config):
             raise CommandError(404, "no_mail", "this page sends no mails")
-        address, shown = str(args.get("address", "")), subscribers.Page(page.slug, page.title)
         await self._done(
             lambda tx, now_ms: subscribers.subscribe(tx, shown, address, random=self._random, now_ms=now_ms)
         )  # fmt: skip

@@ -26,15 +26,17 @@ _AHEAD_MS = 14 * 86_400_000
 
 
 def pages_of(config: Config, now_ms: int) -> dict[str, dict[str, Any]]:
-    """{slug: {title, mails, components: [{name, checks}], maintenance: [{text, components, times: [[start_ms, end_ms]]}]}}
+    """{slug: {title, mails, webhooks, components: [{name, checks}], maintenance: [{text, components, times}]}}
 
-    Maintenance are the windows whose matchers cover the alert of a component's check, now or within two weeks.
+    `times` are [[start_ms, end_ms]]. Maintenance are the windows whose matchers cover the alert of a component's check, now or
+    within two weeks.
     """
     labels = {spec.id: {**config.external_labels, **alert_labels(spec)} for spec in config.checks}
     return {
         page.slug: {
-            **page.model_dump(exclude={"slug"}),
+            **page.model_dump(exclude={"slug", "webhooks"}),
             "mails": can_be_mailed(config),
+            "webhooks": bool(page.webhooks),
             "maintenance": [
                 row for window in config.routing.maintenance if (row := _maintenance(window, page, labels, now_ms)) is not None
             ],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from tocsin.config.schema import OwnSections
+from tocsin.config.schema import OwnSections, StatusWebhooks
 from tocsin.errors import Place, Problem
 from tocsin.formats.yaml_tree import Tree
 from tocsin.incidents.people import Directory
@@ -45,6 +45,7 @@ def read_channels(
         persons=directory.persons,
         receivers=receivers,
         external_url=own.external_url,
+        hook_pages={page.slug: leads_inside(page.webhooks) for page in own.status_pages if page.webhooks},
         host=urlsplit(own.external_url).hostname or "tocsin.invalid",
     )
     for ref, message in channels.problems():
@@ -55,6 +56,11 @@ def read_channels(
         text = f"nothing tells whether a page reached {name}: add a contact besides the best-effort ones (apprise)"
         problems.append(Problem(place, where, text, warning=True))
     return channels, problems
+
+
+def leads_inside(webhooks: bool | StatusWebhooks) -> bool:
+    """Whether a page's webhooks may lead to private addresses."""
+    return isinstance(webhooks, StatusWebhooks) and webhooks.allow_private
 
 
 def _defaults(shared: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

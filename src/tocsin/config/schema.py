@@ -272,6 +272,13 @@ class Component(Section):
     """Ids of checks; the component is as bad as the worst of them."""
 
 
+class StatusWebhooks(Section):
+    """Webhooks that visitors of a status page give. Strangers say where we post: only the public internet is reached."""
+
+    allow_private: bool = False
+    """They may lead to private, loopback and link-local addresses: for a page that only your own network sees."""
+
+
 class StatusPage(Section):
     """A public page at /status/SLUG: only what stands here is shown."""
 
@@ -284,6 +291,8 @@ class StatusPage(Section):
     """Of the bar on top of the page: `"#0b57a4"`."""
     logo: str = ""
     """A small .svg or .png file (8 KiB at most), relative to this file; it becomes a part of the page."""
+    webhooks: bool | StatusWebhooks = False
+    """`true`, or a block: visitors may follow the page by a webhook of theirs."""
 
 
 class WatchDog(Section):

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tocsin.clock import Clock, until_woken
 from tocsin.errors import CommandError, StateError
-from tocsin.incidents import affected, commands, due, flapping, intake, rows, undelivered
+from tocsin.incidents import affected, commands, due, flapping, intake, rows, subscribers, undelivered
 from tocsin.incidents.audit import audit
 from tocsin.incidents.changes import Muted
 from tocsin.incidents.incident import TIMER_CHANGES
@@ -31,7 +31,7 @@ from tocsin.metrics import Gauge
 from tocsin.model.alert import Page
 from tocsin.model.event import Actor
 from tocsin.model.incident import IncidentState
-from tocsin.model.notification import Notification
+from tocsin.model.notification import Notification, NotificationKind
 from tocsin.model.ports import Changed, Random
 from tocsin.state.muted import muted
 from tocsin.state.schema import timers
@@ -94,7 +94,10 @@ class Escalator:
         self._remember(ledger)
 
     def undelivered(self, tx: Connection, note: Notification, why: str, now_ms: int) -> None:
-        """The deliverer's cry: this page failed, or nobody has accepted it for too long."""
+        """The deliverer's cry: this page failed, or nobody has accepted it for too long; or a visitor's webhook is gone."""
+        if note.kind is NotificationKind.PUBLISHED:
+            subscribers.gone(tx, note, now_ms)
+            return
         ledger = self._ledger(tx, now_ms)
         undelivered.fall_back(ledger, note, why)
         self._remember(ledger)

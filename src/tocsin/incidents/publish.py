@@ -108,6 +108,19 @@ def latest(tx: Connection, page: str, *, incident: int = 0, story: int = 0, titl
     return _latest_alone(tx, page, " ".join(title.split()), 0)
 
 
+def thread(tx: Connection, page: str, *, incident: int, story: int) -> Sequence[Update]:
+    """What stands on `page` of one story, newest first."""
+    table = status_updates.c
+    mine = sa.select(status_updates).where(_of(incident, story), table.page == page, table.withdrawn_ms == 0)
+    return [_update(row) for row in tx.execute(mine.order_by(table.id.desc()).limit(_MOST))]
+
+
+def first_id(tx: Connection, page: str, *, incident: int, story: int) -> int:
+    """Of a story's first update, also when it was taken back; 0 = there is none."""
+    table = status_updates.c
+    return int(tx.execute(sa.select(sa.func.min(table.id)).where(_of(incident, story), table.page == page)).scalar() or 0)
+
+
 def check(state: str, title: str, text: str) -> None:
     """Raises CommandError 422 for what cannot be shown."""
     if state not in STATES:
@@ -174,10 +187,14 @@ def stories(tx: Connection, page: str, now_ms: int) -> Sequence[Story]:
     return sorted(shown, key=lambda story: not story.open)
 
 
+def _of(incident: int, story: int) -> sa.ColumnElement[bool]:
+    table = status_updates.c
+    return table.story == story if story else sa.and_(table.incident == incident, table.story == 0)
+
+
 def _latest(tx: Connection, page: str, *, incident: int, story: int) -> Update | None:
     table = status_updates.c
-    thread = table.story == story if story else sa.and_(table.incident == incident, table.story == 0)
-    mine = sa.select(status_updates).where(thread, table.page == page, table.withdrawn_ms == 0)
+    mine = sa.select(status_updates).where(_of(incident, story), table.page == page, table.withdrawn_ms == 0)
     row = tx.execute(mine.order_by(table.id.desc()).limit(1)).first()
     return _update(row) if row else None
 

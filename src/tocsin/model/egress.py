@@ -29,6 +29,7 @@ _REFUSED = tuple(
 )
 _REFUSED_NAMES = {"metadata.google.internal", "metadata.goog", "metadata", "instance-data"}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,18 @@ class EgressRules:
                 if _inside(ip, network):
                     return f"{address} is refused ({why}); egress.allow can permit it"
         return ""
+
+    def refusal_outside(self, address: str) -> str:
+        """Why a stranger's `address` may not be connected to; empty = it is on the public internet.
+
+        `allow` lifts nothing here: it was said for what the operator watches.
+        """
+        if refusal := EgressRules(deny=self.deny).refusal(address):
+            return refusal
+        meanings = _meanings(address)
+        if all(_public(ip) for ip in meanings if not (len(meanings) > 1 and ip in _NAT64)):
+            return ""
+        return f"{address} is not on the public internet"
 
     def refusal_of_name(self, host: str) -> str:
         """Why `host` may not even be resolved; empty = it may."""
@@ -75,6 +88,13 @@ def _meanings(address: str) -> list[IpAddress]:
     elif ip in _NAT64:
         out.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
     return out
+
+
+def _public(ip: IpAddress) -> bool:
+    """An address of one machine that anybody can reach. Tunnels (Teredo) could lead anywhere."""
+    if ip.is_multicast or ip.is_reserved or not ip.is_global:
+        return False
+    return isinstance(ip, ipaddress.IPv4Address) or (ip in _GLOBAL_UNICAST and ip.teredo is None)
 
 
 def _inside(ip: IpAddress, network: IpNetwork) -> bool:

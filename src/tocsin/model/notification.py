@@ -140,7 +140,8 @@ class Message:
     runbook_url: str = ""
     silence_url: str = ""
     visitor: Mapping[str, str] = field(default_factory=dict)
-    """Of a mail to a visitor of a status page: `page_title` and the addresses `page_url`, `leave_url`, perhaps `confirm_url`."""
+    """Of a message to a visitor of a status page: `page`, `page_title` and the addresses `page_url`, `leave_url`, perhaps
+    `confirm_url`; for a webhook its `secret`."""
     chart_url: str = ""
     """The chart as an image, signed, expiring; may answer 404 when there is nothing to draw."""
     fields: tuple[tuple[str, str], ...] = ()

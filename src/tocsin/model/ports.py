@@ -127,6 +127,10 @@ class Way:
     proxy: str = field(default="", repr=False)
     proxy_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     follow_redirects: bool = True
+    outside: bool = False
+    """A stranger gave the address: only what is on the public internet is connected to, over connections of its own."""
+    longest_body: int = 1 << 20
+    """What more of the answer's body comes is not read."""
 
 
 class Http(Protocol):

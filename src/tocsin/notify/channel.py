@@ -75,6 +75,8 @@ class Channel(BaseModel):
     """Read by a program that keeps an object per incident: each is told by itself, never as a line in another's message."""
     best_effort: ClassVar[bool] = False
     """Knows only success or failure; config check warns where it is somebody's only page channel."""
+    one_provider: ClassVar[bool] = True
+    """False where each address is a server of somebody else: that one fails says nothing of the next, and pauses no lane."""
     rate: ClassVar[Rate] = Rate()
 
     http_config: HttpClient | None = None

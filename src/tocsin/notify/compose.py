@@ -73,9 +73,14 @@ class Composer:
         return message, io
 
     def _visitor(self, note: Notification) -> dict[str, str]:
-        """The addresses in a mail to a visitor of a status page: signed here, so that the outbox holds no link that acts."""
-        told = note.payload.get("visitor")
-        return links.visitor_urls(self.settings.external_url, self.key, told, note.created_ms) if told else {}
+        """The addresses in a message to a visitor of a status page: signed here, so that the outbox holds no link that acts."""
+        told, address = note.payload.get("visitor"), note.settings_ref.removeprefix("visitor:")
+        if not told:
+            return {}
+        urls = links.visitor_urls(self.settings.external_url, self.key, told, note.created_ms)
+        if "://" in address:
+            urls["secret"] = links.visitor_secret(self.key, urls["page"], int(told["subscriber"]), address)
+        return urls
 
     def _picture(self, note: Notification) -> Picture:
         """The chart, begun to be drawn; none where no rule of ours looked at anything."""

@@ -50,10 +50,14 @@ _AFTER_ERROR_MS = 2_000
 _SEND_TIMEOUT_S, _ILLUSTRATE_TIMEOUT_S = 45.0, 20.0
 _PLACE_TTL_MS = 24 * 3_600_000
 _PRUNE_EVERY_MS = 3_600_000
+_NOBODY_THERE = (404, 410)
 
 
 class Undelivered(Protocol):
-    """Told, in the deliverer's transaction, of a page that failed or that nobody accepted for a minute."""
+    """Told, in the deliverer's transaction, of a page that failed or that nobody accepted for a minute.
+
+    And of a visitor's webhook whose server says that there is nobody (404, 410).
+    """
 
     def __call__(self, tx: Connection, note: Notification, why: str, now_ms: int) -> None: ...
 
@@ -260,7 +264,7 @@ class Deliverer:
             cry = queue.finish(tx, claimed, delivery, following, now_ms, attempts_made=note.attempts + 1)
             if refs != claimed.refs:
                 queue.keep_refs(tx, note, refs)
-            if cry:
+            if cry or (note.kind is NotificationKind.PUBLISHED and delivery.status in _NOBODY_THERE):
                 self._undelivered(tx, note, delivery.reason, now_ms)
             return following
 
@@ -330,7 +334,8 @@ class Deliverer:
     def _release(self, channel: Channel | str, delivery: Delivery) -> None:
         if isinstance(channel, str):
             return
-        paused, opened = self._lanes.release(channel.lane(), channel.rate, delivery, self._steady_ms())
+        answer = delivery if channel.one_provider else Delivery.accepted()
+        paused, opened = self._lanes.release(channel.lane(), channel.rate, answer, self._steady_ms())
         lane_paused.set(float(paused), channel.lane())
         if opened:
             log.error("provider fails, pausing it", lane=channel.lane(), reason=delivery.reason)

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from tocsin.model.egress import EgressRules, literal_address
 from tocsin.model.ports import HttpError, HttpResponse, Way
@@ -26,10 +27,11 @@ _PLAIN = Way()
 
 
 class _JudgingResolver(AbstractResolver):
-    """Resolves through the system and keeps the permitted addresses only."""
+    """Resolves through the system and keeps the permitted addresses only; `outside`: those of the public internet."""
 
-    def __init__(self, egress: Callable[[], EgressRules]) -> None:
+    def __init__(self, egress: Callable[[], EgressRules], *, outside: bool = False) -> None:
         self._egress = egress
+        self._outside = outside
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         rules = self._egress()
@@ -38,8 +40,9 @@ class _JudgingResolver(AbstractResolver):
         loop = asyncio.get_running_loop()
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
         out: list[ResolveResult] = []
+        judge = rules.refusal_outside if self._outside else rules.refusal
         for found_family, _, proto, _, sockaddr in infos:
-            if not rules.refusal(str(sockaddr[0])):
+            if not judge(str(sockaddr[0])):
                 out.append(
                     ResolveResult(
                         hostname=host,
@@ -51,7 +54,8 @@ class _JudgingResolver(AbstractResolver):
                     )
                 )
         if not out:
-            raise OSError(f"{host} leads to an address that egress rules forbid")
+            why = "is not on the public internet" if self._outside else "egress rules forbid"
+            raise OSError(f"{host} leads to an address that {why}")
         return out
 
     async def close(self) -> None:
@@ -89,6 +93,8 @@ class RealHttp:
         self._user_agent = user_agent
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
+        self._outside: aiohttp.ClientSession | None = None
+        """For addresses of strangers: a connection that was opened under other rules must never carry their requests."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,9 +103,10 @@ class RealHttp:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._outside):
+            if session is not None:
+                await session.close()
+        self._session = self._outside = None
 
     async def request(
         self,
@@ -113,7 +120,7 @@ class RealHttp:
     ) -> HttpResponse:
         """One request and its redirects within the same host. Raises HttpError."""
         way = way or _PLAIN
-        host = self._judged(url)
+        host = self._judged(url, outside=way.outside)
         sent = [False]
         try:
             async with asyncio.timeout(timeout_s):
@@ -123,7 +130,7 @@ class RealHttp:
                     if response.status not in _REDIRECTS or not location or not way.follow_redirects:
                         return response
                     url = urljoin(url, location)
-                    if self._judged(url) != host:
+                    if self._judged(url, outside=way.outside) != host:
                         return response
                     if response.status == 303:
                         method, body = "GET", b""
@@ -152,7 +159,7 @@ class RealHttp:
     async def _once(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, sent: list[bool], way: Way
     ) -> HttpResponse:
-        session = self._open()
+        session = self._open_outside() if way.outside else self._open()
         async with session.request(
             method,
             url,
@@ -165,48 +172,66 @@ class RealHttp:
             proxy=way.proxy or None,
             proxy_headers=dict(way.proxy_headers) or None,
         ) as response:
-            content = await _read_some(response)
+            content = await _read_some(response, way.longest_body)
             return HttpResponse(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=_JudgingResolver(lambda: self.egress), limit=200, limit_per_host=20)
-            tracing = aiohttp.TraceConfig()
-
-            async def body_sent(_session: object, context: SimpleNamespace, _params: object) -> None:
-                if context.trace_request_ctx is not None:  # a websocket's opening carries nothing that could arrive twice
-                    context.trace_request_ctx[0] = True
-
-            tracing.on_request_headers_sent.append(body_sent)
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                trace_configs=[tracing],
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
-                trust_env=self._trust_env,
-            )
+            self._session = self._make_session(_JudgingResolver(lambda: self.egress), trust_env=self._trust_env)
         return self._session
 
-    def _judged(self, url: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
+    def _open_outside(self) -> aiohttp.ClientSession:
+        if self._outside is None:
+            # Never by a proxy of the environment: it would resolve the name by itself, and reach what it can.
+            self._outside = self._make_session(_JudgingResolver(lambda: self.egress, outside=True), trust_env=False)
+        return self._outside
+
+    def _make_session(self, resolver: AbstractResolver, *, trust_env: bool) -> aiohttp.ClientSession:
+        tracing = aiohttp.TraceConfig()
+
+        async def body_sent(_session: object, context: SimpleNamespace, _params: object) -> None:
+            if context.trace_request_ctx is not None:  # a websocket's opening carries nothing that could arrive twice
+                context.trace_request_ctx[0] = True
+
+        tracing.on_request_headers_sent.append(body_sent)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=resolver, limit=200, limit_per_host=20),
+            trace_configs=[tracing],
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=trust_env,
+        )
+
+    def _judged(self, url: str, schemes: tuple[str, ...] = ("http", "https"), *, outside: bool = False) -> str:
         """The URL's origin. Raises HttpError when its scheme or literal address is forbidden."""
-        parts = urlsplit(url)
-        if parts.scheme not in schemes or not parts.hostname:
+        host = _host_of(url)
+        parts = urlsplit(url if host else "")
+        if parts.scheme not in schemes:
             raise HttpError(f"only {' and '.join(schemes)} URLs can be called", sent=False)
-        if (address := literal_address(parts.hostname)) and (refusal := self.egress.refusal(address)):
-            raise HttpError(refusal, sent=False)
+        refusal = self.egress.refusal_outside if outside else self.egress.refusal
+        if (address := literal_address(host)) and (why := refusal(address)):
+            raise HttpError(why, sent=False)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-async def _read_some(response: aiohttp.ClientResponse) -> bytes:
-    """The body, cut at 1 MiB: a provider's answer is small, anything else is not an answer."""
+def _host_of(url: str) -> str:
+    """The host as it will be connected to: the client folds other scripts' digits and dots, so that `①②⑦.0.0.1` is an address."""
+    try:
+        return URL(url).host or ""
+    except ValueError:
+        return ""
+
+
+async def _read_some(response: aiohttp.ClientResponse, longest: int) -> bytes:
+    """The body, cut: a provider's answer is small, anything else is not an answer."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_chunked(65_536):
+    async for chunk in response.content.iter_chunked(min(65_536, longest)):
         chunks.append(chunk)
         size += len(chunk)
-        if size >= _LONGEST_BODY:
+        if size >= longest:
             break
-    return b"".join(chunks)[:_LONGEST_BODY]
+    return b"".join(chunks)[:longest]
 
 
 def _text(error: Exception) -> str:

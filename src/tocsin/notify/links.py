@@ -114,6 +114,7 @@ def visitor_urls(external_url: str, key: bytes, visitor: Mapping[str, Any], now_
     page = f"{external_url.rstrip('/')}/status/{visitor['page']}"
     number, update = int(visitor["subscriber"]), int(visitor.get("update", 0))
     urls = {
+        "page": str(visitor["page"]),
         "page_title": str(visitor["page_title"]),
         "page_url": f"{page}#update-{update}" if update else page,
         "leave_url": f"{page}/leave/{sign_visitor(key, 'leave', str(visitor['page']), number, 0)}",
@@ -122,6 +123,11 @@ def visitor_urls(external_url: str, key: bytes, visitor: Mapping[str, Any], now_
         token = sign_visitor(key, "confirm", str(visitor["page"]), number, now_ms + LINK_TTL_MS)
         urls["confirm_url"] = f"{page}/confirm/{token}"
     return urls
+
+
+def visitor_secret(key: bytes, page: str, number: int, url: str) -> str:
+    """What signs the requests to one visitor's webhook. Made from our key, so that it is kept nowhere."""
+    return _encode(hmac.new(key, f"hook.{page}.{number}.{url}".encode(), hashlib.sha256).digest())
 
 
 def sign_visitor(key: bytes, purpose: str, page: str, number: int, expires_ms: int) -> str:

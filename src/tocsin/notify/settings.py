@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import SecretStr
+
 from tocsin.model.incident import Person
 from tocsin.model.route import Receiver
 from tocsin.notify.channel import Channel, build, registry
+from tocsin.notify.visitorhook import VisitorHook
 from tocsin.notify.visitormail import VisitorMail
 
 
@@ -16,13 +19,16 @@ from tocsin.notify.visitormail import VisitorMail
 class ChannelSettings:
     """`defaults` are said once per channel for everybody (mail server, bot token); a destination's own settings go over them.
 
-    References: `user:ana/<method id>`, `receiver:web/slack/0` (receiver, channel, index) and `visitor:<mail address>`.
+    References: `user:ana/<method id>`, `receiver:web/slack/0` (receiver, channel, index) and `visitor:<mail address
+    or URL>`.
     """
 
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     persons: Mapping[str, Person] = field(default_factory=dict)
     receivers: Mapping[str, Receiver] = field(default_factory=dict)
     external_url: str = ""
+    hook_pages: Mapping[str, bool] = field(default_factory=dict)
+    """{status page that visitors may follow by webhook: whether these may lead to private addresses}"""
     host: str = "tocsin.invalid"
     """Right side of mail message ids; the host of `external_url` as a rule."""
 
@@ -77,9 +83,11 @@ class ChannelSettings:
         raise ValueError(f"receiver {name} has no {channel} destination {index} any more")
 
     def _of_visitor(self, address: str) -> Channel:
-        """A mail to somebody outside, who follows a status page."""
+        """A mail to somebody outside who follows a status page, or a call of their webhook."""
         if not address:
             raise ValueError("this visitor has left")
+        if "://" in address:
+            return VisitorHook(url=SecretStr(address), pages=self.hook_pages)
         return VisitorMail.model_validate({**self._over("email", {}), "to": address})
 
     def _over(self, channel: str, own: Mapping[str, Any]) -> dict[str, Any]:

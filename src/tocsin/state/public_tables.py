@@ -1,4 +1,4 @@
-"""Tables of what people add in the dashboard: checks, imports, planned work, dashboards; what status pages say, who follows them."""
+"""Tables of what people add in the dashboard, of what status pages say, and of who follows them."""
 
 from __future__ import annotations
 

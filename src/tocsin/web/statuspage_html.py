@@ -9,6 +9,7 @@ from html import escape
 from urllib.parse import urlsplit
 
 from tocsin.incidents.publish import Story, Update
+from tocsin.incidents.webhooks import LONGEST
 from tocsin.model.check import CheckState
 from tocsin.web.html import page, safe_href
 from tocsin.web.statuspage_view import DAY_MS, DAYS, Component, Planned, View
@@ -36,7 +37,7 @@ class Places:
     feed: str
     json: str
     subscribe: str = ""
-    """Where the form for mails goes; empty = there is none (a copy elsewhere has nobody who could take it)."""
+    """Where the forms for mails and webhooks go; empty = there is none (a copy elsewhere has nobody who could take it)."""
 
 
 BESIDE = Places("pages.css", "feed.atom", "status.json")
@@ -63,7 +64,7 @@ def render(view: View, places: Places) -> str:
         _section("The last 14 days", [_story(story) for story in ended]),
         f'<p><a href="{escape(places.feed)}">Atom feed of updates</a> <a href="{escape(places.json)}">JSON</a></p>',
     ]
-    follow = _follow(places.subscribe) if view.mails and places.subscribe else ""
+    follow = _follow(view, places.subscribe) if places.subscribe else ""
     body.append(follow)
     target = "'self'" if follow else "'none'"
     head = (
@@ -136,8 +137,23 @@ def _story(story: Story) -> str:
     return f'<article class="{looks}"><h3 dir="auto">{escape(story.title)}</h3><ol class="updates">{updates}</ol></article>'
 
 
-def _follow(action: str) -> str:
-    """A form that needs no script: an address, and a button."""
+def _follow(view: View, action: str) -> str:
+    """Forms that need no script: an address, and a button."""
+    return (_by_mail(action) if view.mails else "") + (_by_hook(action) if view.webhooks else "")
+
+
+def _by_hook(action: str) -> str:
+    return (
+        '<h2 id="webhook">Updates by webhook</h2>'
+        f'<form method="post" action="{escape(action)}"><label for="url">Address of your webhook</label>'
+        f'<input id="url" name="webhook" type="url" maxlength="{LONGEST}" required placeholder="https://">'
+        "<button>Post updates there</button></form>"
+        '<p class="note">We post a link to confirm it first, and a secret that signs what follows. '
+        "Everything we post is JSON and has a link to stop.</p>"
+    )
+
+
+def _by_mail(action: str) -> str:
     return (
         f'<h2 id="subscribe">Updates by mail</h2><form method="post" action="{escape(action)}">'
         '<label for="address">Your mail address</label>'

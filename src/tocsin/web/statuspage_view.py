@@ -78,6 +78,8 @@ class View:
     planned: tuple[Planned, ...] = ()
     mails: bool = False
     """Visitors may ask for mails of it."""
+    webhooks: bool = False
+    """Visitors may have it told to a webhook of theirs."""
     brand: Brand = Brand()
 
 
@@ -94,6 +96,7 @@ def read_view(tx: Connection, slug: str, page: Mapping[str, Any], now_ms: int, *
         stories=told,
         planned=planned_of(page.get("maintenance", ()), now_ms),
         mails=bool(page.get("mails")),
+        webhooks=bool(page.get("webhooks")),
         brand=Brand(*(str(page.get(name) or "") for name in ("link", "colour", "logo"))),
     )
 

@@ -9,6 +9,7 @@ export interface StatusPageRow {
   title: string
   url: string
   mails: boolean
+  webhooks: boolean
   followers: number
   components: { name: string; state: string }[]
   stories: StoryRow[]

@@ -96,6 +96,8 @@ class StatusPageRow:
     url: str
     mails: bool
     """Visitors may ask for mails: `channels: email:` says how mail leaves."""
+    webhooks: bool
+    """Visitors may have it posted to a webhook of theirs: `webhooks:` of the page."""
     followers: int
     """Visitors who confirmed; who they are is shown to nobody."""
     components: Sequence[ComponentRow]
@@ -204,6 +206,7 @@ class StatusPagesApi:
             view.title,
             self._desk.path(f"/status/{slug}"),
             view.mails,
+            view.webhooks,
             subscribers.count(tx, slug),
             [ComponentRow(one.name, one.state) for one in view.components],
             _stories(view),
