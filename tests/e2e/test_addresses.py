@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.sync_api import expect
@@ -89,6 +90,22 @@ def test_back_and_a_reload_bring_scroll_drawers_and_what_was_ticked(start_tocsin
     page.wait_for_function(there, arg=y)
     page.go_forward()
     expect(page.locator("details[data-row]")).to_have_count(0)
+
+    # A scope: what is counted is counted in it, again and again, and the page says of what it is.
+    page.goto(tocsin.url + "/")
+    expect(page.locator("h1")).to_contain_text("0 of 2 checks up")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/tocsin/v1/overview" in request.url else None)
+    page.goto(tocsin.url + "/?scope=service=shop")
+    expect(page.locator("h1")).to_contain_text("0 of 1 checks up")
+    expect(page.get_by_text('Figures, counts and changes of service="shop"')).to_be_visible()
+    with page.expect_response(lambda answer: "/api/tocsin/v1/overview" in answer.url):
+        pass
+    page.get_by_role("navigation", name="Pages", exact=True).locator('a[href^="/checks"]').click()
+    expect(page.locator("[data-row]")).to_have_count(1)
+    assert asked and all("scope=" in url for url in asked), asked
+    page.get_by_role("button", name="Remove service=shop").click()
+    expect(page.locator("[data-row]")).to_have_count(2)
     assert noise.lines == []
 
 
@@ -103,6 +120,21 @@ def test_what_is_common_to_all_addresses_works_where_it_means_something(calm_toc
     page.get_by_role("link", name="Hosts", exact=True).first.click()
     expect(page).to_have_url(calm_tocsin.url + "/hosts?tz=Asia/Tokyo&theme=contrast")
     assert page.locator("#time-range").inner_text().split() == ["Last", "1", "hour", "Asia/Tokyo"]
+
+    # The zone that is chosen lasts, an address goes first, and one key is UTC; the axis says which it is.
+    axis = page.get_by_title("Times in")
+    page.locator("#time-range").click()
+    page.get_by_label("Time zone").select_option("Asia/Tokyo")
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(calm_tocsin.url + "/hosts?theme=contrast")
+    page.goto(calm_tocsin.url + "/explore?q=vector(1)")
+    expect(axis).to_have_text("Times in +09:00")
+    page.keyboard.press("z")
+    expect(axis).to_have_text("Times in UTC")
+    page.keyboard.press("z")
+    expect(axis).to_have_text("Times in +09:00")
+    page.goto(calm_tocsin.url + "/explore?q=vector(1)&tz=browser")
+    expect(axis).to_have_text(re.compile("^Times in CES?T"))
     page.goto(calm_tocsin.url + "/d/hosts?tz=nowhere&from=1700000000000&to=2023-11-15T00:00:00Z&kiosk=1")
     expect(page.get_by_text("No series in this range").first).to_be_visible()
     expect(page.get_by_role("banner")).to_have_count(0)

@@ -37,6 +37,8 @@ describe('ranges', () => {
     expect(rangeLabel({ from: 'now-7d', to: 'now' })).toBe('Last 7 days')
     expect(rangeLabel({ from: 'now-45m', to: 'now' })).toBe('Last 45m')
     expect(rangeLabel(fixed({ from_ms: NOW, to_ms: NOW + 60_000 }))).toBe('2026-11-22 12:00 – 2026-11-22 12:01')
+    expect(rangeLabel({ from: '2026-11-22T12:00:00Z', to: String(NOW + 3_600_000) }, 'Asia/Tokyo')).toBe('2026-11-22 21:00 – 2026-11-22 22:00')
+    expect(rangeLabel({ from: '2026-11-22T12:00:00Z', to: 'now' }, 'Asia/Tokyo')).toBe('2026-11-22 21:00 – now')
   })
   it('ask for a step people would choose', () => {
     expect(stepFor({ from_ms: 0, to_ms: 3_600_000 }, 240)).toBe(15)

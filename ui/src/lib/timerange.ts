@@ -1,5 +1,7 @@
 // Time in addresses: `now-6h`, RFC 3339 or epoch ms; relative in the address bar, absolute in a copied link.
 
+import { wallOf } from './zone.svelte'
+
 const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, y: 31_536_000_000 }
 
 export interface Range { from: string; to: string }
@@ -65,11 +67,15 @@ function relativeFrom(length_ms: number): string {
   return `now-${Math.round(length_ms / 1000)}s`
 }
 
-export function rangeLabel(range: Range): string {
+/** Fixed times are written by the clock of `zone`. */
+export function rangeLabel(range: Range, zone = 'UTC'): string {
   const preset = PRESETS.find((one) => one.from === range.from && range.to === 'now')
   if (preset) return `Last ${preset.label}`
   if (range.to === 'now' && range.from.startsWith('now-')) return `Last ${range.from.slice(4)}`
-  const short = (text: string) => (text.startsWith('now') ? text : text.replace('T', ' ').slice(0, 16))
+  const short = (text: string) => {
+    const t_ms = text.startsWith('now') ? null : instant(text, 0)
+    return t_ms === null ? text : wallOf(t_ms, zone).replace('T', ' ')
+  }
   return `${short(range.from)} – ${short(range.to)}`
 }
 
