@@ -400,7 +400,11 @@ async def test_the_sign_in_page_offers_it_where_the_address_can(house: Any) -> N
     assert '<script src="/static/passkey.js" defer></script>' in page
     assert 'data-rp="tocsin.example" data-next="/alerts?a=&quot;&gt;" hidden' in page
     assert (await house.client.get("/static/passkey.js")).headers["content-type"].startswith("text/javascript")
-    house.parts.settings = dataclasses.replace(house.parts.settings, external_url="http://127.0.0.1:8911")
+    house.parts.settings = dataclasses.replace(house.parts.settings, route_prefix="/t")
+    page = (await house.client.get("/t/login")).text
+    assert '<script src="/t/static/passkey.js" defer>' in page and 'data-passkey="/t/login/passkey"' in page
+    assert "Path=/t/login/passkey;" in (await house.client.post("/t/login/passkey/options")).headers["set-cookie"]
+    house.parts.settings = dataclasses.replace(house.parts.settings, route_prefix="", external_url="http://127.0.0.1:8911")
     assert "passkey" not in (await house.client.get("/login")).text
     assert (await house.client.post("/login/passkey/options")).json()["type"] == "urn:tocsin:no_passkeys_here"
     assert "passkey" in (await house.client.get("/login", headers={"host": "localhost:8911"})).text
