@@ -54,10 +54,16 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def create_engine(url: str, *, read_only: bool = False, connect: Callable[[], sqlite3.Connection] | None = None) -> Engine:
+def create_engine(
+    url: str,
+    *,
+    read_only: bool = False,
+    connect: Callable[[], sqlite3.Connection] | None = None,
+    wait_ms: int = 30_000,
+) -> Engine:
     """An engine with our settings: WAL, synchronous=FULL and explicit transactions on SQLite.
 
-    `connect` opens SQLite in another way (simulation: a disk that fails).
+    `connect` opens SQLite in another way (simulation: a disk that fails). `wait_ms`: for a lock of another's.
     """
     if not url.startswith("sqlite"):
         return sa.create_engine(url, json_serializer=_dumps, json_deserializer=orjson.loads, pool_pre_ping=True)
@@ -65,14 +71,14 @@ def create_engine(url: str, *, read_only: bool = False, connect: Callable[[], sq
         url,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
-        **({"creator": connect} if connect else {"connect_args": {"check_same_thread": False, "timeout": 30}}),
+        **({"creator": connect} if connect else {"connect_args": {"check_same_thread": False, "timeout": wait_ms / 1000}}),
     )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=30000")
+        cursor.execute(f"PRAGMA busy_timeout={wait_ms}")
         if read_only:
             cursor.execute("PRAGMA query_only=ON")
         else:
@@ -113,6 +119,8 @@ class Database:
             self._read_engine = engines[1]
         else:
             self._read_engine = create_engine(url, read_only=True) if url.startswith("sqlite") and not read_only else self.engine
+        glances = url.startswith("sqlite") and not inline and not engines
+        self._glance_engine = create_engine(url, read_only=True, wait_ms=0) if glances else None
         self.read_only = read_only
         self.reserve = reserve
         self._inline = inline
@@ -262,6 +270,17 @@ class Database:
             return self.read_now(work)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
 
+    async def glance(self, work: Work[T]) -> T:
+        """A look-up by key that every request makes: SQLite answers it here in microseconds, and there a reader waits for nobody.
+        Any other database, and SQLite while it is locked, is read on a thread."""
+        if self._glance_engine is not None:
+            try:
+                with self._glance_engine.connect() as connection:
+                    return work(connection)
+            except sa.exc.OperationalError:
+                pass  # What is wrong is said by the thread, which waits for a lock.
+        return await self.read(work)
+
     def read_now(self, work: Work[T]) -> T:
         with self._read_engine.connect() as connection:
             return work(connection)
@@ -273,8 +292,9 @@ class Database:
             self._writer = None
         if self._readers is not None:
             self._readers.shutdown(wait=True)
-        self._read_engine.dispose()
-        self.engine.dispose()
+        for engine in (self._glance_engine, self._read_engine, self.engine):
+            if engine is not None:
+                engine.dispose()
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -13,11 +13,11 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from starlette.datastructures import Headers
 
 from tocsin.errors import CommandError
 from tocsin.model.event import Actor
+from tocsin.state.prepared import Prepared
 from tocsin.state.schema import accounts, sessions, tokens
 from tocsin.web.accounts import secret_hash
 from tocsin.web.endpoint import Role
@@ -30,6 +30,21 @@ WALLBOARD = "tocsin_wallboard"
 """Cookie of a screen without a person: a viewer's API token, from a link (wallboard.py)."""
 _TOUCH_MS = 60_000
 """Sessions and tokens are marked as used at most this often."""
+
+_TOKEN = Prepared(sa.select(tokens).where(tokens.c.id_hash == sa.bindparam("of"), tokens.c.kind == "api"))
+_SESSION = Prepared(
+    sa.select(
+        sessions.c.csrf,
+        sessions.c.expires_ms,
+        sessions.c.seen_ms,
+        accounts.c.name,
+        accounts.c.full_name,
+        accounts.c.role,
+        accounts.c.disabled,
+    )
+    .join(accounts, accounts.c.id == sessions.c.account)
+    .where(sessions.c.id_hash == sa.bindparam("of"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +90,7 @@ class Authenticator:
         self._failures.check(address)
         id_hash = secret_hash(secret)
         now_ms = self._parts.clock.now_ms()
-        row = await self._parts.database.read(lambda tx: _token_row(tx, id_hash))
+        row = await self._parts.database.glance(lambda tx: _TOKEN.first(tx, of=id_hash))
         if row is None or (row.expires_ms and row.expires_ms <= now_ms):
             self._failures.failed(address)
             raise Refused(401, "bad_token", "this API token is not known, was revoked or has expired")
@@ -89,7 +104,7 @@ class Authenticator:
         CSRF token all the same."""
         id_hash = secret_hash(secret)
         now_ms = self._parts.clock.now_ms()
-        row = await self._parts.database.read(lambda tx: _token_row(tx, id_hash))
+        row = await self._parts.database.glance(lambda tx: _TOKEN.first(tx, of=id_hash))
         if row is None or row.role != Role.VIEWER or (row.expires_ms and row.expires_ms <= now_ms):
             return None
         if now_ms - row.used_ms > _TOUCH_MS:
@@ -99,7 +114,7 @@ class Authenticator:
     async def _by_session(self, cookie: str, address: str) -> Caller | None:
         id_hash = secret_hash(cookie)
         now_ms = self._parts.clock.now_ms()
-        row = await self._parts.database.read(lambda tx: _session_row(tx, id_hash))
+        row = await self._parts.database.glance(lambda tx: _SESSION.first(tx, of=id_hash))
         idle_ms = self._parts.settings.session_idle_ms
         if row is None or row.disabled or row.expires_ms <= now_ms or row.seen_ms + idle_ms <= now_ms:
             return None
@@ -153,23 +168,3 @@ def session_cookie(headers: Headers, name: str = COOKIE) -> str | None:
     except CookieError:
         return None
     return morsel.value if morsel else None
-
-
-def _token_row(tx: Connection, id_hash: str) -> Any:
-    return tx.execute(sa.select(tokens).where(tokens.c.id_hash == id_hash, tokens.c.kind == "api")).first()
-
-
-def _session_row(tx: Connection, id_hash: str) -> Any:
-    return tx.execute(
-        sa.select(
-            sessions.c.csrf,
-            sessions.c.expires_ms,
-            sessions.c.seen_ms,
-            accounts.c.name,
-            accounts.c.full_name,
-            accounts.c.role,
-            accounts.c.disabled,
-        )
-        .join(accounts, accounts.c.id == sessions.c.account)
-        .where(sessions.c.id_hash == id_hash)
-    ).first()
