@@ -30,8 +30,9 @@ export function ended(token: TokenRow, now_ms: number): boolean {
 /** How an account signs in, as a person would say it. */
 export function signsIn(account: AccountRow): string {
   if (account.disabled) return 'disabled: cannot sign in'
-  const by = account.has_password ? 'password' : 'sign-in link only'
-  return account.has_totp ? `${by} and code` : by
+  const passkey = account.passkeys > 0 ? 'passkey' : ''
+  if (!account.has_password) return passkey || 'sign-in link only'
+  return [passkey, account.has_totp ? 'password and code' : 'password'].filter(Boolean).join(' or ')
 }
 
 /** A secret in groups of four: typed by hand it is read aloud. */
@@ -44,6 +45,7 @@ export function changesOf(before: AccountRow, after: AccountRow, password: strin
   const changes: Record<string, unknown> = {}
   for (const name of ['role', 'full_name', 'email', 'disabled'] as const) if (before[name] !== after[name]) changes[name] = after[name]
   if (before.has_totp && !after.has_totp) changes.totp = false
+  if (before.passkeys && !after.passkeys) changes.passkeys = false
   if (password) changes.password = password
   return changes
 }
