@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 from tests.e2e.shop import Shop
 from tests.e2e.test_every_page import violations
 
+SCRAPES = 15
+"""Of the shop, a second apart, before and after it breaks: enough to tell one from the other."""
 SCRAPE = 'scrape_configs: [{{job_name: shop, scrape_interval: 1s, static_configs: [{{targets: ["{address}"]}}]}}]\n'
 
 
@@ -107,7 +109,30 @@ def test_an_expression_is_built_taken_apart_and_its_lines_hidden(calm_tocsin: An
     assert violations(page) == []
     page.go_back()  # from what the builder made to what was asked first
     expect(page.locator(".cm-content")).not_to_contain_text("by (mode)")
+    _several_in_one_chart(page, calm_tocsin.url)
     assert noise.lines == []
+
+
+def _several_in_one_chart(page: Any, url: str) -> None:
+    """Of one unit in one chart, of another in another; switched off by letter; one chart each when that is wanted."""
+    page.goto(url + "/explore?q=node_load1&q=node_load5&q=node_memory_MemAvailable_bytes&from=now-5m")
+    both = page.get_by_role("region", name="Graph of A, B", exact=True)
+    expect(both.get_by_role("button", name="A node_load1", exact=True)).to_be_visible()
+    expect(both.get_by_role("button", name="B node_load5", exact=True)).to_be_visible()
+    expect(page.get_by_role("region", name="Graph of C", exact=True)).to_contain_text("C · bytes")
+    page.get_by_label("compare with").select_option("prev")
+    assert violations(page) == []
+    page.get_by_role("button", name="Show B", exact=True).click()
+    expect(page).to_have_url(re.compile("off=B"))
+    expect(page.get_by_role("region", name="Graph of A", exact=True)).to_be_visible()
+    expect(both).to_have_count(0)
+    page.get_by_role("button", name="Remove Expression A").click()  # what was B is A now, and off
+    expect(page).to_have_url(re.compile("off=A"))
+    page.get_by_role("button", name="Show A", exact=True).click()
+    page.get_by_role("button", name="One chart each").click()
+    expect(page).to_have_url(re.compile("each=1"))
+    expect(page.get_by_role("region", name="Graph of A", exact=True)).to_have_count(0)
+    expect(page.locator(".rows tbody tr").filter(has_text="node_load5").first).to_be_visible()
 
 
 def _until(page: Any, true: Callable[[], bool]) -> None:
@@ -118,17 +143,24 @@ def _until(page: Any, true: Callable[[], bool]) -> None:
     assert true()
 
 
+def _scrapes(page: Any, url: str, since_ms: int) -> int:
+    """How often the shop was scraped, and answered."""
+    found = page.request.get(url + "/api/v1/query", params={"query": 'up{job="shop"}[5m]'}).json()["data"]["result"]
+    return sum(t_s * 1000 >= since_ms and value == "1" for one in found for t_s, value in one["values"])
+
+
 def test_a_spike_is_explained_by_the_route_that_breaks(start_tocsin: Any, open_browser: Any, shop: Shop) -> None:
     tocsin = start_tocsin(SCRAPE.format(address=shop.address))
     page = open_browser(tocsin)
     page.goto(tocsin.url + "/services/shop")
     expect(page.get_by_role("heading", name="Errors")).to_be_visible()
-    # Time is what is tested here: a spike needs a before and an after.
-    page.wait_for_timeout(25_000)
+    # A spike needs a before and an after: as many scrapes of each.
+    _until(page, lambda: _scrapes(page, tocsin.url, 0) >= SCRAPES)
     shop.fail()
     broke_ms = round(time.time() * 1000)
-    page.wait_for_timeout(25_000)
-    page.goto(f"{tocsin.url}/services/shop?from={broke_ms}&to={broke_ms + 25_000}")
+    _until(page, lambda: _scrapes(page, tocsin.url, broke_ms) >= SCRAPES)
+    length_ms = round(time.time() * 1000) - broke_ms
+    page.goto(f"{tocsin.url}/services/shop?from={broke_ms}&to={broke_ms + length_ms}")
     page.get_by_role("button", name="Explain this time range").click()
     first = page.get_by_role("region", name="Explain").get_by_role("listitem").first
     expect(first).to_contain_text('http_route="/pay"', timeout=10_000)
@@ -137,7 +169,7 @@ def test_a_spike_is_explained_by_the_route_that_breaks(start_tocsin: Any, open_b
     assert f"from={broke_ms}" in page.url or "from=2" in page.url
 
     # The same by dragging over a chart: any chart, and the answer leads on to the same place.
-    page.goto(f"{tocsin.url}/services/shop?from={broke_ms - 25_000}&to={broke_ms + 25_000}")
+    page.goto(f"{tocsin.url}/services/shop?from={broke_ms - length_ms}&to={broke_ms + length_ms}")
     plot = page.get_by_role("region", name="Errors").locator(".u-over")
     expect(plot).to_be_visible()
     page.wait_for_load_state("networkidle")  # lines that come in may draw the chart anew

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from playwright.sync_api import expect
@@ -12,7 +13,7 @@ API = "/api/tocsin/v1/dashboards"
 STATES = {
     "name": "states",
     "title": "States",
-    "range": "now-15m",
+    "range": "now-5m",
     "sections": [
         {
             "title": "All",
@@ -81,6 +82,39 @@ def test_what_explore_shows_becomes_a_panel_that_is_changed_and_removed(start_to
     assert [line for line in noise.lines if "412" not in line] == []
 
 
+def _moved_and_compared(page: Any, url: str) -> None:
+    """By keys, by a button, by hand; what is saved is what is seen."""
+    titles = page.locator("[data-index] h2")
+    page.goto(url + "/d/states")
+    page.get_by_role("button", name="Edit", exact=True).click()
+    expect(titles).to_have_text(["Up", "Uptime", "Days", "Load", "CPU", "Note"])
+    handle = page.get_by_role("button", name="Move Up: drag it")
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("status").get_by_text("Up is now 2 of 6 in All.")).to_be_attached()
+    expect(handle).to_be_focused()
+    page.get_by_role("button", name="Move Up later").click()
+    expect(titles).to_have_text(["Uptime", "Days", "Up", "Load", "CPU", "Note"])
+    assert violations(page) == []
+    page.get_by_role("button", name="Move Load: drag it").hover()
+    page.mouse.down()
+    page.get_by_role("region", name="Days, All").get_by_role("heading").hover()
+    expect(page.locator(".over h2")).to_have_text("Days")
+    page.mouse.up()
+    expect(titles).to_have_text(["Uptime", "Load", "Days", "Up", "CPU", "Note"])
+
+    def saved() -> list[str]:
+        board = page.request.get(f"{url}{API}/states").json()
+        return [panel["title"] for panel in board["sections"][0]["panels"]]
+
+    deadline = time.monotonic() + 20
+    while saved()[1] != "Load" and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
+    assert saved() == ["Uptime", "Load", "Days", "Up", "CPU", "Note"]
+    page.get_by_label("compare with").select_option("prev")
+    expect(page).to_have_url(re.compile("compare=prev"))
+
+
 def test_states_strips_calendars_and_texts_are_drawn_and_a_shipped_one_is_copied(
     start_tocsin: Any, open_browser: Any, noise: Any
 ) -> None:
@@ -94,8 +128,14 @@ def test_states_strips_calendars_and_texts_are_drawn_and_a_shipped_one_is_copied
         expect(note.locator("strong")).to_have_text("load")
         expect(note).to_contain_text("<b>HTML</b>")
         expect(page.get_by_role("region", name="Load, All").locator("svg rect").first).to_be_attached()
+        for title, told in (("Up", "States of Up"), ("Uptime", "States of Uptime"), ("Days", "Days of Days")):
+            # The first samples of a program that has just started show with the next step of a graph.
+            page.get_by_role("button", name=f"table of {title}", exact=True).click(timeout=60_000)
+            expect(page.get_by_role("region", name=f"{told}, scrolls").locator("tbody tr").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         assert violations(page) == []
+    page.set_viewport_size({"width": 1440, "height": 900})
+    _moved_and_compared(page, tocsin.url)
     page.goto(tocsin.url + "/d/hosts")
     page.get_by_role("button", name="Save a copy").click()
     page.get_by_role("dialog", name="Copy Hosts").get_by_role("button", name="Save the copy").click()
