@@ -398,7 +398,8 @@ class OwnSections(Section):
     """Everything in the file that is neither Prometheus's nor Alertmanager's."""
 
     external_url: str = ""
-    """How people reach Tocsin: every link in a message begins with it. Left out: the address it listens on."""
+    """How people reach Tocsin: every link in a message begins with it. Left out: the address it listens on. Passkeys are made for
+    its host name, over https: another one makes them useless (docs/how-to/signing-in.md)."""
     severities: Texts = ("info", "warning", "critical")
     """Ordered, least severe first."""
     enable_features: tuple[Feature, ...] = ()
