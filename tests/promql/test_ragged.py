@@ -10,6 +10,7 @@ import pytest
 from tocsin.model.labels import Labels
 from tocsin.model.series import STALE_NAN, Int64, Ragged, Selection, SeriesGroup, absent
 from tocsin.promql import ragged
+from tocsin.promql.functions.rate import extrapolated
 from tocsin.promql.select import instants, windows
 
 
@@ -89,3 +90,44 @@ def test_small_groups_are_laid_out_without_their_holes() -> None:
     flat = ragged.lay_out([SeriesGroup((Labels({"n": "a"}), Labels({"n": "b"})), np.array([10, 20, 30]), values)])
     assert (flat.starts.tolist(), flat.t_ms.tolist()) == ([0, 1, 2], [20, 30])
     assert ragged.without_stale(flat).starts.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_edges_of_windows_are_where_each_instant_stands(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    flat = _random(random, int(random.integers(1, 40)))
+    step = int(random.integers(1, 300))
+    even = int(random.integers(-500, 3_000)) + step * np.arange(int(random.integers(1, 40)))
+    for end_ms, range_ms in (
+        (even, 3 * step),
+        (even, 3 * step + 1),
+        (even, 50 * step),
+        (np.sort(random.integers(0, 5_000, 9)), 700),
+    ):
+        low, high = ragged.edges(flat, end_ms, range_ms)
+        assert (low == _one_by_one(flat, end_ms - range_ms)).all() and (high == _one_by_one(flat, end_ms)).all()
+
+
+@pytest.mark.parametrize("resets", [0, 1, 40])
+def test_rates_of_series_end_to_end_are_those_of_each_by_itself(resets: int) -> None:
+    """The next series begins lower than this one ends: that is no reset."""
+    random = np.random.default_rng(resets)
+    flat = _random(random, 30)
+    rising = random.uniform(0, 1, flat.values.size).cumsum()
+    for first, last in pairwise(flat.starts.tolist()):
+        rising[first:last] -= 0.9 * rising[first] if first < last else 0
+    for at in random.choice(flat.values.size, resets, replace=False).tolist():
+        end = int(flat.starts[flat.starts.searchsorted(at, "right")])
+        rising[at:end] -= rising[at]
+    flat = Ragged(flat.labels, flat.starts, flat.t_ms, rising)
+    ends = 700 + 130 * np.arange(25)
+    _, (piece,) = windows(Selection((), ragged=flat), ends, 390)
+    together, _ = extrapolated(piece.windows, counter=True, per_second=True)
+    for row, (first, last) in enumerate(pairwise(flat.starts.tolist())):
+        if last - first < 2:
+            continue
+        alone = Selection((SeriesGroup(flat.labels[row : row + 1], flat.t_ms[first:last], rising[None, first:last]),))
+        _, (own,) = windows(alone, ends, 390)
+        cells, enough = extrapolated(own.windows, counter=True, per_second=True)
+        there = np.broadcast_to(enough, cells.shape)[0]
+        np.testing.assert_allclose(together[row][there], cells[0][there], rtol=1e-12)

@@ -37,6 +37,18 @@ def kept(flat: Ragged, real: Bool) -> Ragged:
     return Ragged(flat.labels, running[flat.starts], flat.t_ms[real], flat.values[real])
 
 
+def edges(flat: Ragged, end_ms: Int64, range_ms: int) -> tuple[Int64, Int64]:
+    """Where the windows (end - range, end] begin and end, each [k, s]."""
+    steps = end_ms.size
+    step_ms = int(end_ms[1] - end_ms[0]) if steps > 1 else 0
+    ahead = range_ms // step_ms if step_ms > 0 and range_ms % step_ms == 0 else steps
+    if ahead < steps and (np.diff(end_ms) == step_ms).all():
+        # A window begins where an earlier one ends: all edges stand in one row of instants.
+        both = behind(flat, np.concatenate([end_ms[:ahead] - range_ms, end_ms]))
+        return both[:, :steps], both[:, ahead:]
+    return behind(flat, end_ms - range_ms), behind(flat, end_ms)
+
+
 def behind(flat: Ragged, at_ms: Int64) -> Int64:
     """Position behind the last sample at or before each instant (ascending [s]), [k, s], inside each series."""
     if len(flat.labels) <= _FEW_SERIES:

@@ -11,7 +11,7 @@ import numpy as np
 from tocsin.model.labels import Labels
 from tocsin.model.series import Bool, Float64, Int64, Ragged, Selection, SeriesGroup, is_absent, is_stale, some_nan
 from tocsin.promql.frame import Frame, concatenate
-from tocsin.promql.ragged import behind, lay_out, without_stale
+from tocsin.promql.ragged import behind, edges, lay_out, without_stale
 from tocsin.promql.window import Windows
 
 _BLOCK_ROWS = 256
@@ -160,9 +160,9 @@ def _pieces(large: Sequence[SeriesGroup], ragged: Sequence[Ragged], end_ms: Int6
     for flat in ragged:
         for some in _some_rows(flat, end_ms.size):
             real = without_stale(some)
-            lo, hi = behind(real, end_ms - range_ms), behind(real, end_ms)
+            lo, hi = edges(real, end_ms, range_ms)
             rows = slice(offset, offset + len(real.labels))
-            yield Piece(rows, Windows(_padded(real.values), _padded(real.t_ms), lo, hi, end_ms, range_ms))
+            yield Piece(rows, Windows(_padded(real.values), _padded(real.t_ms), lo, hi, end_ms, range_ms, real.starts[:-1]))
             offset += len(real.labels)
 
 
@@ -216,8 +216,9 @@ def _without_holes(values: Float64, missing: Bool, t_ms: Int64, end_ms: Int64, r
     real = ~missing
     running = np.zeros((len(values), t_ms.size + 1), np.int64)
     np.cumsum(real, axis=1, out=running[:, 1:])
-    starts = np.concatenate([[0], np.cumsum(running[:, -1])[:-1]])[:, None]
+    starts = np.concatenate([[0], np.cumsum(running[:, -1])[:-1]])
     lo = np.searchsorted(t_ms, end_ms - range_ms, "right")
     hi = np.searchsorted(t_ms, end_ms, "right")
     flat_t = np.broadcast_to(t_ms, values.shape)[real]
-    return Windows(_padded(values[real]), _padded(flat_t), starts + running[:, lo], starts + running[:, hi], end_ms, range_ms)
+    lo, hi = starts[:, None] + running[:, lo], starts[:, None] + running[:, hi]
+    return Windows(_padded(values[real]), _padded(flat_t), lo, hi, end_ms, range_ms, starts)

@@ -22,7 +22,8 @@ class Windows:
     """Windows (end - range, end] over samples; sample i of a window has lo <= i < hi.
 
     values [k, m] or [n], t_ms [m] or [n], lo and hi [s] or [k, s]; end_ms [s] are the window ends, `range_ms` their
-    width. Only real samples are in here: no absent cells, no staleness markers.
+    width. Only real samples are in here: no absent cells, no staleness markers. `starts` [k]: where each series begins
+    that is laid end to end with others.
     """
 
     values: Float64
@@ -31,6 +32,7 @@ class Windows:
     hi: Int64
     end_ms: Int64
     range_ms: int
+    starts: Int64 | None = None
 
     @cached_property
     def count(self) -> Int64:

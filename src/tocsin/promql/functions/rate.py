@@ -81,7 +81,9 @@ def _with_resets(windows: Windows, change: Float64) -> Float64:
     """Adds the value before each reset inside a window. A NaN is never a reset."""
     fell = _fallen(windows.values)
     if windows.ragged or not len(fell):
-        return _with_many_resets(windows, change) if fell.any() else change
+        if windows.starts is not None:  # the end of one series beside the beginning of the next
+            fell[windows.starts[windows.starts < fell.size]] = False
+        return _with_many_resets(windows, change, fell) if fell.any() else change
     count = fell.sum(axis=1) if fell.any() else np.zeros(len(fell), np.int64)
     once, often = np.flatnonzero(count == 1), np.flatnonzero(count > 1)
     if once.size:
@@ -90,7 +92,7 @@ def _with_resets(windows: Windows, change: Float64) -> Float64:
         inside = (windows.lo < column[:, None]) & (column[:, None] < windows.hi)
         change[once] += np.where(inside, windows.values[once, column - 1][:, None], 0.0)
     if often.size:
-        change[often] = _with_many_resets(replace(windows, values=windows.values[often]), change[often])
+        change[often] = _with_many_resets(replace(windows, values=windows.values[often]), change[often], fell[often])
     return change
 
 
@@ -106,8 +108,8 @@ def _fallen(values: Float64) -> Bool:
     return fell
 
 
-def _with_many_resets(windows: Windows, change: Float64) -> Float64:
-    values, fell = windows.values, _fallen(windows.values)
+def _with_many_resets(windows: Windows, change: Float64, fell: Bool) -> Float64:
+    values = windows.values
     lost = np.zeros(values.shape)
     np.copyto(lost[..., 1:], values[..., :-1], where=fell[..., 1:])
     infinite = np.isinf(lost)
