@@ -40,6 +40,7 @@ export function isAbout(rule: Rule, service: string): boolean {
 
 /** Which of the two signals of a service a rule limits: as it says itself, else by what it measures. */
 function signalOf(rule: Rule): string {
+  if (rule.labels?.slo) return '' // a burn rate is neither
   if (rule.labels?.signal) return rule.labels.signal
   const { value } = splitComparison(rule.query)
   if (/histogram_quantile/.test(value) && /http_server_request_duration_seconds/.test(value)) return 'latency'
@@ -96,6 +97,9 @@ export function ruleLook(rule: Rule, severities: string[] = []): Look {
   if (rule.state === 'pending') return 'pending'
   return rule.type === 'recording' ? 'info' : 'ok'
 }
+
+/** What tells rules of one name apart: the window of an objective's, the check of a check's. */
+export const ruleOf = (rule: Rule): string => (rule.labels?.slo ? rule.labels.window : rule.labels?.check) ?? ''
 
 export function ruleWord(rule: Rule): string {
   if (rule.health === 'err') return 'fails'
