@@ -146,7 +146,7 @@ def _by_hook(action: str) -> str:
     return (
         '<h2 id="webhook">Updates by webhook</h2>'
         f'<form method="post" action="{escape(action)}"><label for="url">Address of your webhook</label>'
-        f'<input id="url" name="webhook" type="url" maxlength="{LONGEST}" required placeholder="https://">'
+        f'<input id="url" name="webhook" type="url" maxlength="{LONGEST}" required>'
         "<button>Post updates there</button></form>"
         '<p class="note">We post a link to confirm it first, and a secret that signs what follows. '
         "Everything we post is JSON and has a link to stop.</p>"

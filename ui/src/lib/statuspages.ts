@@ -16,6 +16,9 @@ export interface StatusPageRow {
   planned: { text: string; components: string[]; start_ms: number; end_ms: number }[]
 }
 
+/** How visitors may follow it: "mail or webhook". */
+export const ways = (page: Pick<StatusPageRow, 'mails' | 'webhooks'>): string => [page.mails && 'mail', page.webhooks && 'webhook'].filter(Boolean).join(' or ')
+
 export const STATES: { id: StoryState; label: string; text: string }[] = [
   { id: 'investigating', label: 'Investigating', text: 'We are seeing problems with {it} and are looking into them.' },
   { id: 'identified', label: 'Identified', text: 'We know the cause of the problems with {it} and are working on it.' },
