@@ -24,7 +24,7 @@ export class Dragging {
   move(event: PointerEvent): void {
     if (this.place === null) return
     this.#at = { x: event.clientX, y: event.clientY }
-    this.over = slotAt(this.#at)
+    this.#look()
   }
   release(): void {
     const [place, over] = [this.place, this.over]
@@ -41,18 +41,31 @@ export class Dragging {
     const by = this.#at.y < EDGE_PX ? -SCROLL_PX : this.#at.y > innerHeight - EDGE_PX ? SCROLL_PX : 0
     if (by && this.over) {
       scrollBy(0, by)
-      this.over = slotAt(this.#at)
+      this.#look()
     }
     requestAnimationFrame(this.#scroll)
   }
+  #look(): void {
+    const now = slotAt(this.#at)
+    if (now !== undefined) this.over = now
+  }
 }
 
-/** Sections carry `data-section` and the count of their panels, panels `data-index`. */
-function slotAt({ x, y }: { x: number; y: number }): Slot | null {
-  const under = document.elementFromPoint(x, y)
-  const around = under?.closest<HTMLElement>('[data-section]')
+/** Sections carry `data-section`, their panels `data-index`. What lies over the page (the bar of a phone) is looked through.
+ *  Behind the last panel is the end of the section; null = no section; undefined = between two panels, where nothing changes. */
+function slotAt({ x, y }: { x: number; y: number }): Slot | null | undefined {
+  const under = document.elementsFromPoint(x, y)
+  const around = closest(under, '[data-section]')
   if (!around) return null
-  const panel = under?.closest<HTMLElement>('[data-index]')
-  const index = panel ? Number(panel.dataset.index) : Number(around.dataset.panels)
-  return { section: Number(around.dataset.section), index }
+  const section = Number(around.dataset.section)
+  const panel = closest(under, '[data-index]')
+  if (panel) return { section, index: Number(panel.dataset.index) }
+  const panels = around.querySelectorAll('[data-index]')
+  const last = panels[panels.length - 1]?.getBoundingClientRect()
+  const behind = !last || y > last.bottom || (y >= last.top && x > last.right)
+  return behind ? { section, index: panels.length } : undefined
+}
+
+function closest(all: Element[], selector: string): HTMLElement | undefined {
+  return all.flatMap((one) => one.closest<HTMLElement>(selector) ?? [])[0]
 }
