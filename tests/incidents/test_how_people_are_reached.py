@@ -21,7 +21,8 @@ def quiet(now_ms: int):
 
 def test_quiet_hours_are_told_as_written_and_until_when_they_hold():
     assert quiet(TEN_PM_IN_PARIS - MINUTE) == {
-        "from": "22:00", "to": "07:00", "time_zone": "Europe/Paris", "allow": ["critical"], "days": [], "own": False, "until_ms": 0
+        "from": "22:00", "to": "07:00", "time_zone": "Europe/Paris", "allow": ["critical"], "days": [], "own": False,
+        "until_ms": 0,
     }  # fmt: skip
     assert quiet(TEN_PM_IN_PARIS)["until_ms"] == SEVEN
     assert quiet(SEVEN - MINUTE)["until_ms"] == SEVEN
