@@ -34,7 +34,7 @@ FLAGS = [
     "--disable-sync",
 ]
 START_S = 60.0
-expect.set_options(timeout=20_000)  # what is awaited comes in a moment; on a crowded machine that is a long one
+expect.set_options(timeout=30_000)  # what is awaited comes in a moment; on a crowded machine that is a long one
 _ports = random.SystemRandom()
 
 
@@ -198,7 +198,7 @@ def open_browser(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]
         context = browser.new_context(viewport={"width": width, "height": height}, storage_state=held, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         noise.watch(page)
         if sign_in and tocsin.cookies:
             page.goto(tocsin.url + "/")

@@ -77,6 +77,6 @@ def test_the_metric_that_is_meant_is_found_drawn_and_made_an_alert(
     page.goto(tocsin.url + "/explore?q=vector(time()+%25+86400)+%3E+82800")
     page.get_by_role("button", name=re.compile("alert from this", re.I)).click()
     trial = page.get_by_role("dialog", name="Alert from this").get_by_role("region", name="What it would have done")
-    expect(trial.get_by_text(re.compile("fired (29|30|31) times in the last 30 days"))).to_be_visible(timeout=30_000)
+    expect(trial.get_by_text(re.compile("fired (29|30|31) times in the last 30 days"))).to_be_visible(timeout=90_000)
     # While a person types the expression is none yet, which the server says with 400.
     assert [line for line in noise.lines if "400" not in line] == []
