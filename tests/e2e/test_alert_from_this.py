@@ -17,8 +17,8 @@ def test_alert_from_this_counts_the_firings_of_thirty_days(calm_tocsin: Any, ope
     dialog = page.get_by_role("dialog", name="Alert from this")
     expect(dialog.get_by_label("Limit")).to_have_value("82800")
     trial = dialog.get_by_role("region", name="What it would have done")
-    expect(trial.get_by_text(re.compile("fired (29|30|31) times in the last 30 days"))).to_be_visible(timeout=15_000)
+    expect(trial.get_by_text(re.compile("fired (29|30|31) times in the last 30 days"))).to_be_visible()
     dialog.get_by_label("for", exact=True).fill("2h")
-    expect(trial.get_by_text("It would not have fired in the last 30 days.")).to_be_visible(timeout=15_000)
+    expect(trial.get_by_text("It would not have fired in the last 30 days.")).to_be_visible()
     assert violations(page) == []
     assert noise.lines == []

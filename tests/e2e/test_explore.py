@@ -163,7 +163,7 @@ def test_a_spike_is_explained_by_the_route_that_breaks(start_tocsin: Any, open_b
     page.goto(f"{tocsin.url}/services/shop?from={broke_ms}&to={broke_ms + length_ms}")
     page.get_by_role("button", name="Explain this time range").click()
     first = page.get_by_role("region", name="Explain").get_by_role("listitem").first
-    expect(first).to_contain_text('http_route="/pay"', timeout=10_000)
+    expect(first).to_contain_text('http_route="/pay"')
     first.get_by_role("link").click()
     expect(page.locator(".cm-content")).to_contain_text('http_route="/pay"')
     assert f"from={broke_ms}" in page.url or "from=2" in page.url

@@ -91,10 +91,10 @@ def test_an_alert_with_a_label_of_ten_kilobytes_fits_every_list(tocsin: Any, ope
     with urlopen(sent, timeout=10) as answer:
         assert answer.status == 200
     page.goto(tocsin.url + "/alerts")
-    expect(page.locator("[data-row]").first).to_be_visible(timeout=15_000)
+    expect(page.locator("[data-row]").first).to_be_visible()
     for path in ("/alerts", "/", "/incidents"):
         page.goto(tocsin.url + path)
-        expect(page.locator("[data-row]").first).to_be_visible(timeout=15_000)
+        expect(page.locator("[data-row]").first).to_be_visible()
         assert fits(page), path
     page.locator("[data-row] a").first.click()
     expect(page.locator("h1").first).to_be_visible()

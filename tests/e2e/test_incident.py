@@ -62,12 +62,12 @@ def test_acknowledged_on_a_phone_seen_on_a_desktop(shop: Any, incident: Page, op
     button.tap()
     expect(phone.get_by_text("has it").first).to_be_visible()
 
-    expect(incident.get_by_text(re.compile("has it$"))).to_be_visible(timeout=5_000)
+    expect(incident.get_by_text(re.compile("has it$"))).to_be_visible()
     assert noise.lines == []
 
     # Undo gives it back to everybody.
     phone.get_by_role("button", name=re.compile("Undo")).tap()
-    expect(incident.get_by_text("nobody has it yet")).to_be_visible(timeout=5_000)
+    expect(incident.get_by_text("nobody has it yet")).to_be_visible()
 
 
 def test_the_link_of_a_message_costs_a_slow_phone_little(shop: Any, incident: Page, open_browser: Any, noise: Any) -> None:

@@ -1,7 +1,7 @@
 // Which code travels together: one file for everything that the first page needs, one for what most other pages share, and the rest by
 // page. The bundler alone would cut a page into up to twenty-five files of a few hundred bytes, each a request of its own.
 
-const SHARED_BY = 4
+const SHARED_BY = 5
 
 export function chunks() {
   const first = new Set()
