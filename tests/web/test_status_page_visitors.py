@@ -37,7 +37,7 @@ def follow(house):
             return house.db.write_now(
                 lambda tx: subscribers.subscribe_hook(tx, page, args["webhook"], private=False, random=chance, now_ms=now_ms)
             )
-        house.db.write_now(
+        return house.db.write_now(
             lambda tx: subscribers.subscribe(tx, SHOP, args["address"], random=house.parts.random, now_ms=house.clock.t_ms)
         )
 
