@@ -66,6 +66,7 @@ def test_what_explore_shows_becomes_a_panel_that_is_changed_and_removed(start_to
     dialog.get_by_role("button", name="Save", exact=True).click()
     expect(dialog.get_by_text("Somebody changed this meanwhile.")).to_be_visible()
     dialog.get_by_role("button", name="Load theirs").click()
+    expect(dialog.get_by_label("Title", exact=True)).to_have_value("Load")
     dialog.get_by_label("Shown as").select_option("stat")
     dialog.get_by_label("Critical at").fill("1000")
     dialog.get_by_role("button", name="Save", exact=True).click()

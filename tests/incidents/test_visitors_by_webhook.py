@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import sqlalchemy as sa
 
 from tocsin.errors import CommandError
 from tocsin.incidents import publish, subscribers, webhooks
+from tocsin.model.notification import Notification, NotificationKind
+from tocsin.notify import visitorhook
+from tocsin.notify.render import message
 from tocsin.state.schema import attempts, events, metadata, notifications, status_subscribers
 from tocsin.state.sql import Database, sqlite_url
 
@@ -182,3 +187,27 @@ def test_a_webhook_that_is_gone_three_times_in_a_row_is_forgotten_with_the_reaso
     assert last is not None and last.verb == "unsubscribed"
     assert last.text == "a webhook is removed: its server answered HTTP 410, 3 notices in a row"
     assert {row.settings_ref for row in rows(db)} == {"visitor:"}, "its address is nowhere any more"
+
+
+def test_the_bodies_in_the_how_to_have_the_fields_that_are_posted(db: Database) -> None:
+    ask(db)
+    db.write_now(lambda tx: subscribers.confirm(tx, "shop", 1, NOW))
+    tell(db, "identified", "A cable.", components={"Website": "down"})
+    question, update = rows(db)
+    links = {"page_title": "The Shop", "page_url": "https://s.example/shop", "leave_url": "https://s.example/bye", "secret": "s"}
+    posted = []
+    for row, asked in ((question, {"confirm_url": "https://s.example/confirm"}), (update, {})):
+        note = Notification(
+            row.id, 0, NotificationKind.PUBLISHED, "webhook", "", row.recipient, 0, 0, 1, "", "k", row.settings_ref, row.payload
+        )
+        posted.append(visitorhook.compose(message(note, visitor={"page": "shop", **links, **asked}), NOW))
+    page = (Path(__file__).parents[2] / "docs/how-to/status-page.md").read_text()
+    shown = [orjson.loads(text) for text in re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+    assert [shape(one) for one in shown] == [shape(one) for one in posted]
+
+
+def shape(value: Any) -> Any:
+    """The names in it, without what stands under them."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    return [shape(inner) for inner in value[:1]] if isinstance(value, list) else None

@@ -7,6 +7,7 @@ directions, `sh not-run` is shown only (a test elsewhere covers it). `text outpu
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -131,9 +132,11 @@ def test_every_console_block_of_the_reference_is_answered(tocsin: Any) -> None:
 
 
 def test_no_block_of_the_documentation_is_left_out() -> None:
-    known = {"yaml", "text", "console", "mermaid", "sh"}
+    known = {"yaml", "text", "console", "mermaid", "sh", "json"}
     for page in sorted(DOCS.rglob("*.md")):
         for block in blocks(page):
             assert block.language in known, f"{page}: a block of {block.language!r} is not run by any test"
+            if block.language == "json":
+                json.loads(block.text)  # that its fields are the real ones is a test of the room that makes them
             if block.language == "sh":
                 assert str(page.relative_to(DOCS)) in PAGES, f"{page}: add it to PAGES"
