@@ -161,9 +161,9 @@ def out_of_order() -> Any:
 def reopened_incident_is_forgotten() -> Any:
     """What fires again soon after its end is believed to be known."""
 
-    def begin(real: Any, pen: Any, page: Any, key: str, known: Any) -> None:
+    def begin(real: Any, pen: Any, page: Any, key: str, known: Any, part: Any) -> None:
         if known is None:
-            real(pen, page, key, known)
+            real(pen, page, key, known, part)
 
     return _instead(intake, "_begin_or_reopen", begin)
 
@@ -213,6 +213,8 @@ def found_by(bug: Callable[[], Any], *, most_seeds: int = MOST_SEEDS) -> tuple[i
             try:
                 _, problems = live(seed)
             except Exception as error:  # a bug may end a stage: found all the same
+                if isinstance(error, TypeError) and "positional argument" in str(error):
+                    raise  # it no longer fits the code that it is planted in
                 problems = [f"{type(error).__name__}: {error}"]
         if problems:
             return seed, problems[0]

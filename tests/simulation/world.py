@@ -93,7 +93,8 @@ class World:
         self.flapping: set[str] = set()
         """Fingerprints of alerts that flap, or whose incident does: their end is told when they have settled."""
         self.worked: list[tuple[float, float]] = []
-        """(start, first commit) of each life whose disk was well."""
+        """(start, first commit) of each life whose disk was well; it starts anew where it was frozen before its first work."""
+        self.awake_s = 0.0
         self.tasks_at_end = 0
         self.calm_lasted_s = 0.0
         self.calm_s = self.end_s = 0.0
@@ -134,6 +135,7 @@ class World:
             new_id=lambda: f"{self.life:08x}-0000-4000-8000-{next(counter):012x}",
         )  # fmt: skip
         self.journal.first_commit_s = None
+        self.awake_s = self.loop.time()
         self._disk_at_boot = self.disk.fails
         self.evaluator = Evaluator(
             db=self.db, queryable=self.measured, writer=self.measured, reader=self.measured.store, clock=self.clock,
@@ -181,7 +183,7 @@ class World:
         results = await asyncio.gather(*tasks, acts, return_exceptions=True)
         machine().pull_the_plug()
         if self.journal.first_commit_s is not None and not self._disk_at_boot:
-            self.worked.append((self.boots[-1], self.journal.first_commit_s))
+            self.worked.append((min(self.awake_s, self.journal.first_commit_s), self.journal.first_commit_s))
         if not died:
             for result in results:
                 if isinstance(result, BaseException) and not _ended_by_us(result):
@@ -318,6 +320,8 @@ class World:
     async def _freeze(self) -> None:
         """SIGSTOP: time goes on, the process does not."""
         self.loop.now_s += self.chance.choice((3.0, 20.0, 90.0))
+        if self.journal.first_commit_s is None:
+            self.awake_s = self.loop.time()
         self._note("frozen until now")
 
     async def _reload(self) -> None:
