@@ -104,7 +104,7 @@ def test_the_link_of_a_message_costs_a_slow_phone_little(shop: Any, incident: Pa
         number,
     )
     # Times are measured by bench/ui; what makes them is counted here.
-    assert 50_000 < sum(size for size, _ in needed) <= 120_000, needed
+    assert 50_000 < sum(size for size, _ in needed) <= 130_000, needed
     assert noise.lines == []
 
 
