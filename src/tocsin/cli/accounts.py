@@ -54,6 +54,10 @@ def _day(t_ms: int) -> str:
     return f"{dt.datetime.fromtimestamp(t_ms / 1000, dt.UTC):%Y-%m-%d}"
 
 
+def _used(t_ms: int) -> str:
+    return f"used {_day(t_ms)}" if t_ms else "never used"
+
+
 def _hash(password: str) -> str:
     from tocsin.web.parts import WebSettings
     from tocsin.web.problem import Refused
@@ -106,8 +110,9 @@ def token_list(data_dir: Path, as_json: bool) -> None:
         print_json(shown)
         return
     for one in shown:
-        used = f"used {_day(one['used_ms'])}" if one["used_ms"] else "never used"
-        click.echo(f"{one['id']}  {one['role']:<9}  {used:<15}  {one['name']}{' at ' + one['place'] if one['place'] else ''}")
+        click.echo(
+            f"{one['id']}  {one['role']:<9}  {_used(one['used_ms']):<15}  {one['name']}{' at ' + one['place'] if one['place'] else ''}"
+        )
     if not shown:
         click.echo("no tokens; make one with `tocsin token create`")
 
@@ -190,8 +195,7 @@ def user_passkeys(name: str, remove: str, data_dir: Path, as_json: bool) -> None
         print_json(shown)
         return
     for one in shown:
-        used = f"used {_day(one['used_ms'])}" if one["used_ms"] else "never used"
-        click.echo(f"{one['id']:>6}  {used:<15}  {one['name']} (for {one['rp_id']})")
+        click.echo(f"{one['id']:>6}  {_used(one['used_ms']):<15}  {one['name']} (for {one['rp_id']})")
     if not shown:
         click.echo(f"{name} has no passkeys")
 

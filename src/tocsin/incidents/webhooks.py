@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tocsin.errors import CommandError
+from tocsin.formats.times import format_rfc3339
 from tocsin.incidents import publish
 from tocsin.incidents.publish import Update
 from tocsin.model.egress import EgressRules, literal_address
@@ -86,9 +86,9 @@ def body(tx: Connection, update: Update, page: str, now_ms: int) -> dict[str, An
             "name": update.title,
             "status": update.state,
             "impact": _worst([components]) if components else "minor",
-            "created_at": stamp(updates[-1].t_ms),
-            "updated_at": stamp(update.t_ms),
-            "resolved_at": stamp(update.t_ms) if update.state == "resolved" else None,
+            "created_at": format_rfc3339(updates[-1].t_ms),
+            "updated_at": format_rfc3339(update.t_ms),
+            "resolved_at": format_rfc3339(update.t_ms) if update.state == "resolved" else None,
             "components": [{"name": name, "status": _WORDS[state]} for name, state in components.items()],
             "incident_updates": [_told(one) for one in updates[:_MOST_UPDATES]],
         },
@@ -102,11 +102,6 @@ def given_up(tx: Connection, recipient: str) -> int:
     ids = list(tx.execute(last).scalars())
     ended = [_last_status(tx, id_) for id_ in ids]
     return ended[0] if len(ended) == GIVEN_UP_AFTER and all(status in GONE for status in ended) else 0
-
-
-def stamp(t_ms: int) -> str:
-    """As Statuspage writes it: 2026-11-23T03:00:00.000Z."""
-    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{t_ms % 1000:03d}Z"
 
 
 # -- parts --
@@ -151,8 +146,8 @@ def _told(one: Update) -> dict[str, Any]:
         "id": str(one.id),
         "status": one.state,
         "body": one.text,
-        "created_at": stamp(one.t_ms),
-        "display_at": stamp(one.t_ms),
-        "updated_at": stamp(one.edited_ms or one.t_ms),
+        "created_at": format_rfc3339(one.t_ms),
+        "display_at": format_rfc3339(one.t_ms),
+        "updated_at": format_rfc3339(one.edited_ms or one.t_ms),
         "affected_components": [{"name": name, "new_status": _WORDS[state]} for name, state in one.components.items()],
     }

@@ -28,7 +28,7 @@ from tocsin.web.endpoint import Endpoint, Errors, Permission
 from tocsin.web.forms import Body, read_body
 from tocsin.web.limits import FailureLimit
 from tocsin.web.problem import Refused
-from tocsin.web.relying_party import CHALLENGE_MS, NEEDS, Challenges, PasskeyRefused, RelyingParty, relying_party
+from tocsin.web.relying_party import CHALLENGE_MS, Challenges, PasskeyRefused, RelyingParty, required_party
 from tocsin.web.signin import SignIn
 from tocsin.web.webauthn import Assertion, check_assertion, read_assertion, request_options
 
@@ -71,7 +71,7 @@ class PasskeySignIn:
     async def begin(self, request: Request) -> Response:
         """What the browser asks its passkeys: a challenge for this browser, once, for five minutes."""
         self._signin.by_address.check(peer_address(request))
-        party = self._party(request)
+        party = required_party(request.headers, self._desk.settings)
         browser = new_secret(self._desk.parts.random)
         response = await json_answer(request, request_options(party, self._challenges.new(secret_hash(browser))))
         response.set_cookie(
@@ -89,7 +89,7 @@ class PasskeySignIn:
         """Sign in by the answer of a passkey; the session's cookie and {next}, where to go."""
         address = peer_address(request)
         self._signin.by_address.check(address)
-        party = self._party(request)
+        party = required_party(request.headers, self._desk.settings)
         body = await read_body(request, Answer)
         try:
             answer = read_assertion(body.credential)
@@ -125,12 +125,6 @@ class PasskeySignIn:
             self._by_account.failed(row.account_name)
             raise
         self._by_account.succeeded(row.account_name)
-
-    def _party(self, request: Request) -> RelyingParty:
-        party = relying_party(request.headers, self._desk.settings)
-        if party is None:
-            raise Refused(400, "no_passkeys_here", NEEDS)
-        return party
 
 
 def _known(tx: Connection, hashed: str) -> Any:

@@ -13,6 +13,7 @@ from tocsin.clock import Clock
 from tocsin.errors import TocsinError
 from tocsin.model.ports import Random
 from tocsin.web.parts import WebSettings, is_loopback_name
+from tocsin.web.problem import Refused
 
 CHALLENGE_MS = 300_000
 _MOST_USED = 10_000
@@ -47,6 +48,14 @@ def relying_party(headers: Headers, settings: WebSettings) -> RelyingParty | Non
     name, port = asked
     schemes = ("https", "http") if is_loopback_name(name) else ("https",)
     return RelyingParty(name, frozenset(_origin(scheme, name, port) for scheme in schemes))
+
+
+def required_party(headers: Headers, settings: WebSettings) -> RelyingParty:
+    """The same. Raises Refused 400 where no passkey can be made."""
+    party = relying_party(headers, settings)
+    if party is None:
+        raise Refused(400, "no_passkeys_here", NEEDS)
+    return party
 
 
 def _split_host(host: str) -> tuple[str, int | None] | None:

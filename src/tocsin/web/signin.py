@@ -76,7 +76,7 @@ class SignIn:
         self._desk = desk
         self._passwords = passwords
         clock = desk.parts.clock
-        self.by_account = FailureLimit(clock, most=10, window_ms=900_000)
+        self._by_account = FailureLimit(clock, most=10, window_ms=900_000)
         self.by_address = FailureLimit(clock, most=30, window_ms=300_000)
         self._used_codes: dict[str, int] = {}
 
@@ -99,15 +99,15 @@ class SignIn:
         name, target = form.get("name", "").strip(), form.get("next", "/")
         address = peer_address(request)
         self.by_address.check(address)
-        self.by_account.check(name)
+        self._by_account.check(name)
         row = await self._desk.parts.database.read(lambda tx: _account_row(tx, name))
         stored = row.password_hash if row is not None and not row.disabled else ""
         fits = await self._passwords.matches(stored, form.get("password", ""))
         if not fits or row is None or not self._code_fits(row, form.get("code", "")):
             self.by_address.failed(address)
-            self.by_account.failed(name)
+            self._by_account.failed(name)
             return self.page(target, error=_WRONG, name=name, status=403, here=True, request=request)
-        self.by_account.succeeded(name)
+        self._by_account.succeeded(name)
         return await self.begin(request, {"account": row.id}, target)
 
     def _code_fits(self, row: Any, code: str) -> bool:

@@ -21,7 +21,7 @@ from tocsin.web.limits import FailureLimit
 from tocsin.web.match import seen_by, thing_answer
 from tocsin.web.passkeys import passkey_mark, passkey_rows
 from tocsin.web.problem import Refused
-from tocsin.web.relying_party import NEEDS, Challenges, PasskeyRefused, RelyingParty, relying_party
+from tocsin.web.relying_party import NEEDS, Challenges, PasskeyRefused, relying_party, required_party
 from tocsin.web.signin import Passwords
 from tocsin.web.webauthn import challenge_of_registration, check_registration, creation_options, handle_of
 
@@ -102,7 +102,7 @@ class Passkeys:
 
     async def options(self, request: Request) -> Response:
         """What `navigator.credentials.create` takes, bytes as base64url; it counts once, for five minutes, in this session."""
-        own, party = await self._own(request), self._party(request)
+        own, party = await self._own(request), required_party(request.headers, self._desk.settings)
         await self._confirm(own, (await read_body(request, Confirmation)).password)
         rows = await self._desk.parts.database.read(lambda tx: passkey_rows(tx, own.name))
         challenge = self._challenges.new(self._binding(own))
@@ -119,7 +119,7 @@ class Passkeys:
 
     async def add(self, request: Request) -> Response:
         """Add a passkey: from now on it signs in, without password and code."""
-        own, party = await self._own(request), self._party(request)
+        own, party = await self._own(request), required_party(request.headers, self._desk.settings)
         body = await read_body(request, NewPasskey)
         try:
             challenge = challenge_of_registration(body.credential)
@@ -173,12 +173,6 @@ class Passkeys:
             self._failures.failed(own.name)
             raise Refused(403, "wrong_password", "the password is not right")
         self._failures.succeeded(own.name)
-
-    def _party(self, request: Request) -> RelyingParty:
-        party = relying_party(request.headers, self._desk.settings)
-        if party is None:
-            raise Refused(400, "no_passkeys_here", NEEDS)
-        return party
 
     def _binding(self, own: Any) -> str:
         return f"registration {own.id_hash}"
