@@ -149,10 +149,7 @@ class Configuration:
     async def add_check(self, raw: dict[str, Any], spec: CheckSpec, actor: Actor) -> None:
         """Keep a check that a person added, and start it."""
 
-        def work(tx: Connection) -> None:
-            _declare(tx, raw, spec, actor, self.clock.now_ms())
-
-        await self.db.write(work)
+        await self.db.write(lambda tx: _declare(tx, raw, spec, actor, self.clock.now_ms()))
         await self._declared_changed()
 
     async def remove_check(self, check_id: str, actor: Actor) -> bool:

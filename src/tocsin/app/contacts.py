@@ -48,14 +48,14 @@ class ContactCommands:
 
     async def list(self, args: Args, _actor: Actor) -> Any:
         """{account | person} -> {person, contacts, channels}"""
-        person = await person_of(self._core, self._configuration, args)
+        person = await self._person(args)
         kept = await self._core.db.read(lambda tx: {row.id: row for row in _rows(tx, person.name)})
         rows = [_shown(method, kept.get(method.id)) for method in person.methods]
         return {"person": person.name, "contacts": rows, "channels": [name for name in PERSONAL if name in registry()]}
 
     async def add(self, args: Args, actor: Actor) -> Any:
         """{channel, address, name?} -> the contact; its first code is under way."""
-        person = await person_of(self._core, self._configuration, args)
+        person = await self._person(args)
         channel, address = str(args.get("channel", "")), str(args.get("address", "")).strip()
         name = str(args.get("name", "") or channel).strip()
         self._check(channel, address, name)
@@ -67,7 +67,7 @@ class ContactCommands:
 
     async def code(self, args: Args, actor: Actor) -> Any:
         """{id} -> the contact; a fresh code is under way."""
-        person, name = await person_of(self._core, self._configuration, args), str(args.get("id", ""))
+        person, name = await self._person(args), str(args.get("id", ""))
         note = await self._write(
             lambda tx, now_ms: contacts.send_code(tx, person, name, actor=actor, now_ms=now_ms, random=self._random)
         )
@@ -77,11 +77,7 @@ class ContactCommands:
 
     async def verify(self, args: Args, actor: Actor) -> Any:
         """{id, code} -> the contact, verified. Raises CommandError 422 for a wrong or old code."""
-        person, name, code = (
-            await person_of(self._core, self._configuration, args),
-            str(args.get("id", "")),
-            str(args.get("code", "")),
-        )
+        person, name, code = await self._person(args), str(args.get("id", "")), str(args.get("code", ""))
         wrong = await self._write(lambda tx, now_ms: contacts.verify(tx, person, name, code, actor=actor, now_ms=now_ms))
         if wrong:
             raise CommandError(422, "wrong_code", wrong)
@@ -89,12 +85,15 @@ class ContactCommands:
         return await self._one(person.name, name)
 
     async def remove(self, args: Args, actor: Actor) -> Any:
-        person, name = await person_of(self._core, self._configuration, args), str(args.get("id", ""))
+        person, name = await self._person(args), str(args.get("id", ""))
         await self._write(lambda tx, now_ms: contacts.remove(tx, person.name, name, actor=actor, now_ms=now_ms))
         await self._configuration.contacts_changed()
         return {}
 
     # -- parts --
+
+    async def _person(self, args: Args) -> Person:
+        return await person_of(self._core, self._configuration, args)
 
     def _check(self, channel: str, address: str, name: str) -> None:
         """Raises CommandError 422 for what could never be sent to."""

@@ -110,9 +110,8 @@ def token_list(data_dir: Path, as_json: bool) -> None:
         print_json(shown)
         return
     for one in shown:
-        click.echo(
-            f"{one['id']}  {one['role']:<9}  {_used(one['used_ms']):<15}  {one['name']}{' at ' + one['place'] if one['place'] else ''}"
-        )
+        where = f" at {one['place']}" if one["place"] else ""
+        click.echo(f"{one['id']}  {one['role']:<9}  {_used(one['used_ms']):<15}  {one['name']}{where}")
     if not shown:
         click.echo("no tokens; make one with `tocsin token create`")
 

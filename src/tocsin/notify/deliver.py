@@ -19,7 +19,7 @@ from tocsin.errors import CommandError, StateError
 from tocsin.log import get_log
 from tocsin.metrics import Counter, Gauge, Histogram
 from tocsin.model.event import SYSTEM, Actor
-from tocsin.model.notification import Delivery, Message, Notification, NotificationKind, NotificationState
+from tocsin.model.notification import Delivery, DeliveryOutcome, Message, Notification, NotificationKind, NotificationState
 from tocsin.model.ports import Changed, Http, Random, Smtp
 from tocsin.notify import claim as queue
 from tocsin.notify import crowd, links, spoken, threads, trial
@@ -50,13 +50,12 @@ _AFTER_ERROR_MS = 2_000
 _SEND_TIMEOUT_S, _ILLUSTRATE_TIMEOUT_S = 45.0, 20.0
 _PLACE_TTL_MS = 24 * 3_600_000
 _PRUNE_EVERY_MS = 3_600_000
-_NOBODY_THERE = (404, 410)
 
 
 class Undelivered(Protocol):
     """Told, in the deliverer's transaction, of a page that failed or that nobody accepted for a minute.
 
-    And of a visitor's webhook whose server says that there is nobody (404, 410).
+    And of a message to a visitor that will never arrive: a webhook whose server is gone is forgotten.
     """
 
     def __call__(self, tx: Connection, note: Notification, why: str, now_ms: int) -> None: ...
@@ -264,7 +263,7 @@ class Deliverer:
             cry = queue.finish(tx, claimed, delivery, following, now_ms, attempts_made=note.attempts + 1)
             if refs != claimed.refs:
                 queue.keep_refs(tx, note, refs)
-            if cry or (note.kind is NotificationKind.PUBLISHED and delivery.status in _NOBODY_THERE):
+            if cry or (note.kind is NotificationKind.PUBLISHED and delivery.outcome is DeliveryOutcome.PERMANENT):
                 self._undelivered(tx, note, delivery.reason, now_ms)
             return following
 
